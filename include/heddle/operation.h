@@ -1,0 +1,140 @@
+/* Operations, and the handlers that execute them.
+ *
+ * A handler has up to four phases; each may be NULL:
+ *
+ *   check         pure: judges the payload before any I/O;
+ *   prepare       under the user's critical section, outside any transaction:
+ *                 the only place for slow or outside calls. It may be repeated,
+ *                 so what it calls must be harmless or idempotent by id;
+ *   apply         inside the unit of work: no commit, no outside call;
+ *   after_commit  best effort, after the effects are durable.
+ *
+ * A worker calls the phases of one operation one after the other; different
+ * workers run different operations at once, so a handler keeps no state of its
+ * own outside the task. Everything that a phase is given is borrowed for that
+ * call, except the task's memory, which lives until after_commit returned. */
+#ifndef HEDDLE_OPERATION_H
+#define HEDDLE_OPERATION_H
+
+#include "heddle/error.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define HEDDLE_ID_SIZE 36 /* characters of a UUID, without the NUL */
+#define HEDDLE_USER_SIZE_MAX 256
+#define HEDDLE_OP_SIZE_MAX 64
+#define HEDDLE_THREAD_SIZE_MAX 64
+#define HEDDLE_PAYLOAD_DEPTH_MAX 64
+
+struct heddle_uow;
+
+/* Bytes that somebody else owns. data[size] is NUL, so data is a C string as
+ * well: nothing that Heddle passes on contains a NUL. */
+struct heddle_text {
+    const char *data;
+    size_t size;
+};
+
+struct heddle_operation {
+    char id[HEDDLE_ID_SIZE + 1];
+    struct heddle_text user;
+    struct heddle_text op;
+    struct heddle_text thread;  /* empty where the operation has none */
+    struct heddle_text payload; /* a JSON object, checked: syntax, depth, UTF-8, no NUL */
+    int64_t submitted_us;       /* since the epoch, by Redis' clock */
+    int attempt;                /* 1 for the first */
+};
+
+/* How an operation ended. The letters are those of the queue protocol. */
+enum heddle_end {
+    HEDDLE_END_NONE = 0, /* it has not */
+    HEDDLE_END_DONE = 'd',
+    HEDDLE_END_FAILED = 'f',    /* refused, with a kind */
+    HEDDLE_END_DEAD = 'x',      /* given up, with its last error */
+    HEDDLE_END_CANCELLED = 'c',
+};
+
+/* "done", "failed", "dead", "cancelled"; static text. */
+const char *heddle_end_name(enum heddle_end end);
+
+/* One execution of one operation by one worker. */
+struct heddle_task;
+
+/* The operation; borrowed from the task. */
+const struct heddle_operation *heddle_task_operation(const struct heddle_task *task);
+
+/* `size` bytes that live until after_commit returned; never NULL (a worker
+ * that runs out of memory ends its process). */
+void *heddle_task_alloc(struct heddle_task *task, size_t size);
+
+/* printf into memory of the task; never NULL. */
+char *heddle_task_format(struct heddle_task *task, const char *format, ...) HEDDLE_PRINTF(2, 3);
+
+/* What prepare leaves for apply and after_commit; NULL until set. */
+void heddle_task_set_prepared(struct heddle_task *task, void *prepared);
+void *heddle_task_prepared(const struct heddle_task *task);
+
+/* For prepare: runs `read` in a short READ ONLY transaction of its own, which
+ * has ended when this returns. Returns what `read` returned, or the
+ * transaction's own failure; pass any status but HEDDLE_OK on. */
+heddle_status heddle_task_read(struct heddle_task *task,
+                               heddle_status (*read)(struct heddle_uow *uow, void *argument,
+                                                     struct heddle_error *err),
+                               void *argument, struct heddle_error *err) HEDDLE_MUST_CHECK;
+
+/* For apply: the operation's result, a JSON value. `json` must live until the
+ * unit of work has ended: rows of the unit of work and memory of the task do. */
+void heddle_task_set_result(struct heddle_task *task, const char *json);
+
+/* The result that apply set, or NULL. For after_commit. */
+const char *heddle_task_result(const struct heddle_task *task);
+
+/* For after_commit: tells whoever listens that something happened, best effort:
+ * `json` is published on the Redis channel heddle:events as
+ * {"event":name,"id":…,"user":…,"thread":…,"data":json}. Copied. */
+void heddle_task_publish(struct heddle_task *task, const char *name, const char *json);
+
+/* Members of the payload, for handlers that do not want to parse themselves.
+ * The payload is parsed at the first call. `*found` is false where the member
+ * is absent or null; then the other out-parameters are untouched. A member of
+ * another type, or outside the bounds, is HEDDLE_REFUSED, kind invalid, with a
+ * text that names the member and what is allowed. */
+heddle_status heddle_payload_text(struct heddle_task *task, const char *member,
+                                  struct heddle_text *value, bool *found,
+                                  struct heddle_error *err) HEDDLE_MUST_CHECK;
+heddle_status heddle_payload_integer(struct heddle_task *task, const char *member, int64_t least,
+                                     int64_t most, int64_t *value, bool *found,
+                                     struct heddle_error *err) HEDDLE_MUST_CHECK;
+heddle_status heddle_payload_boolean(struct heddle_task *task, const char *member, bool *value,
+                                     bool *found, struct heddle_error *err) HEDDLE_MUST_CHECK;
+/* A member that must be a JSON object; `*json` is its serialized form. */
+heddle_status heddle_payload_object(struct heddle_task *task, const char *member,
+                                    struct heddle_text *json, bool *found,
+                                    struct heddle_error *err) HEDDLE_MUST_CHECK;
+/* Refuses members that are not in the NULL-terminated list `allowed`. */
+heddle_status heddle_payload_only(struct heddle_task *task, const char *const *allowed,
+                                  struct heddle_error *err) HEDDLE_MUST_CHECK;
+
+/* True for the canonical text of a UUID, upper or lower case. */
+bool heddle_is_uuid(const char *text, size_t size);
+
+/* A new random UUID (version 4) as lower-case text with its NUL. */
+void heddle_uuid_new(char uuid[HEDDLE_ID_SIZE + 1]);
+
+enum heddle_handler_flag {
+    HEDDLE_HANDLER_READ_ONLY = 1 << 0,    /* apply runs in a READ ONLY transaction, leaves no ledger row */
+    HEDDLE_HANDLER_NEVER_BUNDLE = 1 << 1, /* always a transaction of its own */
+};
+
+struct heddle_handler {
+    const char *op;  /* 1–64 of a-z0-9_. */
+    unsigned flags;  /* of enum heddle_handler_flag */
+    heddle_status (*check)(struct heddle_task *task, struct heddle_error *err);
+    heddle_status (*prepare)(struct heddle_task *task, struct heddle_error *err);
+    heddle_status (*apply)(struct heddle_task *task, struct heddle_uow *uow,
+                           struct heddle_error *err);
+    void (*after_commit)(struct heddle_task *task);
+};
+
+#endif

@@ -1,0 +1,19 @@
+/* Values of command flags that are checked the same way by several commands.
+ * Each prints its own line on stderr where it returns false: exit 2. */
+#ifndef APP_INPUTS_H
+#define APP_INPUTS_H
+
+#include "app/command.h"
+#include "heddle/operation.h"
+
+#include <stdint.h>
+
+enum { INPUT_WAIT_MS = 30000 };
+
+/* The command's word as a UUID in lower case. */
+bool input_id(const struct invocation *invocation, char id[HEDDLE_ID_SIZE + 1]);
+
+/* A duration of at most a week; an absent or empty flag leaves `duration_ms`. */
+bool input_duration(const struct arguments *arguments, const char *name, int64_t *duration_ms);
+
+#endif

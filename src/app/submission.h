@@ -1,0 +1,30 @@
+/* Submissions as people hand them in: what may be sent, and the NDJSON form. */
+#ifndef APP_SUBMISSION_H
+#define APP_SUBMISSION_H
+
+#include "heddle/client.h"
+#include "heddle/error.h"
+
+#include <stdint.h>
+
+struct arena;
+struct line;
+
+/* Whether user, op, thread, id and payload are within the limits and the op is
+ * known. HEDDLE_REFUSED: `err` has one line that names the member, its value
+ * and what is allowed. */
+heddle_status submission_check(const struct heddle_submission *submission,
+                               int64_t payload_bytes_max,
+                               struct heddle_error *err) HEDDLE_MUST_CHECK;
+
+/* Reads one NDJSON line and checks it; texts live in the arena. HEDDLE_REFUSED
+ * as above. */
+heddle_status submission_read(const struct line *line, int64_t payload_bytes_max,
+                              struct arena *arena, struct heddle_submission *submission,
+                              struct heddle_error *err) HEDDLE_MUST_CHECK;
+
+/* The id of a batch's line: the same for the same name and number, so that a
+ * batch that is submitted again repeats nothing. `batch` has 200 bytes at most. */
+void submission_line_id(const char *batch, uint64_t number, char id[HEDDLE_ID_SIZE + 1]);
+
+#endif

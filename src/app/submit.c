@@ -1,0 +1,249 @@
+/* heddle submit: one operation, or a file of them (submit_file.c). */
+#include "app/submit.h"
+
+#include "app/arguments.h"
+#include "app/inputs.h"
+#include "app/json_out.h"
+#include "app/links.h"
+#include "app/options.h"
+#include "app/submission.h"
+#include "app/tracking.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/text.h"
+
+static bool fits_form(const struct arguments *arguments);
+static enum exit_code judge_durability(const struct invocation *invocation);
+static enum exit_code submit_one(const struct invocation *invocation);
+static char *read_payload(const char *source, size_t bytes_max, size_t *size);
+static enum exit_code send_one(const struct invocation *invocation,
+                               const struct heddle_submission *submission);
+static enum exit_code finish_one(const struct invocation *invocation, struct heddle_client *client,
+                                 const struct heddle_submission *submission,
+                                 const struct heddle_receipt *receipt);
+static enum exit_code wait_one(const struct invocation *invocation, struct heddle_client *client,
+                               const struct heddle_submission *submission,
+                               const struct heddle_receipt *receipt);
+static void keep_result(void *argument, size_t index, const char *json, size_t size);
+
+static enum exit_code run(const struct invocation *invocation)
+{
+    int64_t wait_ms;
+
+    if (!fits_form(invocation->arguments) ||
+        !input_duration(invocation->arguments, "wait", &wait_ms))
+        return EXIT_USAGE;
+    enum exit_code code = judge_durability(invocation);
+    if (code != EXIT_DONE)
+        return code;
+    return arguments_get(invocation->arguments, "file") ? submit_file(invocation)
+                                                        : submit_one(invocation);
+}
+
+static const struct flag flags[] = {
+    {"user", "U", "whose operation it is"},
+    {"op", "OP", "its kind, e.g. send_message"},
+    {"thread", "T", "the conversation it is about"},
+    {"payload", "JSON|@FILE|-", "a JSON object, itself, in a file or on stdin; default {}"},
+    {"id", "UUID", "its id; the same id again is the same operation; default a new one"},
+    {"file", "FILE|-", "operations as NDJSON, plain or gzip, in place of the flags above"},
+    {"rejects", "FILE", "lines that can't be taken go here; without it they stop all"},
+    {"batch", "NAME", "with --file: the same name again submits no line twice"},
+    {"direct", NULL, "keep it in Redis alone until it has run"},
+    {"durable", NULL, "write it to Postgres first; not available yet"},
+    {"wait", "[=30s]", "wait for results; with --file: the longest time without any"},
+    {0},
+};
+
+const struct command command_submit = {
+    .name = "submit",
+    .usage = "--user U --op OP [--thread T] [--payload JSON|@FILE|-] [--id UUID]\n"
+             "              [--direct|--durable] [--wait[=30s]]\n"
+             "heddle submit --file FILE|- [--batch NAME] [--rejects FILE]\n"
+             "              [--direct|--durable] [--wait[=30s]]",
+    .summary = "submit an operation, or a file of them",
+    .details = "Prints the id, or with --wait the result. A line of a file is a JSON object with\n"
+               "user, op and where wanted thread, payload, id. Lines without an id get one that\n"
+               "derives from --batch and the line's number, so an interrupted run goes on where\n"
+               "the same command is run again. Counts go to stdout at the end.\n",
+    .flags = flags,
+    .loads_settings = true,
+    .run = run,
+};
+
+/* Each form has its own flags. */
+static bool fits_form(const struct arguments *arguments)
+{
+    static const char *const of_one[] = {"user", "op", "thread", "payload", "id"};
+    static const char *const of_file[] = {"rejects", "batch"};
+    bool has_file = arguments_get(arguments, "file") != NULL;
+
+    for (size_t i = 0; has_file && i < sizeof of_one / sizeof *of_one; i++)
+        if (arguments_get(arguments, of_one[i])) {
+            report_text(EXIT_USAGE, "--%s = %.60s: stands in the lines where --file is given",
+                        of_one[i], arguments_get(arguments, of_one[i]));
+            return false;
+        }
+    for (size_t i = 0; !has_file && i < sizeof of_file / sizeof *of_file; i++)
+        if (arguments_get(arguments, of_file[i])) {
+            report_text(EXIT_USAGE, "--%s = %.60s: allowed only with --file", of_file[i],
+                        arguments_get(arguments, of_file[i]));
+            return false;
+        }
+    if (!has_file && (!arguments_get(arguments, "user") || !arguments_get(arguments, "op"))) {
+        report_text(EXIT_USAGE, "--user and --op, or --file, are needed; `heddle submit --help` "
+                                "shows what is allowed");
+        return false;
+    }
+    if (arguments_get(arguments, "direct") && arguments_get(arguments, "durable")) {
+        report_text(EXIT_USAGE, "--direct and --durable: allowed is one of them");
+        return false;
+    }
+    return true;
+}
+
+static enum exit_code judge_durability(const struct invocation *invocation)
+{
+    const struct arguments *arguments = invocation->arguments;
+    bool is_direct = arguments_get(arguments, "direct") ||
+                     (invocation->options->durability == DURABILITY_DIRECT &&
+                      !arguments_get(arguments, "durable"));
+
+    if (is_direct)
+        return EXIT_DONE;
+    return report_text(EXIT_CONFIGURATION,
+                       "durable mode is not available yet in this version; allowed is --direct "
+                       "(or durability = direct)");
+}
+
+static enum exit_code submit_one(const struct invocation *invocation)
+{
+    const struct arguments *arguments = invocation->arguments;
+    const char *source = arguments_get(arguments, "payload");
+    struct heddle_submission submission = {
+        .user = text_of(arguments_get(arguments, "user")),
+        .op = text_of(arguments_get(arguments, "op")),
+        .thread = text_of(arguments_get(arguments, "thread")),
+        .id = text_of(arguments_get(arguments, "id")),
+        .payload = TEXT(""),
+        .reply = arguments_get(arguments, "wait") != NULL,
+    };
+    const int64_t bytes_max = invocation->options->payload_bytes_max;
+    char *payload = NULL;
+    struct heddle_error err;
+
+    if (source) {
+        payload = read_payload(source, (size_t)bytes_max + 1, &submission.payload.size);
+        if (!payload)
+            return report_text(EXIT_USAGE, "--payload = %.60s: can't be read: %s", source,
+                               strerror(errno));
+        submission.payload.data = payload;
+    }
+    heddle_status status = submission_check(&submission, bytes_max, &err);
+    enum exit_code code =
+        status == HEDDLE_OK ? send_one(invocation, &submission) : report(invocation, status, &err);
+    free(payload);
+    return code;
+}
+
+/* The argument itself, @FILE, or - for stdin; `bytes_max` at most. NULL: errno tells. */
+static char *read_payload(const char *source, size_t bytes_max, size_t *size)
+{
+    if (strcmp(source, "-") != 0 && *source != '@') {
+        *size = strlen(source);
+        return strcpy(memory_take(*size + 1), source);
+    }
+    FILE *file = *source == '@' ? fopen(source + 1, "re") : stdin;
+    if (!file)
+        return NULL;
+    char *payload = memory_take(bytes_max + 1);
+    *size = fread(payload, 1, bytes_max, file);
+    payload[*size] = '\0';
+    bool has_failed = ferror(file) != 0;
+    int cause = errno;
+    if (file != stdin)
+        fclose(file);
+    if (!has_failed)
+        return payload;
+    free(payload);
+    errno = cause;
+    return NULL;
+}
+
+static enum exit_code send_one(const struct invocation *invocation,
+                               const struct heddle_submission *submission)
+{
+    struct heddle_client *client;
+    struct heddle_receipt receipt;
+    struct heddle_error err;
+
+    heddle_status status = links_client(invocation->options, &client, &err);
+    if (status != HEDDLE_OK)
+        return report(invocation, status, &err);
+    status = heddle_client_submit(client, submission, 1, &receipt, &err);
+    enum exit_code code = status != HEDDLE_OK
+                              ? report(invocation, status, &err)
+                              : finish_one(invocation, client, submission, &receipt);
+    heddle_client_free(client);
+    return code;
+}
+
+static enum exit_code finish_one(const struct invocation *invocation, struct heddle_client *client,
+                                 const struct heddle_submission *submission,
+                                 const struct heddle_receipt *receipt)
+{
+    if (receipt->status != HEDDLE_OK)
+        return report(invocation, receipt->status, &receipt->error);
+    if (submission->reply)
+        return wait_one(invocation, client, submission, receipt);
+    if (invocation->with_json)
+        json_out(json_pack("{s:s, s:s}", "id", receipt->id, "state", receipt->state));
+    else
+        printf("%s\n", receipt->id);
+    return EXIT_DONE;
+}
+
+static enum exit_code wait_one(const struct invocation *invocation, struct heddle_client *client,
+                               const struct heddle_submission *submission,
+                               const struct heddle_receipt *receipt)
+{
+    struct tracking tracking;
+    struct tracked tracked = {.state = "unknown"};
+    struct heddle_error err;
+    int64_t timeout_ms = INPUT_WAIT_MS;
+    size_t next;
+
+    (void)input_duration(invocation->arguments, "wait", &timeout_ms);
+    heddle_status status = heddle_client_await_many(client, receipt, 1, timeout_ms, keep_result,
+                                                    &tracked.result, &next, &err);
+    if (tracked.result) {
+        tracking_state_of(tracked.result, strlen(tracked.result), tracked.state);
+    } else if (status == HEDDLE_OK || status == HEDDLE_RETRY) {
+        /* The reply may have been lost with a connection; the result is not. */
+        tracking_init(&tracking, invocation->options, client);
+        status = tracking_ask(&tracking, submission->user, receipt->id, &tracked, &err);
+        tracking_done(&tracking);
+    }
+    if (status != HEDDLE_OK)
+        return report(invocation, status, &err);
+    if (!tracked.result)
+        return report_text(EXIT_TIME, "%s: time ran out, its state is %s", receipt->id,
+                           tracked.state);
+    printf("%s\n", tracked.result);
+    free(tracked.result);
+    return strcmp(tracked.state, "done") == 0 ? EXIT_DONE : EXIT_ENDED_BADLY;
+}
+
+static void keep_result(void *argument, size_t index, const char *json, size_t size)
+{
+    char **result = argument;
+
+    (void)index;
+    if (json)
+        *result = memcpy(memory_take(size + 1), json, size + 1);
+}

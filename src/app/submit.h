@@ -1,0 +1,10 @@
+/* heddle submit's second form. */
+#ifndef APP_SUBMIT_H
+#define APP_SUBMIT_H
+
+#include "app/command.h"
+
+/* Submits the lines of --file; flags are checked already. */
+enum exit_code submit_file(const struct invocation *invocation);
+
+#endif

@@ -1,0 +1,24 @@
+/* Digests of lanes and operations. Pure, thread-safe. */
+#ifndef BASE_DIGEST_H
+#define BASE_DIGEST_H
+
+#include "heddle/operation.h"
+
+#include <stdint.h>
+
+#define DIGEST_HEX_SIZE 64
+
+/* The partition of a user: the first four hex digits of SHA-1, modulo `partitions`. */
+unsigned digest_partition(struct heddle_text user, unsigned partitions);
+
+/* The key of a lane's advisory lock: the first eight bytes of SHA-256, big-endian. Two lanes that
+ * share a key would wait for each other, which costs time and nothing else. */
+int64_t digest_lane_key(struct heddle_text lane);
+
+/* SHA-256 over user, op, thread and payload with a NUL between them, in hex with a NUL. */
+void digest_operation(const struct heddle_operation *operation, char hex[DIGEST_HEX_SIZE + 1]);
+
+/* A UUID (version 5 in form, of SHA-1) that derives from a name: the same name, the same id. */
+void digest_uuid(const char *name, size_t size, char uuid[HEDDLE_ID_SIZE + 1]);
+
+#endif

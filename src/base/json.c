@@ -1,0 +1,52 @@
+/* See json.h. */
+#include "base/json.h"
+
+#include <jansson.h>
+
+static heddle_status check_depth(struct heddle_text json, struct heddle_error *err);
+
+heddle_status json_check_payload(struct heddle_text payload, struct heddle_error *err)
+{
+    json_error_t problem;
+
+    /* First, because the parser recurses. */
+    if (check_depth(payload, err) != HEDDLE_OK)
+        return HEDDLE_REFUSED;
+    json_t *root = json_loadb(payload.data, payload.size, 0, &problem);
+    if (!root)
+        return heddle_refuse(err, HEDDLE_KIND_INVALID, "payload is not valid JSON: %s at byte %d",
+                             problem.text, problem.position);
+    bool is_object = json_is_object(root);
+    json_decref(root);
+    if (!is_object)
+        return heddle_refuse(err, HEDDLE_KIND_INVALID, "payload must be a JSON object");
+    return HEDDLE_OK;
+}
+
+static heddle_status check_depth(struct heddle_text json, struct heddle_error *err)
+{
+    int depth = 0;
+    bool in_string = false;
+
+    for (size_t i = 0; i < json.size; i++) {
+        char c = json.data[i];
+        if (in_string) {
+            if (c == '\\')
+                i++;
+            else if (c == '"')
+                in_string = false;
+            continue;
+        }
+        if (c == '"')
+            in_string = true;
+        else if (c == '{' || c == '[')
+            depth++;
+        else if (c == '}' || c == ']')
+            depth--;
+        if (depth > HEDDLE_PAYLOAD_DEPTH_MAX)
+            return heddle_refuse(err, HEDDLE_KIND_INVALID,
+                                 "payload is nested deeper than %d at byte %zu",
+                                 HEDDLE_PAYLOAD_DEPTH_MAX, i);
+    }
+    return HEDDLE_OK;
+}

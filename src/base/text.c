@@ -1,0 +1,137 @@
+/* See text.h. */
+#include "base/text.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct unit {
+    const char *name;
+    int64_t factor;
+};
+
+static size_t utf8_length(const unsigned char *bytes, size_t size);
+static bool parse_with_unit(const char *string, const struct unit *units, int64_t *value);
+
+struct heddle_text text_of(const char *string)
+{
+    return string ? (struct heddle_text){string, strlen(string)} : TEXT("");
+}
+
+bool text_equal(struct heddle_text a, struct heddle_text b)
+{
+    return a.size == b.size && memcmp(a.data, b.data, a.size) == 0;
+}
+
+bool text_is_utf8(const char *data, size_t size)
+{
+    const unsigned char *bytes = (const unsigned char *)data;
+
+    while (size > 0) {
+        size_t length = utf8_length(bytes, size);
+        if (length == 0 || *bytes == 0)
+            return false;
+        bytes += length;
+        size -= length;
+    }
+    return true;
+}
+
+void text_make_line(char *string)
+{
+    unsigned char *bytes = (unsigned char *)string;
+    size_t size = strlen(string), i = 0;
+
+    while (i < size) {
+        size_t length = utf8_length(bytes + i, size - i);
+        if (length == 0) {
+            /* Nothing but a character that was cut at the end lies behind it. */
+            bool cut = bytes[i] >= 0xC2 && size - i < 4;
+            for (size_t k = i + 1; cut && k < size; k++)
+                cut = (bytes[k] & 0xC0) == 0x80;
+            if (cut)
+                break;
+            bytes[i] = '?';
+            length = 1;
+        } else if (bytes[i] < 0x20 || bytes[i] == 0x7F) {
+            bytes[i] = ' ';
+        }
+        i += length;
+    }
+    while (i > 0 && bytes[i - 1] == ' ')
+        i--;
+    bytes[i] = '\0';
+}
+
+bool text_parse_integer(const char *string, int64_t *value)
+{
+    static const struct unit none[] = {{"", 1}, {NULL, 0}};
+    return parse_with_unit(string, none, value);
+}
+
+bool text_parse_duration_us(const char *string, int64_t *duration_us)
+{
+    static const struct unit units[] = {
+        {"us", 1},           {"ms", 1000},          {"s", 1000000},       {"m", 60000000},
+        {"h", 3600000000},   {"d", 86400000000},    {NULL, 0},
+    };
+    return parse_with_unit(string, units, duration_us);
+}
+
+bool text_parse_bytes(const char *string, int64_t *bytes)
+{
+    static const struct unit units[] = {
+        {"", 1}, {"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {NULL, 0},
+    };
+    return parse_with_unit(string, units, bytes);
+}
+
+static bool parse_with_unit(const char *string, const struct unit *units, int64_t *value)
+{
+    const char *digits = *string == '-' ? string + 1 : string;
+    char *rest;
+
+    if (*digits < '0' || *digits > '9')
+        return false;
+    errno = 0;
+    long long number = strtoll(string, &rest, 10);
+    if (errno != 0)
+        return false;
+    for (; units->name; units++) {
+        int64_t product;
+        if (strcmp(units->name, rest) != 0)
+            continue;
+        if (__builtin_mul_overflow((int64_t)number, units->factor, &product))
+            return false;
+        *value = product;
+        return true;
+    }
+    return false;
+}
+
+/* Bytes of the well-formed character at `bytes`, 0 where there is none. */
+static size_t utf8_length(const unsigned char *bytes, size_t size)
+{
+    unsigned char first = bytes[0], least = 0x80, most = 0xBF;
+    size_t length;
+
+    if (first < 0x80)
+        return 1;
+    if (first < 0xC2 || first > 0xF4)
+        return 0;
+    length = first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
+    if (first == 0xE0)
+        least = 0xA0;
+    else if (first == 0xED)
+        most = 0x9F;
+    else if (first == 0xF0)
+        least = 0x90;
+    else if (first == 0xF4)
+        most = 0x8F;
+    if (size < length || bytes[1] < least || bytes[1] > most)
+        return 0;
+    for (size_t i = 2; i < length; i++)
+        if ((bytes[i] & 0xC0) != 0x80)
+            return 0;
+    return length;
+}

@@ -1,0 +1,107 @@
+/* See beat.h. */
+#include "engine/beat.h"
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/thread.h"
+#include "base/log.h"
+#include "link/redis.h"
+#include "queue/lanes.h"
+
+#include <stdlib.h>
+
+enum { BEATS_PER_LEASE = 3 };
+
+struct beat {
+    struct beat_options options;
+    struct redis_link *link;
+    struct command command;
+    pthread_t thread;
+
+    struct mutex mutex;
+    struct condition stopped;
+    bool is_stopping GUARDED_BY(mutex);
+};
+
+static void *beat_body(void *argument);
+static bool sleep_unless_stopped(struct beat *beat, int64_t duration_ms);
+
+heddle_status beat_new(const struct beat_options *options, struct beat **beat,
+                       struct heddle_error *err)
+{
+    struct redis_link *link;
+
+    heddle_status status = redis_new(options->redis, options->redis_timeout_ms, &link, err);
+    if (status != HEDDLE_OK)
+        return status;
+    *beat = memory_take_zeroed(1, sizeof **beat);
+    (*beat)->options = *options;
+    (*beat)->link = link;
+    command_init(&(*beat)->command);
+    mutex_init(&(*beat)->mutex);
+    condition_init(&(*beat)->stopped);
+    return HEDDLE_OK;
+}
+
+void beat_free(struct beat *beat)
+{
+    if (!beat)
+        return;
+    redis_free(beat->link);
+    command_done(&beat->command);
+    condition_done(&beat->stopped);
+    mutex_done(&beat->mutex);
+    free(beat);
+}
+
+void beat_start(struct beat *beat)
+{
+    thread_start(&beat->thread, "heddle-beat", beat_body, beat);
+}
+
+void beat_stop(struct beat *beat)
+{
+    const struct beat_options *options = &beat->options;
+    struct heddle_error err;
+
+    mutex_lock(&beat->mutex);
+    beat->is_stopping = true;
+    mutex_unlock(&beat->mutex);
+    condition_signal(&beat->stopped);
+    thread_join(beat->thread);
+    if (lanes_release(beat->link, &beat->command, options->partitions, options->incarnation,
+                      &err) != HEDDLE_OK)
+        heddle_log(HEDDLE_LOG_WARNING, "release_failed", "text=%s", LOG_TEXT(err.text));
+}
+
+static void *beat_body(void *argument)
+{
+    struct beat *beat = argument;
+    const struct beat_options *options = &beat->options;
+
+    do {
+        struct heddle_error err;
+        int freed = 0;
+        if (lanes_beat(beat->link, &beat->command, options->partitions, options->incarnation,
+                       options->lease_ms, &freed, &err) != HEDDLE_OK) {
+            redis_close(beat->link);
+            heddle_log(HEDDLE_LOG_WARNING, "beat_failed", "text=%s", LOG_TEXT(err.text));
+        }
+        if (freed > 0)
+            heddle_log(HEDDLE_LOG_WARNING, "lanes_taken_over", "expired=%d", freed);
+    } while (sleep_unless_stopped(beat, options->lease_ms / BEATS_PER_LEASE));
+    return NULL;
+}
+
+static bool sleep_unless_stopped(struct beat *beat, int64_t duration_ms)
+{
+    int64_t deadline_us = clock_now_us() + duration_ms * 1000;
+
+    mutex_lock(&beat->mutex);
+    while (!beat->is_stopping &&
+           condition_wait_until(&beat->stopped, &beat->mutex, deadline_us))
+        ;
+    bool goes_on = !beat->is_stopping;
+    mutex_unlock(&beat->mutex);
+    return goes_on;
+}

@@ -1,0 +1,339 @@
+/* See fetcher.h. */
+#include "engine/fetcher.h"
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/thread.h"
+#include "base/log.h"
+#include "link/redis.h"
+#include "queue/lanes.h"
+
+#include <poll.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+enum {
+    POLL_MS = 1000,             /* the net: nothing relies on it at a healthy Redis */
+    CLAIM_BYTES_MAX = 4 << 20,
+    RETRY_BASE_MS = 20,
+    RETRY_CAP_MS = 1000,
+};
+
+/* What is known of a partition. */
+struct partition {
+    bool is_hot;
+    int64_t due_ms;      /* when a waiting lane comes due (clock_now_ms); INT64_MAX: none known */
+    int64_t halted;      /* lanes that wait for somebody: perhaps for us */
+    char adopt_cursor[24];
+};
+
+struct fetcher {
+    struct fetcher_options options;
+    struct runqueue *queue;
+    struct redis_link *link;      /* claims */
+    struct redis_link *wake_link; /* subscribed */
+    struct command command;
+    struct partition *partitions;
+    const char **ops;             /* names of the handlers, NULL-terminated */
+    unsigned turn;                /* the partition that is served first */
+    uint64_t seq;
+    int64_t next_poll_ms;
+    int stop_fd;
+    atomic_bool is_stopping;
+    pthread_t thread;
+};
+
+/* A claim that was sent to one partition. */
+struct sent_claim {
+    unsigned partition;
+    struct lanes_request request;
+};
+
+static void *fetcher_body(void *argument);
+static heddle_status listen_for_wakes(struct fetcher *fetcher, struct heddle_error *err);
+static heddle_status fetch(struct fetcher *fetcher, bool *is_starved, struct heddle_error *err);
+static size_t send_claims(struct fetcher *fetcher, size_t room, struct sent_claim *sent,
+                          heddle_status *status, struct heddle_error *err);
+static heddle_status receive_claims(struct fetcher *fetcher, const struct sent_claim *sent,
+                                    struct heddle_error *err);
+static heddle_status adopt(struct fetcher *fetcher, unsigned number, struct heddle_error *err);
+static struct lanes_request request_for(struct fetcher *fetcher, size_t lanes);
+static heddle_status wait_for_work(struct fetcher *fetcher, bool is_starved,
+                                   struct heddle_error *err);
+static heddle_status read_wakes(struct fetcher *fetcher, struct heddle_error *err);
+static void heat_due(struct fetcher *fetcher);
+static size_t count_hot(const struct fetcher *fetcher);
+static void heat_all(struct fetcher *fetcher);
+static void back_off(struct fetcher *fetcher, int attempt);
+
+heddle_status fetcher_new(const struct fetcher_options *options, struct runqueue *queue,
+                          struct fetcher **fetcher, struct heddle_error *err)
+{
+    struct redis_link *link, *wake_link;
+    size_t count = 0;
+
+    heddle_status status = redis_new(options->redis, options->redis_timeout_ms, &link, err);
+    if (status != HEDDLE_OK)
+        return status;
+    status = redis_new(options->redis, options->redis_timeout_ms, &wake_link, err);
+    if (status != HEDDLE_OK) {
+        redis_free(link);
+        return status;
+    }
+    struct fetcher *fresh = memory_take_zeroed(1, sizeof *fresh);
+    fresh->options = *options;
+    fresh->queue = queue;
+    fresh->link = link;
+    fresh->wake_link = wake_link;
+    fresh->partitions = memory_take_zeroed(options->partitions, sizeof *fresh->partitions);
+    while (options->handlers[count])
+        count++;
+    fresh->ops = memory_take_zeroed(count + 1, sizeof *fresh->ops);
+    for (size_t i = 0; i < count; i++)
+        fresh->ops[i] = options->handlers[i]->op;
+    fresh->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (fresh->stop_fd < 0)
+        abort();
+    command_init(&fresh->command);
+    *fetcher = fresh;
+    return HEDDLE_OK;
+}
+
+void fetcher_free(struct fetcher *fetcher)
+{
+    if (!fetcher)
+        return;
+    redis_free(fetcher->link);
+    redis_free(fetcher->wake_link);
+    command_done(&fetcher->command);
+    free(fetcher->partitions);
+    free(fetcher->ops);
+    close(fetcher->stop_fd);
+    free(fetcher);
+}
+
+void fetcher_start(struct fetcher *fetcher)
+{
+    thread_start(&fetcher->thread, "heddle-fetch", fetcher_body, fetcher);
+}
+
+void fetcher_stop(struct fetcher *fetcher)
+{
+    atomic_store(&fetcher->is_stopping, true);
+    eventfd_write(fetcher->stop_fd, 1);
+    thread_join(fetcher->thread);
+}
+
+static void *fetcher_body(void *argument)
+{
+    struct fetcher *fetcher = argument;
+    int failures = 0;
+
+    while (!atomic_load(&fetcher->is_stopping)) {
+        struct heddle_error err;
+        bool is_starved = false;
+        heddle_status status = listen_for_wakes(fetcher, &err);
+        if (status == HEDDLE_OK)
+            status = fetch(fetcher, &is_starved, &err);
+        if (status == HEDDLE_OK)
+            status = wait_for_work(fetcher, is_starved, &err);
+        if (status == HEDDLE_OK) {
+            failures = 0;
+            continue;
+        }
+        redis_close(fetcher->link);
+        redis_close(fetcher->wake_link);
+        heddle_log(HEDDLE_LOG_WARNING, "fetch_retry", "attempt=%d text=%s", ++failures,
+                   LOG_TEXT(err.text));
+        back_off(fetcher, failures);
+    }
+    return NULL;
+}
+
+/* Subscribes where we are not. What happened before is unknown, so every partition is hot. */
+static heddle_status listen_for_wakes(struct fetcher *fetcher, struct heddle_error *err)
+{
+    AUTO_REPLY reply = NULL;
+    char channel[160];
+
+    if (redis_is_connected(fetcher->wake_link) && redis_is_connected(fetcher->link))
+        return HEDDLE_OK;
+    redis_close(fetcher->wake_link);
+    snprintf(channel, sizeof channel, "heddle:wake:%s", fetcher->options.incarnation);
+    heddle_status status = redis_connect(fetcher->link, err);
+    if (status == HEDDLE_OK)
+        status = redis_callf(fetcher->wake_link, &reply, err, "SUBSCRIBE", channel, NULL);
+    heat_all(fetcher);
+    return status;
+}
+
+/* Claims from hot partitions in turn, as much as the run queue has room for. */
+static heddle_status fetch(struct fetcher *fetcher, bool *is_starved, struct heddle_error *err)
+{
+    heddle_status status = HEDDLE_OK;
+    struct sent_claim *sent = memory_take(fetcher->options.partitions * sizeof *sent);
+
+    while (status == HEDDLE_OK && count_hot(fetcher) > 0 && !*is_starved &&
+           !atomic_load(&fetcher->is_stopping)) {
+        size_t room = runqueue_room(fetcher->queue);
+        size_t count = send_claims(fetcher, room, sent, &status, err);
+        for (size_t i = 0; status == HEDDLE_OK && i < count; i++)
+            status = receive_claims(fetcher, &sent[i], err);
+        *is_starved = room == 0;
+    }
+    free(sent);
+    for (unsigned p = 0; status == HEDDLE_OK && p < fetcher->options.partitions; p++)
+        if (fetcher->partitions[p].halted > 0 && runqueue_room(fetcher->queue) > 0)
+            status = adopt(fetcher, p, err);
+    return status;
+}
+
+/* One claim to each hot partition, the room shared among them, from the one whose turn it is. */
+static size_t send_claims(struct fetcher *fetcher, size_t room, struct sent_claim *sent,
+                          heddle_status *status, struct heddle_error *err)
+{
+    const unsigned partitions = fetcher->options.partitions;
+    size_t hot = count_hot(fetcher), count = 0;
+    size_t lanes = hot > 0 && room > hot ? room / hot : 1;
+
+    for (unsigned i = 0; i < partitions && count < room && *status == HEDDLE_OK; i++) {
+        unsigned p = (fetcher->turn + i) % partitions;
+        if (!fetcher->partitions[p].is_hot)
+            continue;
+        sent[count] = (struct sent_claim){p, request_for(fetcher, lanes)};
+        *status = lanes_claim_send(fetcher->link, &fetcher->command, p, &sent[count].request, err);
+        count++;
+    }
+    if (count > 0)
+        fetcher->turn = (sent[count - 1].partition + 1) % partitions;
+    return count;
+}
+
+static heddle_status receive_claims(struct fetcher *fetcher, const struct sent_claim *sent,
+                                    struct heddle_error *err)
+{
+    struct partition *partition = &fetcher->partitions[sent->partition];
+    struct lanes_answer answer;
+
+    heddle_status status =
+        lanes_claim_receive(fetcher->link, sent->partition, &sent->request, &answer, err);
+    if (status != HEDDLE_OK)
+        return status;
+    partition->is_hot = !answer.is_exhausted;
+    if (answer.is_exhausted) {
+        partition->due_ms =
+            answer.next_due_ms < 0 ? INT64_MAX : clock_now_ms() + answer.next_due_ms;
+        partition->halted = answer.halted;
+    }
+    runqueue_push(fetcher->queue, &answer.claims);
+    return HEDDLE_OK;
+}
+
+/* Takes halted lanes whose next operation we know: another version may have halted them. */
+static heddle_status adopt(struct fetcher *fetcher, unsigned number, struct heddle_error *err)
+{
+    struct partition *partition = &fetcher->partitions[number];
+    const struct lanes_request request = request_for(fetcher, 1);
+    struct lanes_answer answer;
+
+    if (*partition->adopt_cursor == '\0')
+        strcpy(partition->adopt_cursor, "0");
+    heddle_status status = lanes_adopt(fetcher->link, &fetcher->command, number, &request,
+                                       fetcher->ops, partition->adopt_cursor, &answer, err);
+    if (status != HEDDLE_OK)
+        return status;
+    partition->halted = 0; /* until the next poll says otherwise */
+    runqueue_push(fetcher->queue, &answer.claims);
+    return HEDDLE_OK;
+}
+
+static struct lanes_request request_for(struct fetcher *fetcher, size_t lanes)
+{
+    const struct fetcher_options *options = &fetcher->options;
+
+    return (struct lanes_request){
+        .incarnation = options->incarnation,
+        .seq = ++fetcher->seq,
+        .lanes_max = lanes < (size_t)options->lanes_max ? (int)lanes : options->lanes_max,
+        .operations_max = options->operations_max,
+        .bytes_max = CLAIM_BYTES_MAX,
+        .lease_ms = options->lease_ms,
+    };
+}
+
+/* Sleeps until we are woken, a waiting lane is due, there is room again, or the poll. */
+static heddle_status wait_for_work(struct fetcher *fetcher, bool is_starved,
+                                   struct heddle_error *err)
+{
+    struct pollfd fds[] = {
+        {.fd = redis_fd(fetcher->wake_link), .events = POLLIN},
+        {.fd = fetcher->stop_fd, .events = POLLIN},
+        {.fd = runqueue_room_fd(fetcher->queue), .events = POLLIN},
+    };
+    int64_t wake_ms = fetcher->next_poll_ms;
+
+    for (unsigned p = 0; p < fetcher->options.partitions; p++)
+        if (fetcher->partitions[p].due_ms < wake_ms)
+            wake_ms = fetcher->partitions[p].due_ms;
+    int64_t left_ms = wake_ms - clock_now_ms();
+    /* Without room there is nothing to do when a lane comes due. */
+    poll(fds, is_starved ? 3 : 2, left_ms > 0 && !is_starved ? (int)left_ms : is_starved ? POLL_MS : 0);
+    heat_due(fetcher);
+    if (fds[0].revents)
+        return read_wakes(fetcher, err);
+    return HEDDLE_OK;
+}
+
+/* Each message names a partition that has a ready lane. */
+static heddle_status read_wakes(struct fetcher *fetcher, struct heddle_error *err)
+{
+    for (;;) {
+        AUTO_REPLY message = NULL;
+        heddle_status status = redis_poll(fetcher->wake_link, &message, err);
+        if (status != HEDDLE_OK || !message)
+            return status;
+        int64_t p = redis_reply_integer(redis_reply_at(message, 2));
+        if (p >= 0 && p < fetcher->options.partitions)
+            fetcher->partitions[p].is_hot = true;
+    }
+}
+
+static void heat_due(struct fetcher *fetcher)
+{
+    int64_t now_ms = clock_now_ms();
+
+    if (now_ms >= fetcher->next_poll_ms) {
+        heat_all(fetcher);
+        return;
+    }
+    for (unsigned p = 0; p < fetcher->options.partitions; p++)
+        if (fetcher->partitions[p].due_ms <= now_ms)
+            fetcher->partitions[p].is_hot = true;
+}
+
+static size_t count_hot(const struct fetcher *fetcher)
+{
+    size_t count = 0;
+    for (unsigned p = 0; p < fetcher->options.partitions; p++)
+        count += fetcher->partitions[p].is_hot;
+    return count;
+}
+
+static void heat_all(struct fetcher *fetcher)
+{
+    for (unsigned p = 0; p < fetcher->options.partitions; p++) {
+        fetcher->partitions[p].is_hot = true;
+        fetcher->partitions[p].due_ms = INT64_MAX;
+    }
+    fetcher->next_poll_ms = clock_now_ms() + POLL_MS;
+}
+
+static void back_off(struct fetcher *fetcher, int attempt)
+{
+    struct pollfd stop = {.fd = fetcher->stop_fd, .events = POLLIN};
+    poll(&stop, 1, (int)clock_backoff_ms(attempt, RETRY_BASE_MS, RETRY_CAP_MS) + 1);
+}

@@ -1,0 +1,34 @@
+/* The fetcher: claims lanes for the workers of this processor.
+ *
+ * One thread with two Redis links: one to claim, one to be woken. A partition is
+ * *hot* while it may have ready lanes; one that had none is left alone until
+ * it wakes us, a waiting lane comes due, or the slow poll, the net under both. */
+#ifndef ENGINE_FETCHER_H
+#define ENGINE_FETCHER_H
+
+#include "engine/runqueue.h"
+#include "heddle/error.h"
+
+#include <stdint.h>
+
+struct fetcher;
+
+struct fetcher_options {
+    const char *redis;
+    int redis_timeout_ms;
+    unsigned partitions;
+    const char *incarnation;
+    int64_t lease_ms;
+    int lanes_max, operations_max;
+    const struct heddle_handler *const *handlers; /* NULL-terminated */
+};
+
+heddle_status fetcher_new(const struct fetcher_options *options, struct runqueue *queue,
+                          struct fetcher **fetcher, struct heddle_error *err) HEDDLE_MUST_CHECK;
+void fetcher_free(struct fetcher *fetcher);
+void fetcher_start(struct fetcher *fetcher);
+
+/* Ends the thread: nothing is claimed after this returned. */
+void fetcher_stop(struct fetcher *fetcher);
+
+#endif

@@ -1,0 +1,173 @@
+/* A processor and its threads: fetcher → run queue → workers → settler, and the beat.
+ * Called by the thread that owns the processor; see processor.h. */
+#include "engine/processor.h"
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "engine/beat.h"
+#include "engine/fetcher.h"
+#include "engine/runqueue.h"
+#include "engine/settler.h"
+#include "engine/worker.h"
+#include "heddle/log.h"
+#include "link/redis.h"
+#include "queue/admin.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+enum { CLAIMS_PER_WORKER = 2 };
+
+struct processor {
+    struct processor_options options;
+    char incarnation[128];
+    struct runner_shared shared;
+    struct userlock_table *locks;
+    struct runqueue *queue;
+    struct settler *settler;
+    struct fetcher *fetcher;
+    struct beat *beat;
+    struct worker **workers;
+    bool is_stuck; /* a worker did not end: its memory must stay */
+};
+
+static void name_incarnation(char *name, size_t size);
+static heddle_status inspect_queue(const struct processor_options *options, unsigned *partitions,
+                                   struct heddle_error *err);
+static heddle_status build(struct processor *processor, unsigned partitions,
+                           struct heddle_error *err);
+
+heddle_status processor_new(const struct processor_options *options, struct processor **processor,
+                            struct heddle_error *err)
+{
+    unsigned partitions;
+
+    heddle_status status = inspect_queue(options, &partitions, err);
+    if (status != HEDDLE_OK)
+        return status;
+    struct processor *fresh = memory_take_zeroed(1, sizeof *fresh);
+    fresh->options = *options;
+    name_incarnation(fresh->incarnation, sizeof fresh->incarnation);
+    status = build(fresh, partitions, err);
+    if (status != HEDDLE_OK) {
+        processor_free(fresh);
+        return status;
+    }
+    *processor = fresh;
+    return HEDDLE_OK;
+}
+
+void processor_start(struct processor *processor)
+{
+    beat_start(processor->beat);
+    settler_start(processor->settler);
+    for (int i = 0; i < processor->options.workers; i++)
+        worker_start(processor->workers[i]);
+    fetcher_start(processor->fetcher);
+}
+
+bool processor_drain(struct processor *processor)
+{
+    const int64_t deadline_us = clock_now_us() + processor->options.drain_ms * 1000;
+    struct claim_list rest;
+    struct claim *claim;
+
+    fetcher_stop(processor->fetcher);
+    runqueue_close(processor->queue, &rest);
+    atomic_store(&processor->shared.is_stopping, true);
+    while ((claim = claim_list_pop(&rest)))
+        settler_take(processor->settler,
+                     &(struct settlement){.claim = claim, .disposition = LANE_RELEASE});
+    for (int i = 0; i < processor->options.workers; i++)
+        if (!worker_join(processor->workers[i], deadline_us))
+            processor->is_stuck = true;
+    bool is_settled = settler_finish(processor->settler, deadline_us);
+    beat_stop(processor->beat);
+    return is_settled && !processor->is_stuck;
+}
+
+void processor_free(struct processor *processor)
+{
+    /* A worker that is stuck uses all of this; the process ends soon, and it with it. */
+    if (!processor || processor->is_stuck)
+        return;
+    for (int i = 0; processor->workers && i < processor->options.workers; i++)
+        worker_free(processor->workers[i]);
+    free(processor->workers);
+    fetcher_free(processor->fetcher);
+    beat_free(processor->beat);
+    runqueue_free(processor->queue);
+    settler_free(processor->settler);
+    userlock_table_free(processor->locks);
+    free(processor);
+}
+
+/* Host and pid are for people; the random part makes it unique. */
+static void name_incarnation(char *name, size_t size)
+{
+    unsigned char salt[8];
+    char host[65] = "";
+
+    if (getrandom(salt, sizeof salt, 0) != sizeof salt)
+        abort();
+    gethostname(host, sizeof host - 1);
+    snprintf(name, size, "%s-%d-%02x%02x%02x%02x%02x%02x%02x%02x", host, (int)getpid(), salt[0],
+             salt[1], salt[2], salt[3], salt[4], salt[5], salt[6], salt[7]);
+}
+
+static heddle_status inspect_queue(const struct processor_options *options, unsigned *partitions,
+                                   struct heddle_error *err)
+{
+    struct queue_facts facts;
+    struct redis_link *link;
+
+    heddle_status status = redis_new(options->redis, options->redis_timeout_ms, &link, err);
+    if (status != HEDDLE_OK)
+        return status;
+    status = queue_facts_get(link, &facts, err);
+    if (status == HEDDLE_OK)
+        status = queue_facts_judge(&facts, err);
+    *partitions = facts.partitions;
+    redis_free(link);
+    return status;
+}
+
+static heddle_status build(struct processor *processor, unsigned partitions,
+                           struct heddle_error *err)
+{
+    const struct processor_options *options = &processor->options;
+    const struct settler_options settler = {options->redis, options->redis_timeout_ms, partitions,
+                                            processor->incarnation, options->result_ttl_ms};
+    const struct beat_options beat = {options->redis, options->redis_timeout_ms, partitions,
+                                      processor->incarnation, options->lease_ms};
+    const struct fetcher_options fetcher = {
+        .redis = options->redis,
+        .redis_timeout_ms = options->redis_timeout_ms,
+        .partitions = partitions,
+        .incarnation = processor->incarnation,
+        .lease_ms = options->lease_ms,
+        .lanes_max = options->claim_lanes_max,
+        .operations_max = options->claim_operations_max,
+        .handlers = options->handlers,
+    };
+
+    processor->locks = userlock_table_new();
+    processor->queue = runqueue_new((size_t)options->workers * CLAIMS_PER_WORKER);
+    processor->workers = memory_take_zeroed((size_t)options->workers, sizeof *processor->workers);
+    heddle_status status = settler_new(&settler, &processor->settler, err);
+    if (status == HEDDLE_OK)
+        status = beat_new(&beat, &processor->beat, err);
+    if (status == HEDDLE_OK)
+        status = fetcher_new(&fetcher, processor->queue, &processor->fetcher, err);
+    processor->shared.options = options;
+    processor->shared.locks = processor->locks;
+    processor->shared.settler = processor->settler;
+    for (int i = 0; status == HEDDLE_OK && i < options->workers; i++)
+        status = worker_new(i, processor->queue, &processor->shared, &processor->workers[i], err);
+    for (int i = 0; status == HEDDLE_OK && i < options->workers; i++)
+        status = worker_connect(processor->workers[i], err);
+    return status;
+}

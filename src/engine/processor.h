@@ -1,0 +1,53 @@
+/* A processor: the threads that claim, execute and settle, in this process.
+ *
+ * processor_new, _start, _drain and _free are called by the thread that owns
+ * the processor, the one that takes signals. */
+#ifndef ENGINE_PROCESSOR_H
+#define ENGINE_PROCESSOR_H
+
+#include "heddle/error.h"
+#include "heddle/operation.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct processor;
+
+struct processor_options {
+    const char *redis;    /* address; borrowed until processor_free */
+    const char *postgres; /* connection string; borrowed likewise */
+    const struct heddle_handler *const *handlers; /* NULL-terminated; borrowed likewise */
+    int workers;
+    int claim_lanes_max;  /* lanes a claim takes at most */
+    int claim_operations_max; /* operations of one lane a claim takes at most */
+    int64_t lease_ms;
+    int64_t drain_ms;
+    int64_t result_ttl_ms;
+    int redis_timeout_ms;
+    int connect_timeout_ms;
+    int statement_timeout_ms;
+    int lock_timeout_ms;
+    int idle_transaction_timeout_ms;
+    int commit_deadline_ms;
+    int retry_attempts;   /* in place, before the lane waits */
+    int64_t retry_base_ms, retry_cap_ms;
+    bool with_prepared_statements;
+};
+
+/* Connects, checks versions and eviction policy, joins the queue; nothing is claimed yet.
+ * HEDDLE_RETRY: Redis or Postgres can't be reached. HEDDLE_FATAL: they can, and are not fit. */
+heddle_status processor_new(const struct processor_options *options, struct processor **processor,
+                            struct heddle_error *err) HEDDLE_MUST_CHECK;
+
+/* Starts its threads. */
+void processor_start(struct processor *processor);
+
+/* Stops claiming, finishes what is claimed, settles and releases it: true where all of it was done
+ * within drain_ms. What is left is released to others. */
+bool processor_drain(struct processor *processor);
+
+/* After a drain. Takes NULL. */
+void processor_free(struct processor *processor);
+
+#endif

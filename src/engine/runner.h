@@ -1,0 +1,34 @@
+/* The runner: executes the operations of a claim, in order, each in its unit of work.
+ *
+ * Confined to one worker, who owns it, its Postgres link and its arena. */
+#ifndef ENGINE_RUNNER_H
+#define ENGINE_RUNNER_H
+
+#include "engine/processor.h"
+#include "engine/settler.h"
+#include "engine/userlock.h"
+#include "queue/claim.h"
+
+#include <stdatomic.h>
+
+struct runner;
+
+/* What all workers of a processor share; outlives them. */
+struct runner_shared {
+    const struct processor_options *options;
+    struct userlock_table *locks;
+    struct settler *settler;
+    atomic_bool is_stopping; /* end after the operation that runs */
+};
+
+heddle_status runner_new(struct runner_shared *shared, struct runner **runner,
+                         struct heddle_error *err) HEDDLE_MUST_CHECK;
+void runner_free(struct runner *runner);
+
+/* Opens the Postgres connection, so that a start that can't work fails at once. */
+heddle_status runner_connect(struct runner *runner, struct heddle_error *err) HEDDLE_MUST_CHECK;
+
+/* Executes the claim and hands it to the settler. */
+void runner_execute(struct runner *runner, struct claim *claim);
+
+#endif

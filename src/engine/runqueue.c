@@ -1,0 +1,110 @@
+/* See runqueue.h. Pushed by the fetcher, popped by workers, closed by the processor's owner. */
+#include "engine/runqueue.h"
+
+#include "base/arena.h"
+#include "base/thread.h"
+
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+struct runqueue {
+    struct mutex mutex;
+    struct condition filled;
+    struct claim_list claims GUARDED_BY(mutex);
+    bool is_closed GUARDED_BY(mutex);
+    bool is_wanted GUARDED_BY(mutex); /* the fetcher waits for room */
+    size_t capacity;
+    int room_fd;
+};
+
+struct runqueue *runqueue_new(size_t capacity)
+{
+    struct runqueue *queue = memory_take_zeroed(1, sizeof *queue);
+
+    mutex_init(&queue->mutex);
+    condition_init(&queue->filled);
+    claim_list_init(&queue->claims);
+    queue->capacity = capacity;
+    queue->room_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (queue->room_fd < 0)
+        abort();
+    return queue;
+}
+
+void runqueue_free(struct runqueue *queue)
+{
+    struct claim_list rest;
+    struct claim *claim;
+
+    if (!queue)
+        return;
+    runqueue_close(queue, &rest);
+    while ((claim = claim_list_pop(&rest)))
+        claim_free(claim);
+    close(queue->room_fd);
+    condition_done(&queue->filled);
+    mutex_done(&queue->mutex);
+    free(queue);
+}
+
+int runqueue_room_fd(const struct runqueue *queue)
+{
+    return queue->room_fd;
+}
+
+size_t runqueue_room(struct runqueue *queue)
+{
+    eventfd_t ignored;
+
+    mutex_lock(&queue->mutex);
+    size_t room = queue->capacity > queue->claims.count ? queue->capacity - queue->claims.count : 0;
+    queue->is_wanted = room == 0;
+    mutex_unlock(&queue->mutex);
+    if (room == 0)
+        (void)!eventfd_read(queue->room_fd, &ignored);
+    return room;
+}
+
+void runqueue_push(struct runqueue *queue, struct claim_list *claims)
+{
+    struct claim *claim;
+    size_t count = claims->count;
+
+    mutex_lock(&queue->mutex);
+    while ((claim = claim_list_pop(claims)))
+        claim_list_push(&queue->claims, claim);
+    mutex_unlock(&queue->mutex);
+    if (count == 1)
+        condition_signal(&queue->filled);
+    else if (count > 1)
+        condition_broadcast(&queue->filled);
+}
+
+struct claim *runqueue_pop(struct runqueue *queue)
+{
+    mutex_lock(&queue->mutex);
+    while (queue->claims.count == 0 && !queue->is_closed)
+        condition_wait(&queue->filled, &queue->mutex);
+    struct claim *claim = claim_list_pop(&queue->claims);
+    bool tell = claim && queue->is_wanted;
+    if (tell)
+        queue->is_wanted = false;
+    mutex_unlock(&queue->mutex);
+    if (tell)
+        eventfd_write(queue->room_fd, 1);
+    return claim;
+}
+
+void runqueue_close(struct runqueue *queue, struct claim_list *rest)
+{
+    struct claim *claim;
+
+    claim_list_init(rest);
+    mutex_lock(&queue->mutex);
+    queue->is_closed = true;
+    while ((claim = claim_list_pop(&queue->claims)))
+        claim_list_push(rest, claim);
+    mutex_unlock(&queue->mutex);
+    condition_broadcast(&queue->filled);
+}

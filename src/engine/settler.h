@@ -1,0 +1,33 @@
+/* The settler: takes results of workers to Redis, in batches, off the workers' threads.
+ *
+ * One thread with a Redis link of its own. Where Redis does not answer it tries
+ * again: settling twice does no harm, for a lane that is not ours any more is left alone. */
+#ifndef ENGINE_SETTLER_H
+#define ENGINE_SETTLER_H
+
+#include "heddle/error.h"
+#include "queue/lanes.h"
+
+struct settler;
+
+struct settler_options {
+    const char *redis;
+    int redis_timeout_ms;
+    unsigned partitions;
+    const char *incarnation;
+    int64_t result_ttl_ms;
+};
+
+heddle_status settler_new(const struct settler_options *options, struct settler **settler,
+                          struct heddle_error *err) HEDDLE_MUST_CHECK;
+void settler_free(struct settler *settler);
+void settler_start(struct settler *settler);
+
+/* Takes the settlement, which is copied, and, unless it is LANE_KEEP, the claim. Thread-safe. */
+void settler_take(struct settler *settler, const struct settlement *settlement);
+
+/* Settles what it was given, then ends the thread; gives up at `deadline_us`. True where nothing
+ * is left. */
+bool settler_finish(struct settler *settler, int64_t deadline_us);
+
+#endif

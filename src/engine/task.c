@@ -1,0 +1,103 @@
+/* Tasks (heddle/operation.h), but for the payload's members: payload.c. Runs on a worker. */
+#include "engine/task.h"
+
+#include "base/text.h"
+#include "ledger/uow.h"
+#include "link/pg.h"
+
+#include <stdlib.h>
+
+#include <jansson.h>
+
+void task_init(struct heddle_task *task, struct claim *claim,
+               const struct heddle_operation *operation, struct arena *arena, struct pg_link *link)
+{
+    *task = (struct heddle_task){
+        .operation = operation, .claim = claim, .arena = arena, .link = link};
+}
+
+void task_done(struct heddle_task *task)
+{
+    json_decref(task->payload);
+    task->payload = NULL;
+    arena_reset(task->arena);
+}
+
+const struct heddle_operation *heddle_task_operation(const struct heddle_task *task)
+{
+    return task->operation;
+}
+
+void *heddle_task_alloc(struct heddle_task *task, size_t size)
+{
+    return arena_alloc(task->arena, size);
+}
+
+char *heddle_task_format(struct heddle_task *task, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    char *text = arena_vformat(task->arena, format, arguments);
+    va_end(arguments);
+    return text;
+}
+
+void heddle_task_set_prepared(struct heddle_task *task, void *prepared)
+{
+    task->prepared = prepared;
+}
+
+void *heddle_task_prepared(const struct heddle_task *task)
+{
+    return task->prepared;
+}
+
+heddle_status heddle_task_read(struct heddle_task *task,
+                               heddle_status (*read)(struct heddle_uow *uow, void *argument,
+                                                     struct heddle_error *err),
+                               void *argument, struct heddle_error *err)
+{
+    struct heddle_uow uow;
+
+    heddle_status status = uow_begin(&uow, task->link, true, err);
+    if (status != HEDDLE_OK)
+        return status;
+    status = read(&uow, argument, err);
+    if (status != HEDDLE_OK) {
+        uow_rollback(&uow);
+        return status;
+    }
+    status = uow_commit(&uow, err);
+    /* It has no effects whose fate could be unknown. */
+    return status == HEDDLE_UNKNOWN ? HEDDLE_RETRY : status;
+}
+
+void heddle_task_set_result(struct heddle_task *task, const char *json)
+{
+    task->result = json;
+}
+
+const char *heddle_task_result(const struct heddle_task *task)
+{
+    return task->result;
+}
+
+void heddle_task_publish(struct heddle_task *task, const char *name, const char *json)
+{
+    const struct heddle_operation *operation = task->operation;
+    json_t *object = json_pack("{s:s, s:s, s:s%, s:s%}", "event", name, "id", operation->id, "user",
+                               operation->user.data, operation->user.size, "thread",
+                               operation->thread.data, operation->thread.size);
+    char *head = json_dumps(object, JSON_COMPACT);
+
+    if (!head)
+        abort();
+    struct arena *arena = &task->claim->arena;
+    struct claim_event *event = arena_alloc(arena, sizeof *event);
+    event->json = arena_format(arena, "%.*s,\"data\":%s}", (int)text_of(head).size - 1, head,
+                               json ? json : "null");
+    event->next = task->claim->events;
+    task->claim->events = event;
+    free(head);
+    json_decref(object);
+}

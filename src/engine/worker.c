@@ -1,0 +1,88 @@
+/* See worker.h. */
+#include "engine/worker.h"
+
+#include "base/arena.h"
+#include "base/thread.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+struct worker {
+    pthread_t thread;
+    int number;
+    struct runqueue *queue;
+    struct runner *runner;
+
+    struct mutex mutex;
+    struct condition ended;
+    bool has_ended GUARDED_BY(mutex);
+};
+
+static void *worker_body(void *argument);
+
+heddle_status worker_new(int number, struct runqueue *queue, struct runner_shared *shared,
+                         struct worker **worker, struct heddle_error *err)
+{
+    struct runner *runner;
+
+    heddle_status status = runner_new(shared, &runner, err);
+    if (status != HEDDLE_OK)
+        return status;
+    *worker = memory_take_zeroed(1, sizeof **worker);
+    (*worker)->number = number;
+    (*worker)->queue = queue;
+    (*worker)->runner = runner;
+    mutex_init(&(*worker)->mutex);
+    condition_init(&(*worker)->ended);
+    return HEDDLE_OK;
+}
+
+void worker_free(struct worker *worker)
+{
+    if (!worker)
+        return;
+    runner_free(worker->runner);
+    condition_done(&worker->ended);
+    mutex_done(&worker->mutex);
+    free(worker);
+}
+
+heddle_status worker_connect(struct worker *worker, struct heddle_error *err)
+{
+    return runner_connect(worker->runner, err);
+}
+
+void worker_start(struct worker *worker)
+{
+    char name[16];
+
+    snprintf(name, sizeof name, "heddle-work-%d", worker->number % 100);
+    thread_start(&worker->thread, name, worker_body, worker);
+}
+
+bool worker_join(struct worker *worker, int64_t deadline_us)
+{
+    mutex_lock(&worker->mutex);
+    while (!worker->has_ended &&
+           condition_wait_until(&worker->ended, &worker->mutex, deadline_us))
+        ;
+    bool has_ended = worker->has_ended;
+    mutex_unlock(&worker->mutex);
+    if (has_ended)
+        thread_join(worker->thread);
+    return has_ended;
+}
+
+static void *worker_body(void *argument)
+{
+    struct worker *worker = argument;
+    struct claim *claim;
+
+    while ((claim = runqueue_pop(worker->queue)))
+        runner_execute(worker->runner, claim);
+    mutex_lock(&worker->mutex);
+    worker->has_ended = true;
+    mutex_unlock(&worker->mutex);
+    condition_signal(&worker->ended);
+    return NULL;
+}

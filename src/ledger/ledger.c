@@ -1,0 +1,156 @@
+/* See ledger.h. Runs on the thread of the unit of work. */
+#include "ledger/ledger.h"
+
+#include "base/digest.h"
+#include "ledger/uow.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define INSERT_COLUMNS "id, user_id, op, thread, digest, attempt, submitted_at, started_at, state"
+#define INSERT_VALUES                                                                              \
+    "$1, $2, $3, $4, $5, $6, timestamptz 'epoch' + $7::bigint * interval '1 microsecond',"         \
+    " clock_timestamp()"
+
+enum { INSERT_PARAMS = 7, DECIDE_PARAMS = 11 };
+
+static const struct heddle_statement enter = {
+    "heddle_ledger_enter",
+    "insert into heddle.operations (" INSERT_COLUMNS ") values (" INSERT_VALUES ", 'running')",
+    INSERT_PARAMS};
+
+static const struct heddle_statement finish = {
+    "heddle_ledger_finish",
+    "update heddle.operations set state = $2::heddle.operation_state, code = $3, result = $4,"
+    " error = $5, finished_at = clock_timestamp() where id = $1",
+    5};
+
+static const struct heddle_statement decide = {
+    "heddle_ledger_decide",
+    "insert into heddle.operations (" INSERT_COLUMNS ", code, result, error, finished_at)"
+    " values (" INSERT_VALUES ", $8::heddle.operation_state, $9, $10, $11, clock_timestamp())",
+    DECIDE_PARAMS};
+
+static const struct heddle_statement find = {
+    "heddle_ledger_find",
+    "select digest = $2, state, code, result, error from heddle.operations where id = $1", 2};
+
+/* The texts of the parameters that inserts share. */
+struct insert_texts {
+    char digest[2 + DIGEST_HEX_SIZE + 1], attempt[12], submitted_us[24];
+};
+
+static void bind_insert(const struct heddle_operation *operation, struct insert_texts *texts,
+                        const char **params);
+static void digest_text(const struct heddle_operation *operation,
+                        char text[2 + DIGEST_HEX_SIZE + 1]);
+static enum heddle_end end_of(const char *state);
+
+heddle_status ledger_enter(struct heddle_uow *uow, const struct heddle_operation *operation,
+                           struct heddle_error *err)
+{
+    struct insert_texts texts;
+    const char *params[INSERT_PARAMS];
+
+    bind_insert(operation, &texts, params);
+    return heddle_uow_send(uow, &enter, params, err);
+}
+
+heddle_status ledger_finish(struct heddle_uow *uow, const struct heddle_operation *operation,
+                            const struct outcome *outcome, struct heddle_error *err)
+{
+    char code[12];
+    const char *const params[] = {operation->id, heddle_end_name(outcome->end), code, outcome->data,
+                                  outcome->error};
+
+    snprintf(code, sizeof code, "%d", outcome->code);
+    return heddle_uow_send(uow, &finish, params, err);
+}
+
+heddle_status ledger_decide(struct heddle_uow *uow, const struct heddle_operation *operation,
+                            const struct outcome *outcome, struct heddle_error *err)
+{
+    struct insert_texts texts;
+    char code[12];
+    const char *params[DECIDE_PARAMS];
+
+    bind_insert(operation, &texts, params);
+    snprintf(code, sizeof code, "%d", outcome->code);
+    params[7] = heddle_end_name(outcome->end);
+    params[8] = code;
+    params[9] = outcome->data;
+    params[10] = outcome->error;
+    return heddle_uow_send(uow, &decide, params, err);
+}
+
+bool ledger_is_duplicate(const struct heddle_error *err)
+{
+    return strcmp(err->sqlstate, "23505") == 0 &&
+           (strcmp(err->where, enter.name) == 0 || strcmp(err->where, decide.name) == 0);
+}
+
+heddle_status ledger_find(struct heddle_uow *uow, const struct heddle_operation *operation,
+                          struct arena *arena, enum ledger_answer *answer, struct outcome *outcome,
+                          struct heddle_error *err)
+{
+    char digest[2 + DIGEST_HEX_SIZE + 1];
+    const char *const params[] = {operation->id, digest};
+    const struct heddle_rows *rows;
+
+    digest_text(operation, digest);
+    heddle_status status = heddle_uow_query(uow, &find, params, &rows, err);
+    if (status != HEDDLE_OK)
+        return status;
+    if (heddle_rows_count(rows) == 0) {
+        *answer = LEDGER_UNKNOWN;
+        return HEDDLE_OK;
+    }
+    if (strcmp(heddle_rows_text(rows, 0, 0), "t") != 0) {
+        *answer = LEDGER_CONFLICT;
+        return HEDDLE_OK;
+    }
+    const char *code = heddle_rows_text(rows, 0, 2);
+    const char *data = heddle_rows_text(rows, 0, 3), *error = heddle_rows_text(rows, 0, 4);
+    *answer = LEDGER_ENDED;
+    *outcome = (struct outcome){
+        .end = end_of(heddle_rows_text(rows, 0, 1)),
+        .code = code ? atoi(code) : 0,
+        .data = data ? arena_copy(arena, data, strlen(data)) : NULL,
+        .error = error ? arena_copy(arena, error, strlen(error)) : NULL,
+    };
+    return HEDDLE_OK;
+}
+
+static void bind_insert(const struct heddle_operation *operation, struct insert_texts *texts,
+                        const char **params)
+{
+    digest_text(operation, texts->digest);
+    snprintf(texts->attempt, sizeof texts->attempt, "%d", operation->attempt);
+    snprintf(texts->submitted_us, sizeof texts->submitted_us, "%" PRId64, operation->submitted_us);
+    params[0] = operation->id;
+    params[1] = operation->user.data;
+    params[2] = operation->op.data;
+    params[3] = operation->thread.size > 0 ? operation->thread.data : NULL;
+    params[4] = texts->digest;
+    params[5] = texts->attempt;
+    params[6] = texts->submitted_us;
+}
+
+static void digest_text(const struct heddle_operation *operation,
+                        char text[2 + DIGEST_HEX_SIZE + 1])
+{
+    memcpy(text, "\\x", 2);
+    digest_operation(operation, text + 2);
+}
+
+static enum heddle_end end_of(const char *state)
+{
+    static const enum heddle_end ends[] = {HEDDLE_END_DONE, HEDDLE_END_FAILED, HEDDLE_END_DEAD,
+                                           HEDDLE_END_CANCELLED};
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+        if (strcmp(heddle_end_name(ends[i]), state) == 0)
+            return ends[i];
+    return HEDDLE_END_NONE;
+}

@@ -1,0 +1,43 @@
+/* See outcome.h. Pure. */
+#include "ledger/outcome.h"
+
+#include "base/text.h"
+
+#include <stdlib.h>
+
+#include <jansson.h>
+
+struct outcome outcome_done(const char *data)
+{
+    return (struct outcome){.end = HEDDLE_END_DONE, .code = 200, .data = data};
+}
+
+struct outcome outcome_failed(enum heddle_end end, const struct heddle_error *err,
+                              struct arena *arena)
+{
+    json_t *object = json_pack("{s:s, s:s}", "kind", heddle_kind_name(err->kind), "message",
+                               err->text);
+    char *text = json_dumps(object, JSON_COMPACT);
+
+    if (!text)
+        abort();
+    struct outcome outcome = {
+        .end = end,
+        .code = heddle_kind_code(err->kind),
+        .error = arena_format(arena, "%s", text),
+    };
+    free(text);
+    json_decref(object);
+    return outcome;
+}
+
+struct heddle_text outcome_format(const struct outcome *outcome, const char *id,
+                                  struct arena *arena)
+{
+    bool is_done = outcome->end == HEDDLE_END_DONE;
+    const char *body = is_done ? outcome->data : outcome->error;
+
+    return text_of(arena_format(arena, "{\"id\":\"%s\",\"state\":\"%s\",\"code\":%d,\"%s\":%s}", id,
+                                heddle_end_name(outcome->end), outcome->code,
+                                is_done ? "data" : "error", body ? body : "null"));
+}

@@ -1,0 +1,108 @@
+/* The unit of work. Runs on its worker's thread; see uow.h and heddle/uow.h. */
+#include "ledger/uow.h"
+
+#include "base/arena.h"
+#include "link/pg.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static const struct heddle_statement lane_lock = {"heddle_lane_lock", "select heddle.lane_lock($1)",
+                                                  1};
+
+static heddle_status note(struct heddle_uow *uow, heddle_status status);
+static void keep_rows(struct heddle_uow *uow, struct heddle_rows *rows);
+static void end(struct heddle_uow *uow);
+
+heddle_status uow_begin(struct heddle_uow *uow, struct pg_link *link, bool is_read_only,
+                        struct heddle_error *err)
+{
+    assert(!pg_is_connected(link) || pg_is_idle(link));
+    *uow = (struct heddle_uow){.link = link};
+    heddle_status status = pg_begin(link, is_read_only, err);
+    if (status != HEDDLE_OK)
+        pg_close(link);
+    return status;
+}
+
+heddle_status uow_lock_lane(struct heddle_uow *uow, int64_t lane_key, struct heddle_error *err)
+{
+    char key[24];
+    const char *const params[] = {key};
+
+    snprintf(key, sizeof key, "%" PRId64, lane_key);
+    return heddle_uow_send(uow, &lane_lock, params, err);
+}
+
+heddle_status uow_commit(struct heddle_uow *uow, struct heddle_error *err)
+{
+    heddle_status status = uow->failed;
+
+    if (status == HEDDLE_OK)
+        status = pg_commit(uow->link, err);
+    else
+        heddle_fail(err, status, "commit", "a statement of the unit of work had failed");
+    if (status != HEDDLE_OK)
+        pg_rollback(uow->link);
+    end(uow);
+    return status;
+}
+
+void uow_rollback(struct heddle_uow *uow)
+{
+    pg_rollback(uow->link);
+    end(uow);
+}
+
+heddle_status heddle_uow_query(struct heddle_uow *uow, const struct heddle_statement *statement,
+                               const char *const *params, const struct heddle_rows **rows,
+                               struct heddle_error *err)
+{
+    struct heddle_rows *fresh = NULL;
+
+    heddle_status status = heddle_uow_send(uow, statement, params, err);
+    if (status == HEDDLE_OK)
+        status = note(uow, pg_flush(uow->link, &fresh, err));
+    if (status != HEDDLE_OK)
+        return status;
+    keep_rows(uow, fresh);
+    if (rows)
+        *rows = fresh;
+    return HEDDLE_OK;
+}
+
+heddle_status heddle_uow_send(struct heddle_uow *uow, const struct heddle_statement *statement,
+                              const char *const *params, struct heddle_error *err)
+{
+    if (uow->failed != HEDDLE_OK)
+        return heddle_fail(err, uow->failed, statement->name,
+                           "a statement of the unit of work had failed");
+    return note(uow, pg_queue(uow->link, statement, params, err));
+}
+
+static heddle_status note(struct heddle_uow *uow, heddle_status status)
+{
+    if (uow->failed == HEDDLE_OK)
+        uow->failed = status;
+    return status;
+}
+
+static void keep_rows(struct heddle_uow *uow, struct heddle_rows *rows)
+{
+    if (uow->rows_count == uow->rows_capacity) {
+        uow->rows_capacity = uow->rows_capacity ? uow->rows_capacity * 2 : 4;
+        uow->rows = memory_resize(uow->rows, uow->rows_capacity * sizeof *uow->rows);
+    }
+    uow->rows[uow->rows_count++] = rows;
+}
+
+static void end(struct heddle_uow *uow)
+{
+    for (size_t i = 0; i < uow->rows_count; i++)
+        pg_rows_free(uow->rows[i]);
+    free(uow->rows);
+    uow->rows = NULL;
+    uow->rows_count = uow->rows_capacity = 0;
+}

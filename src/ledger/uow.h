@@ -1,0 +1,41 @@
+/* The unit of work, as its owner sees it; handlers see heddle/uow.h.
+ *
+ * It always ends: committed, rolled back, or released with its connection. It
+ * begins with the lane's advisory lock, which ends with the transaction. Statements go
+ * out with the first one whose rows are wanted, so a unit of work without
+ * branches is two round trips: everything before the result, and the end. */
+#ifndef LEDGER_UOW_H
+#define LEDGER_UOW_H
+
+#include "heddle/uow.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct pg_link;
+
+struct heddle_uow {
+    struct pg_link *link;     /* borrowed; one owner, one unit of work at a time */
+    heddle_status failed;     /* the first failure; HEDDLE_OK: none */
+    struct heddle_rows **rows;/* of its queries, owned */
+    size_t rows_count, rows_capacity;
+};
+
+/* Begins on a link that is idle. HEDDLE_RETRY: can't be reached; nothing is left to end. */
+heddle_status uow_begin(struct heddle_uow *uow, struct pg_link *link, bool is_read_only,
+                        struct heddle_error *err) HEDDLE_MUST_CHECK;
+
+/* Takes the lane's lock, not waiting: where another transaction holds it, the unit of work fails
+ * with HEDDLE_RETRY (55P03) at its next query or its commit. */
+heddle_status uow_lock_lane(struct heddle_uow *uow, int64_t lane_key,
+                            struct heddle_error *err) HEDDLE_MUST_CHECK;
+
+/* Ends it. HEDDLE_OK: durable. HEDDLE_UNKNOWN: look it up (ledger_find), on a new connection.
+ * Any other status: rolled back. Where a statement has failed before, nothing is committed and
+ * that statement's status is returned, whatever the handler made of it. */
+heddle_status uow_commit(struct heddle_uow *uow, struct heddle_error *err) HEDDLE_MUST_CHECK;
+
+/* Ends it without effects. Never fails: at worst the connection is closed. */
+void uow_rollback(struct heddle_uow *uow);
+
+#endif

@@ -1,0 +1,355 @@
+/* The pipeline of a Postgres connection. Runs on the owner's thread; see pg.h.
+ *
+ * Whatever is sent is noted in `expected`; answers come in that order. A
+ * failure makes the server skip everything up to the next sync, so after one
+ * a sync is sent and the rest is read as skipped. */
+#include "link/pg_internal.h"
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct heddle_statement begin = {"heddle_begin", "begin", 0};
+static const struct heddle_statement begin_read = {"heddle_begin_read", "begin read only", 0};
+static const struct heddle_statement commit = {"heddle_commit", "commit", 0};
+static const struct heddle_statement rollback = {"heddle_rollback", "rollback", 0};
+
+static bool send_statement(struct pg_link *link, const struct heddle_statement *statement,
+                           const char *const *params);
+static bool send_sync(struct pg_link *link);
+static heddle_status answer_all(struct pg_link *link, PGresult **rows, struct heddle_error *err);
+static heddle_status answer_one(struct pg_link *link, const struct expectation *expected,
+                                PGresult **rows, struct heddle_error *err);
+static bool next_result(struct pg_link *link, PGresult **result);
+static heddle_status fail_result(const PGresult *result, const struct heddle_statement *statement,
+                                 struct heddle_error *err);
+static heddle_status lost(struct pg_link *link, const char *reason, struct heddle_error *err);
+static void expect(struct pg_link *link, enum expectation_kind kind,
+                   const struct heddle_statement *statement);
+static struct prepared *prepared_find(struct pg_link *link,
+                                      const struct heddle_statement *statement);
+static void prepared_drop_unanswered(struct pg_link *link);
+static void start_deadline(struct pg_link *link);
+
+heddle_status pg_begin(struct pg_link *link, bool is_read_only, struct heddle_error *err)
+{
+    heddle_status status = pg_connect(link, err);
+
+    if (status == HEDDLE_OK)
+        status = pg_queue(link, is_read_only ? &begin_read : &begin, NULL, err);
+    if (status == HEDDLE_OK && !link->options.with_prepared_statements)
+        status = pg_queue(link, &link->timeouts, NULL, err);
+    if (status == HEDDLE_OK)
+        link->in_transaction = true;
+    return status;
+}
+
+heddle_status pg_queue(struct pg_link *link, const struct heddle_statement *statement,
+                       const char *const *params, struct heddle_error *err)
+{
+    if (!link->conn)
+        return lost(link, "not connected", err);
+    if (!send_statement(link, statement, params))
+        return lost(link, PQerrorMessage(link->conn), err);
+    return HEDDLE_OK;
+}
+
+heddle_status pg_flush(struct pg_link *link, struct heddle_rows **rows, struct heddle_error *err)
+{
+    PGresult *result = NULL;
+
+    if (!link->conn)
+        return lost(link, "not connected", err);
+    start_deadline(link);
+    if (!PQsendFlushRequest(link->conn))
+        return lost(link, PQerrorMessage(link->conn), err);
+    heddle_status status = answer_all(link, rows ? &result : NULL, err);
+    if (status == HEDDLE_OK && rows)
+        *rows = (struct heddle_rows *)(void *)result;
+    return status;
+}
+
+heddle_status pg_commit(struct pg_link *link, struct heddle_error *err)
+{
+    PGresult *result = NULL;
+
+    if (!link->conn)
+        return lost(link, "not connected", err);
+    start_deadline(link);
+    if (!send_statement(link, &commit, NULL) || !send_sync(link))
+        return lost(link, PQerrorMessage(link->conn), err);
+    link->commit_is_sent = true;
+    heddle_status status = answer_all(link, &result, err);
+    link->commit_is_sent = false;
+    if (status != HEDDLE_OK)
+        return status;
+
+    /* COMMIT of a failed transaction answers OK, with the tag ROLLBACK. */
+    bool is_committed = strcmp(PQcmdStatus(result), "COMMIT") == 0;
+    PQclear(result);
+    link->in_transaction = false;
+    if (!is_committed)
+        return heddle_fail(err, HEDDLE_RETRY, "commit", "Postgres answered COMMIT with ROLLBACK");
+    return HEDDLE_OK;
+}
+
+void pg_rollback(struct pg_link *link)
+{
+    struct heddle_error err = {0};
+
+    if (!link->conn || (!link->in_transaction && link->expected_count == 0))
+        return;
+    start_deadline(link);
+    /* What is still queued is answered first; its failures are what the rollback is for. */
+    bool is_sent = send_sync(link);
+    if (is_sent)
+        (void)!answer_all(link, NULL, NULL);
+    if (is_sent && link->conn && link->in_transaction) {
+        link->in_transaction = false;
+        if (!send_statement(link, &rollback, NULL) || !send_sync(link) ||
+            answer_all(link, NULL, &err) != HEDDLE_OK)
+            is_sent = false;
+    }
+    if (!is_sent || !link->conn || PQtransactionStatus(link->conn) != PQTRANS_IDLE) {
+        heddle_log(HEDDLE_LOG_WARNING, "rollback_failed", "text=%s", LOG_TEXT(err.text));
+        pg_close(link);
+    }
+}
+
+heddle_status pg_query(struct pg_link *link, const struct heddle_statement *statement,
+                       const char *const *params, struct heddle_rows **rows,
+                       struct heddle_error *err)
+{
+    PGresult *result = NULL;
+
+    heddle_status status = pg_connect(link, err);
+    if (status != HEDDLE_OK)
+        return status;
+    start_deadline(link);
+    if (!send_statement(link, statement, params) || !send_sync(link))
+        return lost(link, PQerrorMessage(link->conn), err);
+    status = answer_all(link, rows ? &result : NULL, err);
+    if (status == HEDDLE_OK && rows)
+        *rows = (struct heddle_rows *)(void *)result;
+    return status;
+}
+
+heddle_status pg_script(struct pg_link *link, const char *sql, struct heddle_error *err)
+{
+    heddle_status status = pg_connect(link, err);
+    if (status != HEDDLE_OK)
+        return status;
+    if (!PQexitPipelineMode(link->conn) || PQsetnonblocking(link->conn, 0) != 0)
+        return lost(link, PQerrorMessage(link->conn), err);
+    PGresult *result = PQexec(link->conn, sql);
+    ExecStatusType outcome = PQresultStatus(result);
+    if (outcome != PGRES_COMMAND_OK && outcome != PGRES_TUPLES_OK)
+        status = fail_result(result, NULL, err);
+    PQclear(result);
+    if (PQsetnonblocking(link->conn, 1) != 0 || !PQenterPipelineMode(link->conn))
+        pg_close(link);
+    return status;
+}
+
+static bool send_statement(struct pg_link *link, const struct heddle_statement *statement,
+                           const char *const *params)
+{
+    const int count = statement->param_count;
+
+    if (!link->options.with_prepared_statements) {
+        if (!PQsendQueryParams(link->conn, statement->sql, count, NULL, params, NULL, NULL, 0))
+            return false;
+        expect(link, EXPECT_ROWS, statement);
+        return true;
+    }
+    if (!prepared_find(link, statement)) {
+        if (!PQsendPrepare(link->conn, statement->name, statement->sql, 0, NULL))
+            return false;
+        expect(link, EXPECT_PREPARE, statement);
+        if (link->prepared_count == link->prepared_capacity) {
+            link->prepared_capacity = link->prepared_capacity ? link->prepared_capacity * 2 : 16;
+            link->prepared = memory_resize(link->prepared,
+                                           link->prepared_capacity * sizeof *link->prepared);
+        }
+        link->prepared[link->prepared_count++] = (struct prepared){statement, false};
+    }
+    if (!PQsendQueryPrepared(link->conn, statement->name, count, params, NULL, NULL, 0))
+        return false;
+    expect(link, EXPECT_ROWS, statement);
+    return true;
+}
+
+static bool send_sync(struct pg_link *link)
+{
+    if (!PQpipelineSync(link->conn))
+        return false;
+    expect(link, EXPECT_SYNC, NULL);
+    return true;
+}
+
+/* Reads an answer to everything expected; keeps the first failure, and the rows of the last
+ * statement where they are asked for. */
+static heddle_status answer_all(struct pg_link *link, PGresult **rows, struct heddle_error *err)
+{
+    heddle_status first = HEDDLE_OK;
+    PGresult *last = NULL;
+
+    for (size_t i = 0; i < link->expected_count; i++) {
+        const struct expectation expected = link->expected[i];
+        heddle_status status =
+            answer_one(link, &expected, &last, first == HEDDLE_OK ? err : NULL);
+        if (!link->conn) {
+            PQclear(last);
+            return first != HEDDLE_OK ? first : status;
+        }
+        if (status == HEDDLE_OK || first != HEDDLE_OK)
+            continue;
+        first = status;
+        if (link->expected[link->expected_count - 1].kind != EXPECT_SYNC && !send_sync(link)) {
+            PQclear(last);
+            return lost(link, PQerrorMessage(link->conn), NULL), first;
+        }
+    }
+    link->expected_count = 0;
+    if (first != HEDDLE_OK)
+        prepared_drop_unanswered(link);
+    if (first == HEDDLE_OK && rows)
+        *rows = last;
+    else
+        PQclear(last);
+    return first;
+}
+
+/* The answer to one expectation. Replaces `*rows` by a statement's rows. */
+static heddle_status answer_one(struct pg_link *link, const struct expectation *expected,
+                                PGresult **rows, struct heddle_error *err)
+{
+    heddle_status status = HEDDLE_OK;
+    PGresult *result, *end = NULL;
+    bool is_told = true;
+
+    if (!next_result(link, &result))
+        return lost(link, NULL, err);
+    switch (PQresultStatus(result)) {
+    case PGRES_PIPELINE_SYNC:
+        PQclear(result);
+        return expected->kind == EXPECT_SYNC ? HEDDLE_OK : lost(link, "answers out of step", err);
+    case PGRES_COMMAND_OK:
+    case PGRES_TUPLES_OK:
+        if (expected->kind == EXPECT_PREPARE)
+            prepared_find(link, expected->statement)->is_ready = true;
+        break;
+    case PGRES_PIPELINE_ABORTED:
+        break;
+    default:
+        status = fail_result(result, expected->statement, err);
+        /* libpq's own words, not the server's: nobody knows how far it came. */
+        is_told = PQresultErrorField(result, PG_DIAG_SQLSTATE) != NULL;
+    }
+    if (expected->kind == EXPECT_ROWS && status == HEDDLE_OK) {
+        PQclear(*rows);
+        *rows = result;
+    } else {
+        PQclear(result);
+    }
+    /* A NULL ends each statement. A server that said goodbye sends none. */
+    if (!next_result(link, &end) || end) {
+        PQclear(end);
+        if (status == HEDDLE_OK)
+            return lost(link, NULL, err);
+        /* It told us why, so COMMIT behind this statement did not run – unless this was COMMIT. */
+        if (link->commit_is_sent && (expected->statement == &commit || !is_told))
+            status = HEDDLE_UNKNOWN;
+        pg_close(link);
+    }
+    return status;
+}
+
+/* The next result, NULL where a statement's results end. False: lost, or too late. */
+static bool next_result(struct pg_link *link, PGresult **result)
+{
+    int unsent = PQflush(link->conn);
+
+    while (unsent >= 0 && PQisBusy(link->conn)) {
+        if (!pg_wait(link, unsent > 0, link->deadline_us))
+            return false;
+        if (!PQconsumeInput(link->conn))
+            return false;
+        if (unsent > 0)
+            unsent = PQflush(link->conn);
+    }
+    if (unsent < 0)
+        return false;
+    *result = PQgetResult(link->conn);
+    return *result || PQstatus(link->conn) == CONNECTION_OK;
+}
+
+static heddle_status fail_result(const PGresult *result, const struct heddle_statement *statement,
+                                 struct heddle_error *err)
+{
+    const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    const char *text = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+
+    if (!sqlstate)
+        sqlstate = "";
+    heddle_status status = heddle_fail(err, pg_classify(sqlstate),
+                                       statement ? statement->name : "script", "%s",
+                                       text ? text : PQresultErrorMessage(result));
+    if (err)
+        snprintf(err->sqlstate, sizeof err->sqlstate, "%s", sqlstate);
+    return status;
+}
+
+/* Closes the link: what would arrive on it answers nothing any more. The
+ * server may have committed before the link died, so only the ledger can tell. */
+static heddle_status lost(struct pg_link *link, const char *reason, struct heddle_error *err)
+{
+    heddle_status status = link->commit_is_sent ? HEDDLE_UNKNOWN : HEDDLE_RETRY;
+
+    if (!reason && link->conn)
+        reason = clock_now_us() >= link->deadline_us ? "no answer within the time limit"
+                                                     : PQerrorMessage(link->conn);
+    heddle_fail(err, status, "postgres", "%s", reason && *reason ? reason : "connection lost");
+    pg_close(link);
+    return status;
+}
+
+static void expect(struct pg_link *link, enum expectation_kind kind,
+                   const struct heddle_statement *statement)
+{
+    if (link->expected_count == link->expected_capacity) {
+        link->expected_capacity = link->expected_capacity ? link->expected_capacity * 2 : 16;
+        link->expected =
+            memory_resize(link->expected, link->expected_capacity * sizeof *link->expected);
+    }
+    link->expected[link->expected_count++] = (struct expectation){kind, statement};
+}
+
+static struct prepared *prepared_find(struct pg_link *link,
+                                      const struct heddle_statement *statement)
+{
+    for (size_t i = 0; i < link->prepared_count; i++)
+        if (link->prepared[i].statement == statement)
+            return &link->prepared[i];
+    return NULL;
+}
+
+/* A failure made the server skip what was behind it, PREPAREs included. */
+static void prepared_drop_unanswered(struct pg_link *link)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < link->prepared_count; i++)
+        if (link->prepared[i].is_ready)
+            link->prepared[kept++] = link->prepared[i];
+    link->prepared_count = kept;
+}
+
+static void start_deadline(struct pg_link *link)
+{
+    link->deadline_us = clock_now_us() + (int64_t)link->options.deadline_ms * 1000;
+}

@@ -1,0 +1,310 @@
+/* See admin.h. */
+#include "queue/admin.h"
+
+#include "base/arena.h"
+#include "base/text.h"
+#include "link/redis.h"
+#include "queue/command.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+enum { LIBRARY_VERSION = 1, SCAN_ROUNDS_MAX = 10000000 };
+
+extern const char heddle_lua_data[];
+extern const size_t heddle_lua_size;
+
+static heddle_status load_library(struct redis_link *link, struct heddle_error *err);
+static heddle_status installed_version(struct redis_link *link, int *version,
+                                       struct heddle_error *err);
+static heddle_status fix_partitions(struct redis_link *link, unsigned partitions,
+                                    struct heddle_error *err);
+static heddle_status info_field(struct redis_link *link, const char *section, const char *field,
+                                char value[32], struct heddle_error *err);
+static heddle_status count_partition(struct redis_link *link, unsigned partition,
+                                     struct queue_census *census, struct heddle_error *err);
+static heddle_status inspect_lane(struct redis_link *link, const char *key,
+                                  struct queue_census *census, queue_finding_function *report,
+                                  void *argument, struct heddle_error *err);
+static heddle_status inspect_members(struct redis_link *link, unsigned partition,
+                                     const char *collection, const char *scan,
+                                     queue_finding_function *report, void *argument,
+                                     struct heddle_error *err);
+static heddle_status judge_lane(struct redis_link *link, unsigned partition,
+                                struct heddle_text lane, queue_finding_function *report,
+                                void *argument, struct heddle_error *err);
+
+int queue_library_version(void)
+{
+    return LIBRARY_VERSION;
+}
+
+heddle_status queue_install(struct redis_link *link, unsigned partitions, int64_t payload_bytes_max,
+                            struct heddle_error *err)
+{
+    int installed = 0;
+
+    heddle_status status = installed_version(link, &installed, err);
+    if (status == HEDDLE_OK && installed <= LIBRARY_VERSION)
+        status = load_library(link, err);
+    if (status == HEDDLE_OK)
+        status = fix_partitions(link, partitions, err);
+    for (unsigned p = 0; status == HEDDLE_OK && p < partitions; p++) {
+        AUTO_REPLY reply = NULL;
+        char key[32], count[16], bytes[24];
+        snprintf(key, sizeof key, "heddle:{%u}", p);
+        snprintf(count, sizeof count, "%u", partitions);
+        snprintf(bytes, sizeof bytes, "%lld", (long long)payload_bytes_max);
+        status = redis_callf(link, &reply, err, "FCALL", "heddle_setup", "1", key, count, bytes,
+                             NULL);
+        if (status == HEDDLE_OK && redis_reply_integer(reply) != partitions)
+            return heddle_refuse(err, HEDDLE_KIND_CONFLICT,
+                                 "partition %u was set up for %lld partitions, not %u", p,
+                                 (long long)redis_reply_integer(reply), partitions);
+    }
+    return status;
+}
+
+heddle_status queue_facts_get(struct redis_link *link, struct queue_facts *facts,
+                              struct heddle_error *err)
+{
+    AUTO_REPLY reply = NULL;
+    struct queue_facts found = {0};
+
+    heddle_status status = info_field(link, "server", "redis_version", found.redis_version, err);
+    if (status == HEDDLE_OK)
+        status = info_field(link, "memory", "maxmemory_policy", found.eviction_policy, err);
+    if (status == HEDDLE_OK)
+        status = installed_version(link, &found.library_version, err);
+    if (status == HEDDLE_OK)
+        status = redis_callf(link, &reply, err, "GET", "heddle:partitions", NULL);
+    if (status != HEDDLE_OK)
+        return status;
+    found.partitions = (unsigned)redis_reply_integer(reply);
+    *facts = found;
+    return HEDDLE_OK;
+}
+
+heddle_status queue_facts_judge(const struct queue_facts *facts, struct heddle_error *err)
+{
+    if (strcmp(facts->eviction_policy, "noeviction") != 0)
+        return heddle_fail(err, HEDDLE_FATAL, "redis",
+                           "maxmemory-policy is '%s': only noeviction keeps operations safe",
+                           facts->eviction_policy);
+    if (facts->library_version == 0 || facts->partitions == 0)
+        return heddle_fail(err, HEDDLE_FATAL, "redis",
+                           "Redis is not set up for Heddle: run `heddle migrate`");
+    if (facts->library_version < LIBRARY_VERSION)
+        return heddle_fail(err, HEDDLE_FATAL, "redis",
+                           "the functions in Redis are version %d, this binary needs %d: run "
+                           "`heddle migrate`",
+                           facts->library_version, LIBRARY_VERSION);
+    return HEDDLE_OK;
+}
+
+heddle_status queue_check(struct redis_link *link, unsigned partitions, struct queue_census *census,
+                          queue_finding_function *report, void *argument, struct heddle_error *err)
+{
+    heddle_status status = HEDDLE_OK;
+    char cursor[24] = "0";
+
+    *census = (struct queue_census){0};
+    for (unsigned p = 0; status == HEDDLE_OK && p < partitions; p++) {
+        status = count_partition(link, p, census, err);
+        if (status == HEDDLE_OK)
+            status = inspect_members(link, p, "ready", "ZSCAN", report, argument, err);
+        if (status == HEDDLE_OK)
+            status = inspect_members(link, p, "waiting", "ZSCAN", report, argument, err);
+        if (status == HEDDLE_OK)
+            status = inspect_members(link, p, "halted", "HSCAN", report, argument, err);
+    }
+    for (int round = 0; status == HEDDLE_OK && round < SCAN_ROUNDS_MAX; round++) {
+        AUTO_REPLY reply = NULL;
+        status = redis_callf(link, &reply, err, "SCAN", cursor, "MATCH", "heddle:{*}:lane:*",
+                             "COUNT", "1000", NULL);
+        if (status != HEDDLE_OK)
+            break;
+        const struct redis_reply *keys = redis_reply_at(reply, 1);
+        for (size_t i = 0; status == HEDDLE_OK && i < redis_reply_count(keys); i++)
+            status = inspect_lane(link, redis_reply_text(redis_reply_at(keys, i)).data, census,
+                                  report, argument, err);
+        snprintf(cursor, sizeof cursor, "%s", redis_reply_text(redis_reply_at(reply, 0)).data);
+        if (strcmp(cursor, "0") == 0)
+            break;
+    }
+    return status;
+}
+
+static heddle_status load_library(struct redis_link *link, struct heddle_error *err)
+{
+    static const char mark[] = "@SALT@";
+    AUTO_REPLY reply = NULL;
+    unsigned char salt[3];
+
+    if (getrandom(salt, sizeof salt, 0) != sizeof salt)
+        return heddle_fail(err, HEDDLE_FATAL, "getrandom", "no random bytes");
+    char *code = memory_take(heddle_lua_size + 1);
+    memcpy(code, heddle_lua_data, heddle_lua_size + 1);
+    char *place = strstr(code, mark);
+    char hex[sizeof mark];
+    snprintf(hex, sizeof hex, "%02x%02x%02x", salt[0], salt[1], salt[2]);
+    memcpy(place, hex, sizeof mark - 1);
+    heddle_status status =
+        redis_callf(link, &reply, err, "FUNCTION", "LOAD", "REPLACE", code, NULL);
+    free(code);
+    return status;
+}
+
+static heddle_status installed_version(struct redis_link *link, int *version,
+                                       struct heddle_error *err)
+{
+    AUTO_REPLY reply = NULL;
+    static const char *const arguments[] = {"FCALL", "heddle_version", "0"};
+    static const size_t sizes[] = {5, 14, 1};
+
+    heddle_status status = redis_append(link, 3, arguments, sizes, err);
+    if (status == HEDDLE_OK)
+        status = redis_next(link, 0, &reply, err);
+    if (status != HEDDLE_OK)
+        return status;
+    if (redis_reply_type(reply) == REDIS_ERROR &&
+        strstr(redis_reply_text(reply).data, "Function not found")) {
+        *version = 0;
+        return HEDDLE_OK;
+    }
+    *version = (int)redis_reply_integer(reply);
+    return redis_refusal(reply, err);
+}
+
+static heddle_status fix_partitions(struct redis_link *link, unsigned partitions,
+                                    struct heddle_error *err)
+{
+    AUTO_REPLY set = NULL;
+    AUTO_REPLY get = NULL;
+    char count[16];
+
+    snprintf(count, sizeof count, "%u", partitions);
+    heddle_status status =
+        redis_callf(link, &set, err, "SET", "heddle:partitions", count, "NX", NULL);
+    if (status == HEDDLE_OK)
+        status = redis_callf(link, &get, err, "GET", "heddle:partitions", NULL);
+    if (status != HEDDLE_OK)
+        return status;
+    if (redis_reply_integer(get) != partitions)
+        return heddle_refuse(err, HEDDLE_KIND_CONFLICT,
+                             "partitions is %u, but this Redis was set up with %lld: the number "
+                             "can't be changed",
+                             partitions, (long long)redis_reply_integer(get));
+    return HEDDLE_OK;
+}
+
+/* A field of INFO: unlike CONFIG GET, allowed by hosted Redis too. */
+static heddle_status info_field(struct redis_link *link, const char *section, const char *field,
+                                char value[32], struct heddle_error *err)
+{
+    AUTO_REPLY reply = NULL;
+
+    heddle_status status = redis_callf(link, &reply, err, "INFO", section, NULL);
+    if (status != HEDDLE_OK)
+        return status;
+    const char *place = redis_reply_text(reply).data;
+    size_t size = strlen(field);
+    while ((place = strstr(place, field))) {
+        if (place[size] == ':') {
+            snprintf(value, 32, "%.*s", (int)strcspn(place + size + 1, "\r\n"), place + size + 1);
+            return HEDDLE_OK;
+        }
+        place += size;
+    }
+    return heddle_fail(err, HEDDLE_PERMANENT, "redis", "INFO %s has no %s", section, field);
+}
+
+static heddle_status count_partition(struct redis_link *link, unsigned partition,
+                                     struct queue_census *census, struct heddle_error *err)
+{
+    AUTO_REPLY reply = NULL;
+    char key[32];
+
+    snprintf(key, sizeof key, "heddle:{%u}", partition);
+    heddle_status status = redis_callf(link, &reply, err, "FCALL", "heddle_census", "1", key, NULL);
+    if (status != HEDDLE_OK)
+        return status;
+    int64_t processors = redis_reply_integer(redis_reply_at(reply, 5));
+    census->operations += redis_reply_integer(redis_reply_at(reply, 0));
+    census->ready += redis_reply_integer(redis_reply_at(reply, 1));
+    census->claimed += redis_reply_integer(redis_reply_at(reply, 2));
+    census->waiting += redis_reply_integer(redis_reply_at(reply, 3));
+    census->halted += redis_reply_integer(redis_reply_at(reply, 4));
+    if (processors > census->processors)
+        census->processors = processors;
+    return HEDDLE_OK;
+}
+
+static heddle_status inspect_lane(struct redis_link *link, const char *key,
+                                  struct queue_census *census, queue_finding_function *report,
+                                  void *argument, struct heddle_error *err)
+{
+    static const char mark[] = "}:lane:";
+    unsigned partition;
+    const char *name = strstr(key, mark);
+
+    if (!name || sscanf(key, "heddle:{%u}", &partition) != 1)
+        return HEDDLE_OK;
+    census->lanes++;
+    return judge_lane(link, partition, text_of(name + sizeof mark - 1), report, argument, err);
+}
+
+static heddle_status inspect_members(struct redis_link *link, unsigned partition,
+                                     const char *collection, const char *scan,
+                                     queue_finding_function *report, void *argument,
+                                     struct heddle_error *err)
+{
+    heddle_status status = HEDDLE_OK;
+    char key[64], cursor[24] = "0";
+
+    snprintf(key, sizeof key, "heddle:{%u}:%s", partition, collection);
+    for (int round = 0; status == HEDDLE_OK && round < SCAN_ROUNDS_MAX; round++) {
+        AUTO_REPLY reply = NULL;
+        status = redis_callf(link, &reply, err, scan, key, cursor, "COUNT", "1000", NULL);
+        if (status != HEDDLE_OK)
+            break;
+        const struct redis_reply *members = redis_reply_at(reply, 1);
+        for (size_t i = 0; status == HEDDLE_OK && i < redis_reply_count(members); i += 2)
+            status = judge_lane(link, partition, redis_reply_text(redis_reply_at(members, i)),
+                                report, argument, err);
+        snprintf(cursor, sizeof cursor, "%s", redis_reply_text(redis_reply_at(reply, 0)).data);
+        if (strcmp(cursor, "0") == 0)
+            break;
+    }
+    return status;
+}
+
+/* One atomic look at a lane: with operations it is in exactly one state, without in none. */
+static heddle_status judge_lane(struct redis_link *link, unsigned partition,
+                                struct heddle_text lane, queue_finding_function *report,
+                                void *argument, struct heddle_error *err)
+{
+    AUTO_REPLY reply = NULL;
+    char key[32], finding[128];
+
+    snprintf(key, sizeof key, "heddle:{%u}", partition);
+    heddle_status status =
+        redis_callf(link, &reply, err, "FCALL", "heddle_inspect", "1", key, lane.data, NULL);
+    if (status != HEDDLE_OK)
+        return status;
+    const struct redis_reply *facts = redis_reply_at(reply, 0);
+    long long operations = redis_reply_integer(redis_reply_at(facts, 0));
+    long long ready = redis_reply_integer(redis_reply_at(facts, 1));
+    long long waiting = redis_reply_integer(redis_reply_at(facts, 2));
+    long long halted = redis_reply_integer(redis_reply_at(facts, 3));
+    long long claims = redis_reply_integer(redis_reply_at(facts, 4));
+    if (ready + waiting + halted + claims == (operations > 0))
+        return HEDDLE_OK;
+    snprintf(finding, sizeof finding,
+             "a lane with %lld operations is in ready %lld, waiting %lld, halted %lld, claims %lld",
+             operations, ready, waiting, halted, claims);
+    report(argument, partition, finding);
+    return HEDDLE_OK;
+}

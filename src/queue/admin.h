@@ -1,0 +1,47 @@
+/* The queue as an operator sees it: install the functions, ask for versions,
+ * check the lanes. Runs on the caller's thread and link. */
+#ifndef QUEUE_ADMIN_H
+#define QUEUE_ADMIN_H
+
+#include "heddle/error.h"
+
+#include <stdint.h>
+
+struct redis_link;
+
+struct queue_facts {
+    int library_version; /* 0: not installed */
+    unsigned partitions; /* 0: not set up */
+    char redis_version[32];
+    char eviction_policy[32];
+};
+
+/* The version of the function library in this binary. */
+int queue_library_version(void);
+
+/* Loads the function library and fixes the number of partitions. Again is fine; an installed library
+ * that is newer stays. HEDDLE_REFUSED where the partitions are fixed to another number: err says which. */
+heddle_status queue_install(struct redis_link *link, unsigned partitions, int64_t payload_bytes_max,
+                            struct heddle_error *err) HEDDLE_MUST_CHECK;
+
+heddle_status queue_facts_get(struct redis_link *link, struct queue_facts *facts,
+                              struct heddle_error *err) HEDDLE_MUST_CHECK;
+
+/* HEDDLE_FATAL, with one line that says what to do, unless the library is installed in a version that
+ * this binary understands, the partitions are set and the eviction policy is noeviction. */
+heddle_status queue_facts_judge(const struct queue_facts *facts,
+                                struct heddle_error *err) HEDDLE_MUST_CHECK;
+
+/* One broken invariant: a lane in no state, or in two. */
+typedef void queue_finding_function(void *argument, unsigned partition, const char *finding);
+
+struct queue_census {
+    int64_t operations, lanes, ready, claimed, waiting, halted, processors;
+};
+
+/* Counts everything and reports each broken lane invariant, in bounded steps beside live traffic. */
+heddle_status queue_check(struct redis_link *link, unsigned partitions, struct queue_census *census,
+                          queue_finding_function *report, void *argument,
+                          struct heddle_error *err) HEDDLE_MUST_CHECK;
+
+#endif

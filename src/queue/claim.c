@@ -1,0 +1,153 @@
+/* Claims and the records they are read from. The layout of a record is described in heddle.lua. */
+#include "queue/claim.h"
+
+#include "base/text.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    RECORD_VERSION = 1,
+    RECORD_HEADER_SIZE = 24,
+    RECORD_FLAG_REPLY = 1,
+    RESULTS_KEEP_BYTES = 0,
+};
+
+/* What the header of a record says. */
+struct record_header {
+    bool wants_reply;
+    size_t user_size, op_size, thread_size, trace_size, payload_size, size;
+    int attempts;
+    int64_t submitted_us;
+};
+
+static bool read_header(const char *data, size_t size, struct record_header *header);
+static void read_operation(const char *data, const struct record_header *header,
+                           struct claimed_operation *claimed);
+static struct heddle_text next_text(const char **cursor, size_t size);
+static uint64_t big_endian(const char *data, size_t size);
+
+heddle_status claim_new(unsigned partition, uint64_t seq, struct heddle_text lane,
+                        struct heddle_text records, struct claim **claim, struct heddle_error *err)
+{
+    struct record_header header;
+    size_t count = 0;
+
+    for (size_t at = 0; at < records.size; at += header.size, count++)
+        if (!read_header(records.data + at, records.size - at, &header))
+            return heddle_fail(err, HEDDLE_FATAL, "claim",
+                               "operation record of an unknown version in partition %u", partition);
+
+    /* One piece of memory: the claim, its operations, the lane's name, the records. */
+    size_t head_size = sizeof(struct claim) + count * sizeof(struct claimed_operation);
+    struct claim *fresh = memory_take(head_size + lane.size + 1 + records.size + 1);
+    char *name = (char *)fresh + head_size;
+    char *data = name + lane.size + 1;
+
+    memset(fresh, 0, head_size);
+    memcpy(name, lane.data, lane.size);
+    name[lane.size] = '\0';
+    memcpy(data, records.data, records.size);
+    fresh->partition = partition;
+    fresh->seq = seq;
+    fresh->lane = (struct heddle_text){name, lane.size};
+    fresh->operation_count = count;
+    arena_init(&fresh->arena, RESULTS_KEEP_BYTES);
+    for (size_t i = 0; i < count; i++) {
+        bool is_read = read_header(data, records.size, &header);
+        if (!is_read)
+            abort();
+        read_operation(data, &header, &fresh->operations[i]);
+        data += header.size;
+    }
+    *claim = fresh;
+    return HEDDLE_OK;
+}
+
+void claim_free(struct claim *claim)
+{
+    if (!claim)
+        return;
+    arena_done(&claim->arena);
+    free(claim);
+}
+
+void claim_list_init(struct claim_list *list)
+{
+    list->first = NULL;
+    list->last = &list->first;
+    list->count = 0;
+}
+
+void claim_list_push(struct claim_list *list, struct claim *claim)
+{
+    claim->next = NULL;
+    *list->last = claim;
+    list->last = &claim->next;
+    list->count++;
+}
+
+struct claim *claim_list_pop(struct claim_list *list)
+{
+    struct claim *claim = list->first;
+
+    if (!claim)
+        return NULL;
+    list->first = claim->next;
+    if (!list->first)
+        list->last = &list->first;
+    list->count--;
+    return claim;
+}
+
+static bool read_header(const char *data, size_t size, struct record_header *header)
+{
+    if (size < RECORD_HEADER_SIZE || data[0] != RECORD_VERSION)
+        return false;
+    *header = (struct record_header){
+        .wants_reply = data[1] & RECORD_FLAG_REPLY,
+        .user_size = big_endian(data + 2, 2),
+        .op_size = big_endian(data + 4, 1),
+        .thread_size = big_endian(data + 5, 1),
+        .trace_size = big_endian(data + 6, 2),
+        .attempts = (int)big_endian(data + 8, 2),
+        .payload_size = big_endian(data + 12, 4),
+        .submitted_us = (int64_t)big_endian(data + 16, 8),
+    };
+    header->size = RECORD_HEADER_SIZE + HEDDLE_ID_SIZE + header->user_size + header->op_size +
+                   header->thread_size + header->payload_size + header->trace_size + 6;
+    return header->size <= size;
+}
+
+static void read_operation(const char *data, const struct record_header *header,
+                           struct claimed_operation *claimed)
+{
+    struct heddle_operation *operation = &claimed->operation;
+    const char *cursor = data + RECORD_HEADER_SIZE;
+
+    memcpy(operation->id, next_text(&cursor, HEDDLE_ID_SIZE).data, sizeof operation->id);
+    operation->user = next_text(&cursor, header->user_size);
+    operation->op = next_text(&cursor, header->op_size);
+    operation->thread = next_text(&cursor, header->thread_size);
+    operation->payload = next_text(&cursor, header->payload_size);
+    operation->submitted_us = header->submitted_us;
+    operation->attempt = header->attempts + 1;
+    claimed->trace = next_text(&cursor, header->trace_size);
+    claimed->wants_reply = header->wants_reply;
+    claimed->end = HEDDLE_END_NONE;
+}
+
+static struct heddle_text next_text(const char **cursor, size_t size)
+{
+    struct heddle_text text = {*cursor, size};
+    *cursor += size + 1;
+    return text;
+}
+
+static uint64_t big_endian(const char *data, size_t size)
+{
+    uint64_t number = 0;
+    for (size_t i = 0; i < size; i++)
+        number = number << 8 | (unsigned char)data[i];
+    return number;
+}

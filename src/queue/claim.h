@@ -1,0 +1,57 @@
+/* A claim: a lane handed to this processor, with its next operations.
+ *
+ * It has one owner at a time: the fetcher makes it, a worker executes it, the
+ * settler settles and frees it. */
+#ifndef QUEUE_CLAIM_H
+#define QUEUE_CLAIM_H
+
+#include "base/arena.h"
+#include "heddle/error.h"
+#include "heddle/operation.h"
+
+#include <stdint.h>
+
+struct claimed_operation {
+    struct heddle_operation operation; /* its texts lie in the claim */
+    struct heddle_text trace;
+    bool wants_reply;       /* somebody waits for the result */
+    enum heddle_end end;     /* set by the worker */
+    struct heddle_text result; /* JSON for clients, in the claim's arena; set with `end` */
+    bool sends_result;      /* Redis needs it: somebody waits, or the ledger does not keep it */
+};
+
+/* An event to publish, owned by the claim. */
+struct claim_event {
+    struct claim_event *next;
+    const char *json;
+};
+
+struct claim {
+    struct claim *next;          /* of whatever list its owner keeps */
+    unsigned partition;
+    uint64_t seq;                /* with the processor's incarnation: the claim's token */
+    struct heddle_text lane;
+    struct arena arena;          /* results and events */
+    struct claim_event *events;  /* the newest first */
+    size_t operation_count;
+    struct claimed_operation operations[];
+};
+
+/* Reads the records that Redis handed out with a lane: a fresh claim that owns a copy of them.
+ * HEDDLE_FATAL: records of a version that this binary does not know. */
+heddle_status claim_new(unsigned partition, uint64_t seq, struct heddle_text lane,
+                        struct heddle_text records, struct claim **claim,
+                        struct heddle_error *err) HEDDLE_MUST_CHECK;
+void claim_free(struct claim *claim);
+
+/* A FIFO of claims. Not locked: whoever shares one guards it. */
+struct claim_list {
+    struct claim *first, **last;
+    size_t count;
+};
+
+void claim_list_init(struct claim_list *list);
+void claim_list_push(struct claim_list *list, struct claim *claim);
+struct claim *claim_list_pop(struct claim_list *list); /* NULL where it is empty */
+
+#endif

@@ -1,0 +1,61 @@
+/* See command.h. */
+#include "queue/command.h"
+
+#include "base/text.h"
+#include "link/redis.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+enum { NUMBERS_KEEP_BYTES = 65536 };
+
+void command_init(struct command *command)
+{
+    *command = (struct command){0};
+    arena_init(&command->numbers, NUMBERS_KEEP_BYTES);
+}
+
+void command_done(struct command *command)
+{
+    free(command->arguments);
+    free(command->sizes);
+    arena_done(&command->numbers);
+}
+
+void command_begin(struct command *command, const char *function, unsigned partition)
+{
+    command->count = 0;
+    arena_reset(&command->numbers);
+    command_string(command, "FCALL");
+    command_string(command, function);
+    command_string(command, "1");
+    command_string(command, arena_format(&command->numbers, "heddle:{%u}", partition));
+}
+
+void command_text(struct command *command, struct heddle_text text)
+{
+    if (command->count == command->capacity) {
+        command->capacity = command->capacity ? command->capacity * 2 : 64;
+        command->arguments =
+            memory_resize(command->arguments, (size_t)command->capacity * sizeof(char *));
+        command->sizes = memory_resize(command->sizes, (size_t)command->capacity * sizeof(size_t));
+    }
+    command->arguments[command->count] = text.data;
+    command->sizes[command->count++] = text.size;
+}
+
+void command_string(struct command *command, const char *string)
+{
+    command_text(command, text_of(string));
+}
+
+void command_number(struct command *command, int64_t number)
+{
+    command_string(command, arena_format(&command->numbers, "%" PRId64, number));
+}
+
+heddle_status command_send(struct command *command, struct redis_link *link,
+                           struct heddle_error *err)
+{
+    return redis_append(link, command->count, command->arguments, command->sizes, err);
+}

@@ -1,0 +1,213 @@
+/* See lanes.h. The functions that are called here stand in heddle.lua. */
+#include "queue/lanes.h"
+
+#include "base/log.h"
+#include "base/text.h"
+#include "link/redis.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { RELEASE_ROUNDS_MAX = 100000 };
+
+static void append_request(struct command *command, const struct lanes_request *request);
+static heddle_status receive(struct redis_link *link, struct redis_reply **reply,
+                             struct heddle_error *err);
+static heddle_status read_claims(const struct redis_reply *reply, unsigned partition,
+                                 const struct lanes_request *request, struct lanes_answer *answer,
+                                 struct heddle_error *err);
+static void append_settlement(struct command *command, const struct settlement *settlement);
+
+heddle_status lanes_claim_send(struct redis_link *link, struct command *command,
+                               unsigned partition, const struct lanes_request *request,
+                               struct heddle_error *err)
+{
+    command_begin(command, "heddle_claim", partition);
+    append_request(command, request);
+    return command_send(command, link, err);
+}
+
+heddle_status lanes_claim_receive(struct redis_link *link, unsigned partition,
+                                  const struct lanes_request *request, struct lanes_answer *answer,
+                                  struct heddle_error *err)
+{
+    AUTO_REPLY reply = NULL;
+
+    heddle_status status = receive(link, &reply, err);
+    if (status != HEDDLE_OK)
+        return status;
+    answer->next_due_ms = redis_reply_integer(redis_reply_at(reply, 0));
+    answer->halted = redis_reply_integer(redis_reply_at(reply, 1));
+    answer->is_exhausted = redis_reply_integer(redis_reply_at(reply, 2)) == 1;
+    return read_claims(reply, partition, request, answer, err);
+}
+
+heddle_status lanes_adopt(struct redis_link *link, struct command *command, unsigned partition,
+                          const struct lanes_request *request, const char *const *ops,
+                          char cursor[24], struct lanes_answer *answer, struct heddle_error *err)
+{
+    AUTO_REPLY reply = NULL;
+
+    command_begin(command, "heddle_adopt", partition);
+    append_request(command, request);
+    command_string(command, cursor);
+    for (; *ops; ops++)
+        command_string(command, *ops);
+    heddle_status status = command_send(command, link, err);
+    if (status == HEDDLE_OK)
+        status = receive(link, &reply, err);
+    if (status != HEDDLE_OK)
+        return status;
+    snprintf(cursor, 24, "%s", redis_reply_text(redis_reply_at(reply, 0)).data);
+    answer->next_due_ms = -1;
+    answer->halted = 0;
+    answer->is_exhausted = false;
+    return read_claims(reply, partition, request, answer, err);
+}
+
+heddle_status lanes_settle_send(struct redis_link *link, struct command *command,
+                                unsigned partition, const char *incarnation, int64_t result_ttl_ms,
+                                const struct settlement *settlements, struct heddle_error *err)
+{
+    command_begin(command, "heddle_settle", partition);
+    command_string(command, incarnation);
+    command_number(command, result_ttl_ms);
+    for (; settlements; settlements = settlements->next)
+        append_settlement(command, settlements);
+    return command_send(command, link, err);
+}
+
+heddle_status lanes_settle_receive(struct redis_link *link, lanes_wanted_function *wanted,
+                                   void *argument, struct heddle_error *err)
+{
+    AUTO_REPLY reply = NULL;
+
+    heddle_status status = receive(link, &reply, err);
+    if (status != HEDDLE_OK)
+        return status;
+    const struct redis_reply *lost = redis_reply_at(reply, 0), *late = redis_reply_at(reply, 1);
+    for (size_t i = 0; i < redis_reply_count(lost); i++)
+        heddle_log(HEDDLE_LOG_WARNING, "claim_lost", "lane=%s",
+                   LOG_TEXT(redis_reply_text(redis_reply_at(lost, i)).data));
+    for (size_t i = 0; i < redis_reply_count(late); i++)
+        wanted(argument, redis_reply_text(redis_reply_at(late, i)));
+    return HEDDLE_OK;
+}
+
+heddle_status lanes_reply(struct redis_link *link, struct command *command, unsigned partition,
+                          int64_t result_ttl_ms, struct heddle_text id, struct heddle_text result,
+                          struct heddle_error *err)
+{
+    AUTO_REPLY reply = NULL;
+
+    command_begin(command, "heddle_reply", partition);
+    command_number(command, result_ttl_ms);
+    command_text(command, id);
+    command_text(command, result);
+    heddle_status status = command_send(command, link, err);
+    return status == HEDDLE_OK ? receive(link, &reply, err) : status;
+}
+
+heddle_status lanes_beat(struct redis_link *link, struct command *command, unsigned partitions,
+                         const char *incarnation, int64_t lease_ms, int *freed,
+                         struct heddle_error *err)
+{
+    heddle_status status = HEDDLE_OK;
+
+    for (unsigned p = 0; status == HEDDLE_OK && p < partitions; p++) {
+        command_begin(command, "heddle_beat", p);
+        command_string(command, incarnation);
+        command_number(command, lease_ms);
+        status = command_send(command, link, err);
+    }
+    for (unsigned p = 0; status == HEDDLE_OK && p < partitions; p++) {
+        AUTO_REPLY reply = NULL;
+        status = receive(link, &reply, err);
+        *freed += (int)redis_reply_integer(redis_reply_at(reply, 0));
+    }
+    return status;
+}
+
+heddle_status lanes_release(struct redis_link *link, struct command *command, unsigned partitions,
+                            const char *incarnation, struct heddle_error *err)
+{
+    heddle_status status = HEDDLE_OK;
+    int64_t left = 1;
+
+    for (int round = 0; status == HEDDLE_OK && left > 0 && round < RELEASE_ROUNDS_MAX; round++) {
+        left = 0;
+        for (unsigned p = 0; status == HEDDLE_OK && p < partitions; p++) {
+            command_begin(command, "heddle_release", p);
+            command_string(command, incarnation);
+            status = command_send(command, link, err);
+        }
+        for (unsigned p = 0; status == HEDDLE_OK && p < partitions; p++) {
+            AUTO_REPLY reply = NULL;
+            status = receive(link, &reply, err);
+            left += redis_reply_integer(reply);
+        }
+    }
+    return status;
+}
+
+static void append_request(struct command *command, const struct lanes_request *request)
+{
+    command_string(command, request->incarnation);
+    command_number(command, (int64_t)request->seq);
+    command_number(command, request->lanes_max);
+    command_number(command, request->operations_max);
+    command_number(command, request->bytes_max);
+    command_number(command, request->lease_ms);
+}
+
+/* The next answer, or the status that an error answer asks for. */
+static heddle_status receive(struct redis_link *link, struct redis_reply **reply,
+                             struct heddle_error *err)
+{
+    heddle_status status = redis_next(link, 0, reply, err);
+    return status == HEDDLE_OK ? redis_refusal(*reply, err) : status;
+}
+
+static heddle_status read_claims(const struct redis_reply *reply, unsigned partition,
+                                 const struct lanes_request *request, struct lanes_answer *answer,
+                                 struct heddle_error *err)
+{
+    claim_list_init(&answer->claims);
+    for (size_t i = 3; i + 1 < redis_reply_count(reply); i += 2) {
+        struct claim *claim;
+        heddle_status status = claim_new(partition, request->seq,
+                                         redis_reply_text(redis_reply_at(reply, i)),
+                                         redis_reply_text(redis_reply_at(reply, i + 1)), &claim, err);
+        if (status != HEDDLE_OK) {
+            while ((claim = claim_list_pop(&answer->claims)))
+                claim_free(claim);
+            return status;
+        }
+        claim_list_push(&answer->claims, claim);
+    }
+    return HEDDLE_OK;
+}
+
+static void append_settlement(struct command *command, const struct settlement *settlement)
+{
+    static const char *const names[] = {
+        [LANE_KEEP] = "keep", [LANE_RELEASE] = "release", [LANE_WAIT] = "wait", [LANE_HALT] = "halt"};
+    const struct claim *claim = settlement->claim;
+
+    command_text(command, claim->lane);
+    command_number(command, (int64_t)claim->seq);
+    command_string(command, names[settlement->disposition]);
+    if (settlement->disposition == LANE_WAIT)
+        command_number(command, settlement->wait_ms);
+    else
+        command_string(command, settlement->reason);
+    command_number(command, settlement->cost_us);
+    command_number(command, (int64_t)settlement->count);
+    for (size_t i = 0; i < settlement->count; i++) {
+        const struct claimed_operation *claimed = &claim->operations[settlement->first + i];
+        command_text(command, (struct heddle_text){claimed->operation.id, HEDDLE_ID_SIZE});
+        command_text(command, arena_copy_text(&command->numbers, &(char){(char)claimed->end}, 1));
+        command_text(command, claimed->sends_result ? claimed->result : TEXT(""));
+    }
+}

@@ -1,0 +1,114 @@
+/* A processor with the probe handlers, for tests: runs until TERM or INT, then
+ * drains. Exits 0 where everything was drained, 1 where not, 4 where it could
+ * not start. The main thread alone takes signals.
+ *
+ *   heddle-probe [--workers N] [--lease MS] [--drain MS] [--statement MS] */
+#include "probe_handlers.h"
+
+#include "engine/processor.h"
+
+#include "heddle/log.h"
+
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static const struct option flags[] = {{"workers", required_argument, NULL, 'w'},
+                                      {"lease", required_argument, NULL, 'l'},
+                                      {"drain", required_argument, NULL, 'd'},
+                                      {"statement", required_argument, NULL, 's'},
+                                      {0}};
+
+static bool read_flags(int argc, char **argv, struct processor_options *options)
+{
+    int flag;
+
+    while ((flag = getopt_long(argc, argv, "", flags, NULL)) != -1) {
+        long value = optarg ? strtol(optarg, NULL, 10) : 0;
+
+        switch (flag) {
+        case 'w':
+            options->workers = (int)value;
+            break;
+        case 'l':
+            options->lease_ms = value;
+            break;
+        case 'd':
+            options->drain_ms = value;
+            break;
+        case 's':
+            options->statement_timeout_ms = (int)value;
+            break;
+        default:
+            return false;
+        }
+    }
+    return optind == argc;
+}
+
+static void wait_for_end(void)
+{
+    sigset_t ends;
+    int taken;
+
+    sigemptyset(&ends);
+    sigaddset(&ends, SIGTERM);
+    sigaddset(&ends, SIGINT);
+    sigwait(&ends, &taken);
+}
+
+static void block_signals(void)
+{
+    sigset_t all;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, NULL);
+}
+
+int main(int argc, char **argv)
+{
+    struct processor_options options = {
+        .redis = getenv("HEDDLE_REDIS"),
+        .postgres = getenv("HEDDLE_POSTGRES"),
+        .handlers = probe_handlers,
+        .workers = 4,
+        .claim_lanes_max = 16,
+        .claim_operations_max = 8,
+        .lease_ms = 15000,
+        .drain_ms = 10000,
+        .result_ttl_ms = 60000,
+        .redis_timeout_ms = 5000,
+        .connect_timeout_ms = 5000,
+        .statement_timeout_ms = 5000,
+        .lock_timeout_ms = 400,
+        .idle_transaction_timeout_ms = 500,
+        .commit_deadline_ms = 10000,
+        .retry_attempts = 5,
+        .retry_base_ms = 5,
+        .retry_cap_ms = 100,
+        .with_prepared_statements = true,
+    };
+    struct heddle_error err = {0};
+    struct processor *processor;
+
+    if (!options.redis || !options.postgres || !getenv("PROBE_DIR") ||
+        !read_flags(argc, argv, &options)) {
+        fprintf(stderr, "usage: see the head of tests/support/probe.c\n");
+        return 2;
+    }
+    block_signals();
+    if (processor_new(&options, &processor, &err) != HEDDLE_OK) {
+        fprintf(stderr, "%s: %s\n", err.where, err.text);
+        return 4;
+    }
+    processor_start(processor);
+    heddle_log(HEDDLE_LOG_INFO, "ready", "workers=%d", options.workers);
+    wait_for_end();
+    /* A worker may still be inside a handler: then there is nothing to free in peace. */
+    if (!processor_drain(processor))
+        _exit(1);
+    processor_free(processor);
+    return 0;
+}

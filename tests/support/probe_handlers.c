@@ -1,0 +1,210 @@
+/* Handlers that leave traces. What they do stands in the payload:
+ *
+ *   n       recorded, so that a test can see order and repetition
+ *   ms      how long the operation takes: in apply for probe_record, in
+ *           prepare for probe_prepare
+ *   gate    probe_prepare waits until the file GATE.PID exists
+ *   kind    how probe_fail fails: refuse_check, refuse_prepare, refuse_apply,
+ *           or a kind of the SQL function probe.fail
+ *
+ * Traces of a transaction stand in the tables of probe.sql, and commit with it.
+ * Traces of prepare are lines of the file `prepare.log`. Gates and that file lie
+ * in the folder PROBE_DIR. */
+#include "probe_handlers.h"
+
+#include "heddle/uow.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { GATE_SECONDS_MAX = 60, STEP_MS = 2, DURATION_MS_MAX = 60000 };
+
+static const struct heddle_statement enter_statement = {
+    "probe_enter",
+    "insert into probe.events (lane, operation, n, phase, pid, backend)"
+    " values ($1, $2::uuid, $3::bigint, 'in', $4::int, pg_backend_pid())",
+    4};
+static const struct heddle_statement count_statement = {
+    "probe_count",
+    "insert into probe.counters (lane, count) values ($1, 1)"
+    " on conflict (lane) do update set count = counters.count + 1",
+    1};
+static const struct heddle_statement sleep_statement = {"probe_sleep",
+                                                        "select pg_sleep($1::float8 / 1000)", 1};
+static const struct heddle_statement leave_statement = {
+    "probe_leave",
+    "insert into probe.events (lane, operation, n, phase, pid, backend)"
+    " values ($1, $2::uuid, $3::bigint, 'out', $4::int, pg_backend_pid())",
+    4};
+static const struct heddle_statement fail_statement = {"probe_fail",
+                                                       "select probe.fail($1, $2::int)", 2};
+
+static void sleep_ms(int64_t duration_ms)
+{
+    struct timespec left = {.tv_sec = duration_ms / 1000, .tv_nsec = duration_ms % 1000 * 1000000};
+
+    while (nanosleep(&left, &left) != 0)
+        continue;
+}
+
+static heddle_status member_integer(struct heddle_task *task, const char *member, int64_t most,
+                                    int64_t *value, struct heddle_error *err)
+{
+    bool found;
+
+    *value = 0;
+    return heddle_payload_integer(task, member, 0, most, value, &found, err);
+}
+
+/* Appends a line to prepare.log, with one write so that lines don't mix. */
+static void trace(struct heddle_task *task, const char *phase, int64_t n)
+{
+    const struct heddle_operation *operation = heddle_task_operation(task);
+    struct timespec now;
+    char path[400], line[700];
+    int file, size;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    size = snprintf(line, sizeof line, "%s\t%s\t%s\t%lld\t%d\t%d\t%lld\n", phase,
+                    operation->user.data, operation->id, (long long)n, getpid(), gettid(),
+                    now.tv_sec * 1000000LL + now.tv_nsec / 1000);
+    snprintf(path, sizeof path, "%s/prepare.log", getenv("PROBE_DIR"));
+    file = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
+    if (file < 0 || write(file, line, (size_t)size) != size)
+        abort();
+    close(file);
+}
+
+static heddle_status pass_gate(struct heddle_text gate, struct heddle_error *err)
+{
+    char path[400];
+    struct timespec start, now;
+
+    snprintf(path, sizeof path, "%s/%s.%d", getenv("PROBE_DIR"), gate.data, getpid());
+    clock_gettime(CLOCK_MONOTONIC, &start);
+    do {
+        if (access(path, F_OK) == 0)
+            return HEDDLE_OK;
+        sleep_ms(STEP_MS);
+        clock_gettime(CLOCK_MONOTONIC, &now);
+    } while (now.tv_sec - start.tv_sec < GATE_SECONDS_MAX);
+    return heddle_refuse(err, HEDDLE_KIND_INTERNAL, "gate %s stayed shut", gate.data);
+}
+
+static heddle_status prepare_slowly(struct heddle_task *task, struct heddle_error *err)
+{
+    int64_t n, duration_ms;
+    struct heddle_text gate;
+    bool has_gate;
+    heddle_status status = member_integer(task, "n", INT64_MAX, &n, err);
+
+    if (status == HEDDLE_OK)
+        status = member_integer(task, "ms", DURATION_MS_MAX, &duration_ms, err);
+    if (status == HEDDLE_OK)
+        status = heddle_payload_text(task, "gate", &gate, &has_gate, err);
+    if (status != HEDDLE_OK)
+        return status;
+    trace(task, "in", n);
+    sleep_ms(duration_ms);
+    if (has_gate)
+        status = pass_gate(gate, err);
+    trace(task, "out", n);
+    return status;
+}
+
+/* No branch between the statements: they may all be on the wire at once. */
+static heddle_status record(struct heddle_task *task, struct heddle_uow *uow, int64_t duration_ms,
+                            struct heddle_error *err)
+{
+    const struct heddle_operation *operation = heddle_task_operation(task);
+    int64_t n;
+    heddle_status status = member_integer(task, "n", INT64_MAX, &n, err);
+    const char *event[] = {operation->user.data, operation->id,
+                           heddle_task_format(task, "%lld", (long long)n),
+                           heddle_task_format(task, "%d", getpid())};
+    const char *duration = heddle_task_format(task, "%lld", (long long)duration_ms);
+
+    if (status == HEDDLE_OK)
+        status = heddle_uow_send(uow, &enter_statement, event, err);
+    if (status == HEDDLE_OK)
+        status = heddle_uow_send(uow, &count_statement, event, err);
+    if (status == HEDDLE_OK && duration_ms > 0)
+        status = heddle_uow_send(uow, &sleep_statement, &duration, err);
+    if (status == HEDDLE_OK)
+        status = heddle_uow_send(uow, &leave_statement, event, err);
+    if (status == HEDDLE_OK)
+        heddle_task_set_result(task, heddle_task_format(task, "{\"n\":%lld}", (long long)n));
+    return status;
+}
+
+static heddle_status apply_record(struct heddle_task *task, struct heddle_uow *uow,
+                                  struct heddle_error *err)
+{
+    int64_t duration_ms;
+    heddle_status status = member_integer(task, "ms", DURATION_MS_MAX, &duration_ms, err);
+
+    return status == HEDDLE_OK ? record(task, uow, duration_ms, err) : status;
+}
+
+static heddle_status apply_at_once(struct heddle_task *task, struct heddle_uow *uow,
+                                   struct heddle_error *err)
+{
+    return record(task, uow, 0, err);
+}
+
+/* True where the payload's kind is this one. */
+static heddle_status refuse_if(struct heddle_task *task, const char *kind, struct heddle_error *err)
+{
+    struct heddle_text wanted = {"", 0};
+    bool found;
+    heddle_status status = heddle_payload_text(task, "kind", &wanted, &found, err);
+
+    if (status == HEDDLE_OK && strcmp(wanted.data, kind) == 0)
+        return heddle_refuse(err, HEDDLE_KIND_CONFLICT, "refused by %s", kind);
+    return status;
+}
+
+static heddle_status fail_check(struct heddle_task *task, struct heddle_error *err)
+{
+    return refuse_if(task, "refuse_check", err);
+}
+
+static heddle_status fail_prepare(struct heddle_task *task, struct heddle_error *err)
+{
+    return refuse_if(task, "refuse_prepare", err);
+}
+
+static heddle_status fail_apply(struct heddle_task *task, struct heddle_uow *uow,
+                                struct heddle_error *err)
+{
+    struct heddle_text kind = {"", 0};
+    bool found;
+    heddle_status status = record(task, uow, 0, err);
+    const char *params[2];
+
+    if (status == HEDDLE_OK)
+        status = refuse_if(task, "refuse_apply", err);
+    if (status == HEDDLE_OK)
+        status = heddle_payload_text(task, "kind", &kind, &found, err);
+    if (status != HEDDLE_OK)
+        return status;
+    params[0] = kind.data;
+    params[1] = heddle_task_format(task, "%d", heddle_task_operation(task)->attempt);
+    return heddle_uow_query(uow, &fail_statement, params, NULL, err);
+}
+
+static const struct heddle_handler record_handler = {.op = "probe_record", .apply = apply_record};
+static const struct heddle_handler prepare_handler = {
+    .op = "probe_prepare", .prepare = prepare_slowly, .apply = apply_at_once};
+static const struct heddle_handler fail_handler = {
+    .op = "probe_fail", .check = fail_check, .prepare = fail_prepare, .apply = fail_apply};
+/* Writes although it says that it only reads: Postgres must stop it. */
+static const struct heddle_handler liar_handler = {
+    .op = "probe_liar", .flags = HEDDLE_HANDLER_READ_ONLY, .apply = apply_at_once};
+
+const struct heddle_handler *const probe_handlers[] = {&record_handler, &prepare_handler,
+                                                       &fail_handler, &liar_handler, NULL};

@@ -1,0 +1,10 @@
+/* Handlers that leave traces, for tests of order, exclusion and failure. */
+#ifndef SUPPORT_PROBE_HANDLERS_H
+#define SUPPORT_PROBE_HANDLERS_H
+
+#include "heddle/operation.h"
+
+/* NULL-terminated. */
+extern const struct heddle_handler *const probe_handlers[];
+
+#endif

@@ -1,0 +1,101 @@
+/* See messages.h. A thread's messages have the seqs 1 to last_seq, without
+ * gaps: the lock that an append holds on its thread's row gives them out. So
+ * to leave out n messages and to begin after seq n is the same. */
+#include "workers/messages.h"
+
+#include "workers/sql.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#define MESSAGE_JSON                                                                               \
+    "json_build_object('id', m.id, 'thread_id', m.thread_id, 'seq', m.seq, 'role', m.role,"        \
+    " 'content', m.content, 'metadata', m.metadata, 'created_at', " SQL_TIME("m.created_at") ")"
+
+enum { NUMBER_SIZE = 24 };
+
+heddle_status messages_append(struct heddle_uow *uow, struct thread_key thread,
+                              const struct new_message *message, const char **json,
+                              struct heddle_error *err)
+{
+    static const struct heddle_statement append = {
+        .name = "messages_append",
+        .sql = "with t as (update chat.threads"
+               "  set last_seq = last_seq + 1, updated_at = clock_timestamp()"
+               "  where id = $1::uuid and user_id = $2 and status = 'active'"
+               "  returning id, last_seq, updated_at)"
+               " insert into chat.messages as m"
+               "  (id, thread_id, seq, role, content, metadata, created_at)"
+               " select $4::uuid, id, last_seq, $5::text, $6::text, " SQL_METADATA ", updated_at"
+               " from t returning " MESSAGE_JSON,
+        .param_count = 6,
+    };
+    const char *const params[] = {thread.id,   thread.user,   message->payload,
+                                  message->id, message->role, message->content};
+    const struct heddle_rows *rows;
+    heddle_status status = heddle_uow_query(uow, &append, params, &rows, err);
+
+    if (status != HEDDLE_OK)
+        return status;
+    if (heddle_rows_count(rows) == 0)
+        return threads_explain(uow, thread, err);
+    *json = heddle_rows_text(rows, 0, 0);
+    return HEDDLE_OK;
+}
+
+heddle_status messages_list(struct heddle_uow *uow, struct thread_key thread, int64_t after,
+                            int64_t limit, const char **list, struct heddle_error *err)
+{
+    static const struct heddle_statement select = {
+        .name = "messages_list",
+        .sql = "select json_build_object("
+               "'messages', (select coalesce(json_agg(" MESSAGE_JSON " order by m.seq), '[]')"
+               "  from chat.messages m where m.thread_id = t.id"
+               "  and m.seq > $3::bigint and m.seq <= $3::bigint + $4::bigint),"
+               "'total', t.last_seq,"
+               "'next_cursor', case when t.last_seq > $3::bigint + $4::bigint"
+               "  then 'm' || ($3::bigint + $4::bigint) end)"
+               " from chat.threads t where t.id = $1::uuid and t.user_id = $2",
+        .param_count = 4,
+    };
+    char after_text[NUMBER_SIZE], limit_text[NUMBER_SIZE];
+    const char *const params[] = {thread.id, thread.user, after_text, limit_text};
+    const struct heddle_rows *rows;
+
+    snprintf(after_text, sizeof after_text, "%" PRId64, after);
+    snprintf(limit_text, sizeof limit_text, "%" PRId64, limit);
+    heddle_status status = heddle_uow_query(uow, &select, params, &rows, err);
+    if (status != HEDDLE_OK)
+        return status;
+    if (heddle_rows_count(rows) == 0)
+        return threads_explain(uow, thread, err);
+    *list = heddle_rows_text(rows, 0, 0);
+    return HEDDLE_OK;
+}
+
+heddle_status messages_first_of_user(struct heddle_uow *uow, struct thread_key thread,
+                                     const char **content, struct heddle_error *err)
+{
+    static const struct heddle_statement select = {
+        .name = "messages_first_of_user",
+        .sql = "select (select left(m.content, $3::integer) from chat.messages m"
+               "  where m.thread_id = t.id and m.role = 'user' order by m.seq limit 1)"
+               " from chat.threads t where t.id = $1::uuid and t.user_id = $2",
+        .param_count = 3,
+    };
+    char characters[NUMBER_SIZE];
+    const char *const params[] = {thread.id, thread.user, characters};
+    const struct heddle_rows *rows;
+
+    snprintf(characters, sizeof characters, "%d", MESSAGE_EXCERPT_CHARACTERS);
+    heddle_status status = heddle_uow_query(uow, &select, params, &rows, err);
+    if (status != HEDDLE_OK)
+        return status;
+    if (heddle_rows_count(rows) == 0)
+        return threads_explain(uow, thread, err);
+    const char *first = heddle_rows_text(rows, 0, 0);
+    if (!first)
+        return heddle_refuse(err, HEDDLE_KIND_INVALID, "the thread has no message of role user");
+    *content = first;
+    return HEDDLE_OK;
+}
