@@ -174,5 +174,5 @@ static void note_unreachable(struct findings *findings, const char *name, heddle
     else
         note(findings, name, false, "%s", err->text);
     if (status == HEDDLE_RETRY)
-        findings->code = EXIT_UNREACHABLE;
+        findings->code = report(findings->invocation, status, err);
 }

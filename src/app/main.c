@@ -70,6 +70,8 @@ enum exit_code report(const struct invocation *invocation, heddle_status status,
                       const struct heddle_error *err)
 {
     const struct setting *row = settings_find(options_table, err->where);
+    bool has_kind = status == HEDDLE_REFUSED && err->kind != HEDDLE_KIND_INVALID;
+    const char *where = has_kind ? heddle_kind_name(err->kind) : err->where;
     char shown[128];
 
     if (row)
@@ -77,7 +79,7 @@ enum exit_code report(const struct invocation *invocation, heddle_status status,
                 settings_show(invocation->settings, row, shown, sizeof shown),
                 settings_origin(invocation->settings, row), err->text);
     else
-        fprintf(stderr, "heddle: %s%s%s\n", err->where, *err->where ? ": " : "", err->text);
+        fprintf(stderr, "heddle: %s%s%s\n", where, *where ? ": " : "", err->text);
     switch (status) {
     case HEDDLE_OK:
         return EXIT_DONE;

@@ -28,8 +28,8 @@ static enum exit_code run(const struct invocation *invocation)
     if (status == HEDDLE_OK)
         status = migrate_redis(invocation->options, &facts, &err);
     if (status == HEDDLE_REFUSED) {
-        report(invocation, status, &err);
-        return EXIT_CONFIGURATION;
+        struct heddle_error cause = err;
+        status = settings_refuse(invocation->settings, "partitions", &err, "%s", cause.text);
     }
     if (status != HEDDLE_OK)
         return report(invocation, status, &err);

@@ -7,6 +7,8 @@
 
 #include "base/log.h"
 #include "engine/processor.h"
+#include "link/pg.h"
+#include "link/redis.h"
 #include "workers/options.h"
 
 enum {
@@ -95,6 +97,8 @@ const struct setting options_table[] = {
 
 static heddle_status judge(const struct settings *settings, const struct options *options,
                            struct heddle_error *err);
+static heddle_status judge_addresses(const struct settings *settings, const struct options *options,
+                                     struct heddle_error *err);
 static const char *or_null(const char *text);
 
 heddle_status options_load(struct settings *settings, const struct options *options,
@@ -199,6 +203,24 @@ static heddle_status judge(const struct settings *settings, const struct options
         return settings_refuse(settings, "retry_base", err,
                                "must not be above retry_cap, which is %" PRId64 "ms",
                                options->retry_cap_ms);
+    return judge_addresses(settings, options, err);
+}
+
+/* Their form alone; nothing connects. */
+static heddle_status judge_addresses(const struct settings *settings, const struct options *options,
+                                     struct heddle_error *err)
+{
+    struct redis_link *redis = NULL;
+    struct pg_link *postgres = NULL;
+    const struct pg_options pg_options = {.conninfo = options->postgres, .application_name = ""};
+    struct heddle_error cause;
+
+    if (redis_new(options->redis, (int)options->redis_timeout_ms, &redis, &cause) != HEDDLE_OK)
+        return settings_refuse(settings, "redis", err, "%s", cause.text);
+    redis_free(redis);
+    if (pg_new(&pg_options, &postgres, &cause) != HEDDLE_OK)
+        return settings_refuse(settings, "postgres", err, "%s", cause.text);
+    pg_free(postgres);
     return HEDDLE_OK;
 }
 

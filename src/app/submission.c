@@ -48,8 +48,9 @@ heddle_status submission_check(const struct heddle_submission *submission,
                                submission->id.data);
     if (status == HEDDLE_OK && submission->payload.size > (size_t)payload_bytes_max)
         status = heddle_refuse(err, HEDDLE_KIND_INVALID,
-                               "payload of %zu bytes: allowed are %" PRId64 " (payload_max)",
-                               submission->payload.size, payload_bytes_max);
+                               "payload is longer than the %" PRId64
+                               " bytes that are allowed (payload_max)",
+                               payload_bytes_max);
     if (status == HEDDLE_OK && submission->payload.size > 0)
         status = json_check_payload(submission->payload, err);
     return status;

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/json.h"
 #include "base/text.h"
 
 static bool fits_form(const struct arguments *arguments);
@@ -144,7 +145,10 @@ static enum exit_code submit_one(const struct invocation *invocation)
                                strerror(errno));
         submission.payload.data = payload;
     }
+    /* No payload is fine; an empty one was forgotten by whoever made it. */
     heddle_status status = submission_check(&submission, bytes_max, &err);
+    if (status == HEDDLE_OK && source)
+        status = json_check_payload(submission.payload, &err);
     enum exit_code code =
         status == HEDDLE_OK ? send_one(invocation, &submission) : report(invocation, status, &err);
     free(payload);

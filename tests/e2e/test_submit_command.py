@@ -94,8 +94,8 @@ def test_a_bad_flag_is_one_line_and_nothing_is_sent(stack, flag, value):
     assert stack.sql("select count(*) from heddle.operations") == queued
 
 
-@pytest.mark.parametrize("payload", [DEEP, HUGE, "", " ", "nonsense", "\0"],
-                         ids=["deep", "huge", "empty", "blank", "nonsense", "byte 0"])
+@pytest.mark.parametrize("payload", [DEEP, HUGE, " ", "nonsense", "\0"],
+                         ids=["deep", "huge", "blank", "nonsense", "byte 0"])
 @pytest.mark.parametrize("by", ["file", "stdin"])
 def test_a_bad_payload_from_a_file_is_refused(stack, by, payload):
     path = stack.directory / "payload"
@@ -132,7 +132,7 @@ def test_the_same_id_with_other_content_is_refused(stack, user):
     other = submit(stack, "--wait", **{"--user": user, "--id": identity,
                                        "--payload": '{"title":"other"}'})
     assert other.returncode == 1
-    assert "conflict" in other.stdout + other.stderr
+    assert "in use by another operation" in other.stderr
     assert threads_of(stack, user) == 1
 
 

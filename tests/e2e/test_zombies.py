@@ -10,8 +10,8 @@ LEASE = ("--lease", "2000", "--statement", "1000", "--workers", "4")
 
 
 @pytest.fixture
-def proxy(stack):
-    proxy = Proxy(stack.directory / "proxy", stack.servers.postgres.directory)
+def proxy(stack, user):
+    proxy = Proxy(stack.directory / f"proxy-{user}", stack.servers.postgres.directory)
     yield proxy
     proxy.close()
 
