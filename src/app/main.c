@@ -74,6 +74,7 @@ enum exit_code report(const struct invocation *invocation, heddle_status status,
     const char *where = has_kind ? heddle_kind_name(err->kind) : err->where;
     char shown[128];
 
+    fflush(stdout);
     if (row)
         fprintf(stderr, "heddle: %s = %s (%s): %s\n", row->key,
                 settings_show(invocation->settings, row, shown, sizeof shown),

@@ -329,16 +329,16 @@ static int take_pair(void *argument, const char *section, const char *key, const
     const struct setting *row = settings_find(settings->table, key);
     char origin[300];
 
-    snprintf(origin, sizeof origin, "%.240s line %d", reading->path, reading->line);
-    if (*section && strcmp(section, SETTINGS_SECTION) != 0) {
-        char place[128];
-        snprintf(place, sizeof place, "section [%.100s]", section);
-        reading->status =
-            refuse(key, place, origin, "[" SETTINGS_SECTION "] or no section", reading->err);
-    } else if (!row || strcmp(row->key, key) != 0 || row->flags & SETTING_NOT_IN_FILE) {
+    bool is_ours = !*section || strcmp(section, SETTINGS_SECTION) == 0;
+    snprintf(origin, sizeof origin, "%.180s line %d%s%.60s", reading->path, reading->line,
+             is_ours ? "" : " in section ", is_ours ? "" : section);
+    if (!is_ours || !row || strcmp(row->key, key) != 0 || row->flags & SETTING_NOT_IN_FILE) {
         reading->status = refuse_unknown(key, value, origin, reading->err);
     } else if (reading->seen[row - settings->table]) {
-        reading->status = refuse(key, "a second value", origin, "one", reading->err);
+        char shown[SHOWN_BYTES_MAX];
+        mask(row, value, shown, sizeof shown);
+        reading->status =
+            refuse(key, shown, origin, "one value, and this is the second", reading->err);
     } else {
         reading->seen[row - settings->table] = true;
         reading->status =

@@ -11,10 +11,10 @@ PROBE_KINDS = {
     "refuse_check": ("failed", "conflict"),
     "refuse_prepare": ("failed", "conflict"),
     "refuse_apply": ("failed", "conflict"),
-    "unique": ("failed", "internal"),
-    "cast": ("failed", "internal"),
-    "no_table": ("failed", "internal"),
-    "deferred": ("failed", "internal"),
+    "unique": ("failed", "conflict"),
+    "cast": ("failed", "invalid"),
+    "no_table": ("dead", "internal"),
+    "deferred": ("failed", "conflict"),
     "once_serialization": ("done", None),
     "once_deadlock": ("done", None),
     "once_terminated": ("done", None),
@@ -82,7 +82,7 @@ def test_failures_leave_nothing_behind(stack, client, user, probe, kind):
 def test_a_reader_that_writes_leaves_nothing_behind(stack, client, user, probe):
     def submit_some(count: int) -> None:
         for result in submit(client, user, count, "probe_liar", "", "{}"):
-            assert (result["state"], result["error"]["kind"]) == ("failed", "internal")
+            assert (result["state"], result["error"]["kind"]) == ("dead", "internal"), result
 
     assert_nothing_leaks(stack, probe, submit_some)
     assert stack.sql("select * from probe.counters where lane like %s", user + "-%") == []

@@ -64,7 +64,8 @@ class Processor:
         return self
 
     def log(self) -> str:
-        return self.log_path.read_text(errors="replace")
+        path = self.log_path
+        return path.read_text(errors="replace") if path.exists() else "(gone with its stack)"
 
     def pause(self) -> None:
         self.process.send_signal(signal.SIGSTOP)
