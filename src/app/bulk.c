@@ -201,6 +201,8 @@ static heddle_status sort_receipts(struct bulk *bulk, struct heddle_error *err)
                 fprintf(bulk->rejects, "%s\n", bulk->items[i].line.data);
         } else {
             *err = receipt->error;
+            /* An answer, so Redis is reached: it is full, or not ready. */
+            err->kind = HEDDLE_KIND_TOO_LARGE;
             if (result == HEDDLE_OK || receipt->status != HEDDLE_RETRY)
                 result = receipt->status;
             bool id_is_ours = bulk->submissions[i].id.data == bulk->items[i].id;

@@ -201,8 +201,11 @@ static enum exit_code finish_one(const struct invocation *invocation, struct hed
                                  const struct heddle_submission *submission,
                                  const struct heddle_receipt *receipt)
 {
-    if (receipt->status != HEDDLE_OK)
-        return report(invocation, receipt->status, &receipt->error);
+    if (receipt->status != HEDDLE_OK) {
+        enum exit_code code = report(invocation, receipt->status, &receipt->error);
+        /* An answer, so Redis is reached: it is full, or not ready. */
+        return receipt->status == HEDDLE_RETRY ? EXIT_REFUSED : code;
+    }
     if (submission->reply)
         return wait_one(invocation, client, submission, receipt);
     if (invocation->with_json)
