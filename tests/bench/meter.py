@@ -1,28 +1,44 @@
-"""What processes cost: CPU time of whole trees, and the most memory that they held."""
+"""What processes cost: CPU time of whole trees, and the most memory that they held.
+
+And how much of the machine others took meanwhile: a figure is worth little where that is much.
+"""
 from __future__ import annotations
 
 import os
 import re
 import resource
+import time
+from dataclasses import dataclass, field
 from pathlib import Path
 
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
+@dataclass
+class Cost:
+    cpu_s: dict[str, float] = field(default_factory=dict)
+    others: float = 0  # the share of the machine's CPU time that other processes took
+    rss_max_kib: int = 0
+
+
 class Meter:
-    """CPU seconds by group between entering and leaving; children that ended count for "client"."""
+    """Cost between entering and leaving, by group; children that ended count for "client"."""
 
     def __init__(self, groups: dict[str, list[int]]):
         self._groups = {name: list(pids) for name, pids in groups.items()}
-        self.cpu_s: dict[str, float] = {}
+        self.cost = Cost()
 
     def __enter__(self) -> Meter:
         self._before = self._read()
+        self._busy_before, self._began = _busy_s(), time.monotonic()
         return self
 
     def __exit__(self, *_) -> None:
         after = self._read()
-        self.cpu_s = {name: after[name] - self._before.get(name, 0) for name in after}
+        self.cost.cpu_s = {name: after[name] - self._before.get(name, 0) for name in after}
+        all_s = (time.monotonic() - self._began) * os.cpu_count()
+        others_s = _busy_s() - self._busy_before - sum(self.cost.cpu_s.values())
+        self.cost.others = min(max(others_s / all_s, 0), 1)
 
     def add(self, group: str, pid: int) -> None:
         """A process that was started meanwhile: all that it used."""
@@ -39,6 +55,13 @@ class Meter:
 def rss_max_kib(pid: int) -> int:
     status = Path(f"/proc/{pid}/status").read_text()
     return int(re.search(r"^VmHWM:\s+(\d+)", status, re.M).group(1))
+
+
+def _busy_s() -> float:
+    """CPU seconds that the machine has used: what is neither idle nor waiting, nor counted twice."""
+    fields = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]
+    user, nice, system, _, _, irq, softirq, steal = map(int, fields[:8])
+    return (user + nice + system + irq + softirq + steal) / TICKS
 
 
 def _processes() -> dict[int, tuple[int, int]]:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from statistics import median
 
+from meter import Cost
+
 TIE = 0.15
 DRAIN, PACED, CORPUS = "drain", "paced", "corpus"
 BASELINE = "pgbench"
@@ -26,8 +28,7 @@ class Result:
     """One measurement. What is counted has been verified."""
     operations: int
     seconds: float
-    cpu_s: dict[str, float]
-    rss_max_kib: int = 0
+    cost: Cost
     latency_us: dict[str, dict[str, float]] = field(default_factory=dict)
     notes: dict[str, float] = field(default_factory=dict)
     name: str = ""
@@ -39,11 +40,12 @@ class Result:
         return self.operations / self.seconds
 
     def cpu_us(self, group: str) -> float:
-        return self.cpu_s.get(group, 0) * 1e6 / self.operations
+        return self.cost.cpu_s.get(group, 0) * 1e6 / self.operations
 
     def brief(self) -> str:
         told = [f"{self.operations} at {self.rate:.0f}/s"]
         told += [f"{what} p50 {values['p50']:.0f} µs" for what, values in self.latency_us.items()]
+        told += [f"others took {self.cost.others:.0%}"]
         return ", ".join(told)
 
 
@@ -63,7 +65,7 @@ def as_json(facts: dict, results: list[Result]) -> dict:
 
 def as_text(facts: dict, results: list[Result]) -> str:
     by_case: dict[tuple[str, str], list[Result]] = {}
-    for result in results:
+    for result in sorted(results, key=lambda result: not result.name.startswith(BASELINE)):
         by_case.setdefault((result.group, result.name), []).append(result)
     groups = {group: {name: runs for (g, name), runs in by_case.items() if g == group}
               for group in (DRAIN, CORPUS, PACED)}
@@ -78,35 +80,40 @@ def as_text(facts: dict, results: list[Result]) -> str:
 def _rates(drain: dict[str, list[Result]], corpus: dict[str, list[Result]]) -> str:
     bare = [median(r.rate for r in runs) for name, runs in drain.items() if name.startswith(BASELINE)]
     rows = [["operations a second", "median", "lowest-highest", "to best pgbench", *CPU_GROUPS,
-             "RSS MiB"]]
+             "RSS MiB", "others"]]
     for name, runs in (drain | corpus).items():
         rates = [r.rate for r in runs]
         ratio = median(rates) / max(bare) if bare and name in drain else None
         rows.append([name, f"{median(rates):,.0f}", f"{min(rates):,.0f}-{max(rates):,.0f}",
-                     _verdict(ratio, name), *_cpu(runs), _rss(runs)])
+                     _verdict(ratio, name), *_cpu(runs), _rss(runs), _others(runs)])
     return _table(rows) + (
-        f"\n  client to postgres: CPU time in µs an operation. Within {TIE:.0%} is a tie."
+        f"\n  client to postgres: CPU time in µs an operation. others: share of the machine that"
+        f" other processes took meanwhile. Within {TIE:.0%} is a tie."
         "\n  The corpus is other work than send_message: no ratio.")
 
 
 def _latencies(paced: dict[str, list[Result]]) -> str:
-    rows = [["latency in µs", *QUANTILES, "p99 of each run", *CPU_GROUPS]]
+    rows = [["latency in µs", *QUANTILES, "p99 of each run", *CPU_GROUPS, "others"]]
     for name, runs in paced.items():
         for what in runs[0].latency_us:
             told = [f"{median(r.latency_us[what][q] for r in runs):,.0f}" for q in QUANTILES]
             each = "-".join(f"{r.latency_us[what]['p99']:,.0f}" for r in runs)
-            rows.append([f"{name}: {what}", *told, each, *_cpu(runs)])
+            rows.append([f"{name}: {what}", *told, each, *_cpu(runs), _others(runs)])
     return _table(rows) + "\n  Medians of the runs. The first second of each is left out."
 
 
 def _cpu(runs: list[Result]) -> list[str]:
-    return [f"{median(r.cpu_us(group) for r in runs):,.0f}" if group in runs[0].cpu_s else "-"
+    return [f"{median(r.cpu_us(group) for r in runs):,.0f}" if group in runs[0].cost.cpu_s else "-"
             for group in CPU_GROUPS]
 
 
 def _rss(runs: list[Result]) -> str:
-    most = max(r.rss_max_kib for r in runs)
+    most = max(r.cost.rss_max_kib for r in runs)
     return f"{most / 1024:.1f}" if most else "-"
+
+
+def _others(runs: list[Result]) -> str:
+    return f"{median(r.cost.others for r in runs):.0%}"
 
 
 def _verdict(ratio: float | None, name: str) -> str:

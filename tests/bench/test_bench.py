@@ -8,6 +8,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
+from meter import Cost  # noqa: E402
 from report import Result, as_text  # noqa: E402
 
 COUNTS = {  # of `bench --smoke`
@@ -29,15 +30,15 @@ def test_every_measurement_is_made_and_leaves_what_it_counted():
     assert results.keys() == COUNTS.keys() | OF_ITS_OWN_LENGTH
     assert {name: results[name]["operations"] for name in COUNTS} == COUNTS
     for result in answer["results"]:
-        assert result["operations"] > 0 and result["cpu_s"]["postgres"] > 0, result
+        assert result["operations"] > 0 and result["cost"]["cpu_s"]["postgres"] > 0, result
     assert {"synchronous_commit=on", "fsync=on"} <= set(
         re.split("[,;] ", answer["conditions"]["postgres"]))
     assert_table_names_all(answer)
 
 
 def assert_table_names_all(answer: dict) -> None:
-    rows = [Result(**{key: value for key, value in result.items() if key != "rate"})
-            for result in answer["results"]]
+    rows = [Result(**{**{key: value for key, value in result.items() if key != "rate"},
+                      "cost": Cost(**result["cost"])}) for result in answer["results"]]
     table = as_text(answer["conditions"], rows)
     assert all(row.name in table for row in rows)
 

@@ -155,7 +155,12 @@ static struct pg_link *look(void)
 {
     if (!looker) {
         struct pg_options options = fixture_pg_options("looker");
-        options.statement_timeout_ms = options.lock_timeout_ms = 0;
+        static char conninfo[500];
+        /* What looks on must not wait for a standby that a test has invented. */
+        snprintf(conninfo, sizeof conninfo, "%s options='-c synchronous_commit=local'",
+                 fixture_postgres());
+        options.conninfo = conninfo;
+        options.statement_timeout_ms = options.lock_timeout_ms = FIXTURE_PATIENCE_MS;
         /* Each question is new: nothing is to be prepared under its name. */
         options.with_prepared_statements = false;
         looker = fixture_pg(&options);

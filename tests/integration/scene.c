@@ -19,6 +19,7 @@ static struct pg_link *holder;
 
 static const char stage[] =
     "drop schema if exists faults cascade; create schema faults;"
+    "create sequence faults.happened;"
     "create table faults.orders (place text primary key, what text not null);"
     "create function faults.happen() returns trigger language plpgsql as $$"
     " declare o text := (select what from faults.orders where place = tg_argv[0]);"
@@ -26,6 +27,8 @@ static const char stage[] =
     "  if o is null then null;"
     "  elsif o = 'terminate' then"
     "   perform pg_terminate_backend(pg_backend_pid()); perform pg_sleep(5);"
+    "  elsif o = 'twice' then if nextval('faults.happened') <= 2 then"
+    "   raise exception 'as ordered' using errcode = '40001'; end if;"
     "  elsif length(o) = 5 then raise exception 'as ordered' using errcode = o;"
     "  else perform pg_sleep(o::float8); end if;"
     "  return new;"

@@ -33,8 +33,8 @@ int scene_close(void **state);
 int scene_set_up(void **state);
 int scene_tear_down(void **state);
 
-/* Orders a fault: `where` is "statement" or "commit"; `what` is an SQLSTATE, "terminate", or a
- * time in seconds to sleep for. scene_mend takes it back. */
+/* Orders a fault: `where` is "statement" or "commit"; `what` is an SQLSTATE, "terminate",
+ * "twice" (40001, two times), or a time in seconds to sleep for. scene_mend takes it back. */
 void scene_break(const char *where, const char *what);
 void scene_mend(void);
 

@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -291,6 +292,7 @@ static pid_t start_worker(void)
     if (child == 0) {
         struct pg_options options = fixture_pg_options("victim");
         struct heddle_uow uow;
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
         options.idle_transaction_timeout_ms = 300;
         options.with_prepared_statements = scene.with_prepared_statements;
         if (scene_begin_update(&uow, fixture_pg(&options)) == HEDDLE_OK)

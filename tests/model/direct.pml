@@ -73,6 +73,12 @@ init {
     atomic {
         run Client(); run Redis(); run End();
         run Backend(1); run Backend(2); run Backend(3);
-        run Worker(1); run Worker(2)
+        run Worker(1); run Worker(2);
+#if WORKERS > 2
+        run Worker(3);
+#endif
+#ifdef WITNESS
+        run Witness();
+#endif
     }
 }

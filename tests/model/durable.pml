@@ -22,17 +22,17 @@ byte cancelled;                 /* shall end without effect when its turn comes 
 byte parked;                    /* is away */
 byte twins;                     /* both places of the operation that was parked */
 byte told;                      /* the user was told that it ended without effect */
-byte pushed;                    /* by the relay, and still in the outbox */
-bool is_comparing; byte found;  /* the reconciler, and what it read in the journal */
 hidden byte first, last;
 
 #define ENTERED (BIT(entered + 1) - 1)
 #define UNFINISHED (ENTERED & ~ended)
+#define MISSING (UNFINISHED & ~redis.lane)
 #define SAME_ID(set) ((set) | (((set) & twins) != 0 -> twins : 0))
 #define WITHOUT_EFFECT dead
 #define IS_RECORDED(ops) ((ended & (ops)) == (ops))
 #define CAN_PARK(ops) (twins == 0 && parked == 0 && (cancelled & (ops)) == 0)
 #define MUST_WAIT(me) false
+#define TRUSTS_NO_ORDER         /* of what Redis hands out */
 
 inline on_failover() { skip }
 
@@ -47,7 +47,9 @@ inline find_places(ops) {
 inline judge(ops, kind) {
     find_places(ops);
 #ifdef ID_ONLY
-    verdict = ((ended & ops) == 0 -> OPEN : DUPLICATE) /* MUTANT: as in direct mode */
+    if :: (ended & ops) != 0 -> verdict = DUPLICATE      /* MUTANT: as in direct mode */
+       :: else -> verdict = (kind == EXECUTE && (cancelled & ops) != 0 -> FAILED : OPEN)
+    fi
 #else
     if :: !has_rows || seq[first] <= head -> verdict = DUPLICATE
        :: else ->
@@ -98,6 +100,12 @@ inline enter_lane() {
 /* Idempotent while Redis knows the id. */
 inline push(ops) { redis.lane = redis.lane | ((redis.lane & SAME_ID(ops)) == 0 -> ops : 0) }
 
+/* Inserts what is missing, each in its place. */
+inline rebuild(ops) {
+    redis.lane = redis.lane | ((ops) & ~((redis.lane & twins) != 0 -> twins : 0));
+    redis.broken = false
+}
+
 proctype Submitter() {
     byte submitted = 0;
     do
@@ -115,20 +123,18 @@ proctype Submitter() {
 /* One at a time for a lane. When it sleeps: see submission.pml. */
 proctype Relay() {
     do
-    :: d_step { outbox != 0 && pushed == 0 -> pushed = LOWEST(outbox); push(pushed) }
-    :: d_step { pushed != 0 -> outbox = outbox & ~pushed; pushed = 0 }
-    :: d_step { pushed != 0 && faults > 0 -> faults--; pushed = 0 }               /* crash between */
+    :: d_step { outbox != 0 -> push(LOWEST(outbox)); outbox = REST(outbox) }
+    :: d_step { outbox != 0 && faults > 0 -> faults--; push(LOWEST(outbox)) } /* crash between */
     od
 }
 
-/* Reads the journal, then has Redis insert what it misses. Both may have moved on meanwhile. */
+/* Has Redis insert what the journal has and Redis misses. A slow one acts on what it read before. */
 proctype Reconciler() {
+    byte found = 0;
     do
-    :: d_step { !is_comparing && ((UNFINISHED & ~redis.lane) != 0 || redis.broken) ->
-        is_comparing = true; found = UNFINISHED }
-    :: d_step { is_comparing ->
-        redis.lane = redis.lane | (found & ~((redis.lane & twins) != 0 -> twins : 0));
-        redis.broken = false; is_comparing = false; found = 0 }
+    :: d_step { MISSING != 0 || redis.broken -> rebuild(UNFINISHED) }
+    :: d_step { found == 0 && UNFINISHED != 0 && faults > 0 -> faults--; found = UNFINISHED }
+    :: d_step { found != 0 -> rebuild(found); found = 0 }
     od
 }
 
@@ -146,6 +152,12 @@ init {
         run Reconciler();
 #endif
         run Backend(1); run Backend(2); run Backend(3);
-        run Worker(1); run Worker(2)
+        run Worker(1); run Worker(2);
+#if WORKERS > 2
+        run Worker(3);
+#endif
+#ifdef WITNESS
+        run Witness();
+#endif
     }
 }

@@ -25,7 +25,7 @@ byte faults = FAULTS, failovers = FAILOVERS;
 /* What is promised. Each is named in the assertion that would break. */
 hidden byte an_effect_happens_twice, an_effect_is_out_of_order, units_of_work_overlap,
     an_effect_follows_a_told_end, a_lane_is_freed_by_a_stranger, an_operation_is_lost,
-    a_lane_is_stuck;
+    a_lane_is_stuck, it_gets_there;
 
 /* The worker forgets its token; its claim may come back with an old replica. */
 inline forget_claim(me, returning) {
@@ -71,15 +71,16 @@ proctype Redis() {
     od
 }
 
-/* Workers, and their links to Postgres. */
+/* Workers, and their links to Postgres. A pipelined transaction is on the wire as a whole: what
+ * becomes of its client does not stop it. */
 #define LINKS 3
 
-/* A link, and the answer on it. */
+/* A link, and what comes of the unit of work on it. */
 #define FREE 0
 #define SENT 1
 #define OPEN 2
 #define COMMITTED 3
-#define AGAIN 4                 /* try again: locked, timeout, terminated */
+#define AGAIN 4                 /* try again: lane is locked, timeout, terminated */
 #define DUPLICATE 5
 #define GAP 6
 #define FAILED 7                /* for good */
@@ -89,17 +90,20 @@ proctype Redis() {
 #define READY 1
 #define WAITING 2
 #define ASKING 3
-#define RECORDING 4
-#define DECIDING 5
-#define LEAVING 6
+#define DECIDING 4
+#define RECORDING 5
+#define RETRYING 6
 #define REBUILDING 7
 
-/* A unit of work. */
+/* The purpose of a unit of work. */
 #define EXECUTE 0
 #define BURY 1                  /* dead-letter */
 #define PARK 2
 
-typedef Link_state { byte phase, unit, purpose; bool is_lost /* to its client */ }
+typedef Link_state {
+    byte phase, unit, purpose;
+    byte client                 /* the worker that waits; 0: it is gone */
+}
 typedef Worker_state {
     byte state;
     byte todo, ended;           /* of its claim: still to do; ended, but not settled */
@@ -109,15 +113,21 @@ typedef Worker_state {
 Link_state link[LINKS + 1];
 Worker_state worker[WORKERS + 1];
 byte inside;                    /* units of work in the lane: its advisory lock is held */
-hidden byte verdict;
+hidden byte verdict, client;
 
-#define HAS_LINK (link[1].phase == FREE || link[2].phase == FREE || link[3].phase == FREE)
 #define L link[me]
 #define W worker[me]
-#define ANSWER link[W.link].phase
+#define C worker[client]
+#define HAS_LINK (link[1].phase == FREE || link[2].phase == FREE || link[3].phase == FREE)
+#define IS_BUNDLE(ops) (REST(ops) != 0)
 
 #ifdef NO_LANE_LOCK
 #define IS_LOCKED false         /* MUTANT */
 #else
 #define IS_LOCKED (inside > 0)
+#endif
+
+#ifdef WITNESS
+/* Shows that the model gets somewhere: the check looks for this to fail. */
+proctype Witness() { (WITNESS) -> assert(false || it_gets_there) }
 #endif

@@ -30,8 +30,8 @@ MUTANTS = {
         "call('LRANGE', k.lane .. lane, -most, -1)",
         "test_order.py::test_transactions_of_a_lane_never_overlap_and_keep_its_order"),
     "a settlement in parts that frees the lane": Mutant(
-        "src/queue/heddle.lua", "count - #lane.ids))\n        return",
-        "count - #lane.ids))\n        make_ready(k, lane.name, tag)\n        return",
+        "src/queue/heddle.lua", "if lane.disposition == 'keep' then\n",
+        "if lane.disposition == 'keep' then\n        make_ready(k, lane.name, tag)\n",
         "test_order.py::test_outside_calls_of_a_lane_never_overlap_and_keep_its_order"),
     "a ledger that lets a duplicate pass": Mutant(
         "src/ledger/ledger.c", ", 'running')\"", ", 'running') on conflict do nothing\"",

@@ -45,11 +45,11 @@ def queued(stage: Stage, processors: int, workers: int) -> Result:
         with ExitStack() as running, Meter(stage.server_pids(stack)) as meter:
             started = start(running, stack, processors, workers, meter)
             wait_drained(stack, len(stage.workload))
-            most_kib = max(rss_max_kib(processor.pid) for processor in started)
+            meter.cost.rss_max_kib = max(rss_max_kib(processor.pid) for processor in started)
             # Leaving stops the meter first, then the processors.
         stage.workload.verify(stack)
         first, last = ledger_span(stack)
-    return Result(len(stage.workload), last - first, meter.cpu_s, most_kib,
+    return Result(len(stage.workload), last - first, meter.cost,
                   notes={"submitted_per_second": len(stage.workload) / submit_s})
 
 
@@ -61,10 +61,10 @@ def overlapped(stage: Stage, processors: int, workers: int) -> Result:
             began = time.time()
             submit_s = submit(stack, operations_file(stage))
             wait_drained(stack, len(stage.workload))
-        most_kib = max(map(rss_max_kib, pids))
+        meter.cost.rss_max_kib = max(map(rss_max_kib, pids))
         stage.workload.verify(stack)
         _, last = ledger_span(stack)
-    return Result(len(stage.workload), last - began, meter.cpu_s, most_kib,
+    return Result(len(stage.workload), last - began, meter.cost,
                   notes={"submitted_per_second": len(stage.workload) / submit_s})
 
 
@@ -84,8 +84,8 @@ def corpus(stage: Stage) -> Result:
         assert submitted == count, f"{submitted} of {count} operations of the corpus"
         found = "".join(line + "\n" for line, in stack.sql(EXPECTATION_SQL))
         assert found == expected, "the database is not what the corpus expects"
-        most_kib = max(map(rss_max_kib, pids))
-    return Result(count, seconds, meter.cpu_s, most_kib)
+        meter.cost.rss_max_kib = max(map(rss_max_kib, pids))
+    return Result(count, seconds, meter.cost)
 
 
 def paced(stage: Stage) -> Result:
@@ -107,10 +107,10 @@ def paced(stage: Stage) -> Result:
             "select extract(epoch from started_at - submitted_at) * 1e6 from heddle.operations"
             " where state = 'done' order by submitted_at")]
         assert len(lines) == len(starts) == count, f"{len(lines)}, {len(starts)} of {count} operations"
-        most_kib = rss_max_kib(processor.pid)
+        meter.cost.rss_max_kib = rss_max_kib(processor.pid)
     skip = options.rate if count > options.rate else 0
     sent, accepted, ended = (quantiles(values) for values in zip(*lines[skip:]))
-    return Result(count, seconds, meter.cpu_s, most_kib, latency_us={
+    return Result(count, seconds, meter.cost, latency_us={
         "due to sent": sent, "due to accepted": accepted,
         "submitted to started": quantiles(starts[skip:]), "due to result": ended})
 

@@ -64,4 +64,4 @@ def run(stage: Stage, script: str, arguments: list[str]) -> Result:
         messages, = stack.sql("select count(*) from chat.messages")[0]
         assert messages == count, f"{messages} messages of {count} transactions"
         assert stack.sql(GAPS_SQL) == [(0,)], "threads whose messages have gaps"
-    return Result(count, count / rate, meter.cpu_s)
+    return Result(count, count / rate, meter.cost)

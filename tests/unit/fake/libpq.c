@@ -217,9 +217,10 @@ ExecStatusType __wrap_PQresultStatus(const PGresult *result)
 
 char *__wrap_PQresultErrorField(const PGresult *result, int code)
 {
-    if (code != PG_DIAG_SQLSTATE && code != PG_DIAG_MESSAGE_PRIMARY)
-        return NULL;
-    const char *text = code == PG_DIAG_SQLSTATE ? result->sqlstate : result->text;
+    const char *text = code == PG_DIAG_SQLSTATE                ? result->sqlstate
+                       : code == PG_DIAG_MESSAGE_PRIMARY       ? result->text
+                       : code == PG_DIAG_SEVERITY_NONLOCALIZED ? result->severity
+                                                               : NULL;
     return *result->sqlstate ? (char *)(uintptr_t)text : NULL;
 }
 

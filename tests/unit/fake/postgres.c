@@ -295,7 +295,8 @@ static bool take_fault(PGconn *conn, const struct message *message, const struct
             end(conn, true);
         break;
     case FAKE_SERVER_SAYS_GOODBYE:
-        answer(conn, result_error(fault->sqlstate), false);
+        answer(conn, result_error(fault->sqlstate), true);
+        conn->answers[conn->answer_count - 2].result->severity = "FATAL";
         conn->readable_count = conn->answer_count;
         server_drop(conn);
         break;
@@ -330,6 +331,7 @@ static PGresult *result_error(const char *sqlstate)
 
     snprintf(result->sqlstate, sizeof result->sqlstate, "%s", sqlstate);
     result->text = "as the test told";
+    result->severity = "ERROR";
     return result;
 }
 

@@ -20,7 +20,7 @@ struct message {
 struct pg_result {
     ExecStatusType status;
     char sqlstate[6];
-    const char *text, *tag;
+    const char *text, *tag, *severity;
     int rows, columns;
     const char *fields[WIRE_FIELDS_MAX];
 };
