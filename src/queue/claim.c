@@ -10,12 +10,13 @@ enum {
     RECORD_VERSION = 1,
     RECORD_HEADER_SIZE = 24,
     RECORD_FLAG_REPLY = 1,
+    RECORD_FLAG_JOURNAL = 2,
     RESULTS_KEEP_BYTES = 0,
 };
 
 /* What the header of a record says. */
 struct record_header {
-    bool wants_reply;
+    bool wants_reply, is_journaled;
     size_t user_size, op_size, thread_size, trace_size, payload_size, size;
     int attempts;
     int64_t submitted_us;
@@ -106,6 +107,7 @@ static bool read_header(const char *data, size_t size, struct record_header *hea
         return false;
     *header = (struct record_header){
         .wants_reply = data[1] & RECORD_FLAG_REPLY,
+        .is_journaled = data[1] & RECORD_FLAG_JOURNAL,
         .user_size = big_endian(data + 2, 2),
         .op_size = big_endian(data + 4, 1),
         .thread_size = big_endian(data + 5, 1),
@@ -134,6 +136,7 @@ static void read_operation(const char *data, const struct record_header *header,
     operation->attempt = header->attempts + 1;
     claimed->trace = next_text(&cursor, header->trace_size);
     claimed->wants_reply = header->wants_reply;
+    claimed->is_journaled = header->is_journaled;
     claimed->end = HEDDLE_END_NONE;
 }
 

@@ -234,13 +234,18 @@ static heddle_status send_group(struct heddle_client *client, const struct group
         command_text(command, submission->op);
         command_text(command, submission->thread);
         command_text(command, submission->payload);
-        command_number(command, (submission->id.size > 0) + submission->reply);
+        command_number(command, (submission->id.size > 0) + submission->reply +
+                                submission->is_journaled);
         if (submission->id.size > 0) {
             command_string(command, "id");
             command_text(command, submission->id);
         }
         if (submission->reply) {
             command_string(command, "reply");
+            command_string(command, "1");
+        }
+        if (submission->is_journaled) {
+            command_string(command, "journal");
             command_string(command, "1");
         }
     }

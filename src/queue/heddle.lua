@@ -29,11 +29,11 @@ that a C program can use them where they are. ]]
 local VERSION = 1
 local HEADER = '>BBHBBHHHI4I8' -- version, flags, user, op, thread, trace sizes, attempts, 0, payload size, µs
 local HEADER_SIZE, ID_SIZE = 24, 36
-local RECORD_VERSION, FLAG_REPLY = 1, 1
+local RECORD_VERSION, FLAG_REPLY, FLAG_JOURNAL = 1, 1, 2
 local USER_MAX, OP_MAX, THREAD_MAX, TRACE_MAX = 256, 64, 64, 512
-local MANY_MAX, UNPACK_MAX, WAKE_TRIES = 256, 4000, 8
+local MANY_MAX, UNPACK_MAX, WAKE_TRIES, REBUILD_DEPTH = 256, 4000, 8, 2000
 local STATES = { d = 'done', f = 'failed', x = 'dead', c = 'cancelled' }
-local OPTIONS = 'id, reply, trace'
+local OPTIONS = 'id, reply, trace' -- and journal, which is the relay's
 
 -- Redis seeds math.random alike at each call, and a failover forgets a counter. So an id's salt is
 -- of the load (SALT) and of this process (the address of a table).
@@ -144,7 +144,7 @@ end
 -- Records -----------------------------------------------------------------------------------------
 
 local function record_of(o, at_us)
-    return struct.pack(HEADER, RECORD_VERSION, o.reply and FLAG_REPLY or 0, #o.user, #o.op, #o.thread,
+    return struct.pack(HEADER, RECORD_VERSION, (o.reply and FLAG_REPLY or 0) + (o.journal and FLAG_JOURNAL or 0), #o.user, #o.op, #o.thread,
         #o.trace, 0, 0, #o.payload, at_us)
         .. o.id .. '\0' .. o.user .. '\0' .. o.op .. '\0' .. o.thread .. '\0' .. o.payload .. '\0'
         .. o.trace .. '\0'
@@ -247,6 +247,8 @@ local function read_submission(args, i, pairs_count, payload_max)
                 return nil, refuse('invalid', 'option reply must be 0 or 1')
             end
             o.reply = value == '1'
+        elseif name == 'journal' then
+            o.journal = value == '1'
         elseif name == 'trace' then
             if #value > TRACE_MAX or not is_utf8(value) then
                 return nil, refuse('invalid', 'option trace must be at most 512 bytes of UTF-8')
@@ -501,8 +503,9 @@ end
 -- Settling ----------------------------------------------------------------------------------------
 
 -- INCARNATION RESULT_TTL_MS, then for each lane LANE SEQ DISPOSITION ARGUMENT COST_US N and N times
--- ID STATE RESULT. Dispositions: keep, release, wait (ARGUMENT: ms), halt (ARGUMENT: reason).
-local DISPOSITIONS = { keep = true, release = true, wait = true, halt = true }
+-- ID STATE RESULT. Dispositions: keep, release, wait and gap (ARGUMENT: ms; a gap is no attempt of the
+-- next operation), halt (ARGUMENT: reason).
+local DISPOSITIONS = { keep = true, release = true, wait = true, gap = true, halt = true }
 
 local function read_settlements(args)
     local lanes, i = {}, 3
@@ -513,7 +516,8 @@ local function read_settlements(args)
         }
         local count = tonumber(args[i + 5])
         if not DISPOSITIONS[lane.disposition] or not lane.cost_us or not count
-            or i + 5 + 3 * count > #args or (lane.disposition == 'wait' and not tonumber(lane.argument)) then
+            or i + 5 + 3 * count > #args 
+            or ((lane.disposition == 'wait' or lane.disposition == 'gap') and not tonumber(lane.argument)) then
             return nil, refuse('invalid', 'malformed settlement')
         end
         for n = 1, count do
@@ -583,8 +587,8 @@ local function dispose(k, incarnation, lane, tag, count)
     if not head then return end
     if lane.disposition == 'release' then
         make_ready(k, lane.name, tag + lane.cost_us)
-    elseif lane.disposition == 'wait' then
-        local record = call('HGET', k.ops, head)
+    elseif lane.disposition == 'wait' or lane.disposition == 'gap' then
+        local record = lane.disposition == 'wait' and call('HGET', k.ops, head)
         if record then call('HSET', k.ops, head, attempted(record)) end
         call('ZADD', k.waiting, now_ms() + tonumber(lane.argument), lane.name)
     else
@@ -634,6 +638,70 @@ local function reply(keys_given, args)
         call('HDEL', k.replies, args[i])
     end
     return redis.status_reply('OK')
+end
+
+-- The journal -------------------------------------------------------------------------------------
+
+-- ID… -> those that partition P does not know as queued
+local function missing(keys_given, args)
+    local k, problem = named(keys_given)
+    if problem then return problem end
+    local absent = {}
+    for _, id in ipairs(args) do
+        if call('HEXISTS', k.ops, id) == 0 then absent[#absent + 1] = id end
+    end
+    return absent
+end
+
+local function is_somewhere(k, lane)
+    if call('ZSCORE', k.ready, lane) or call('ZSCORE', k.waiting, lane)
+        or call('HEXISTS', k.halted, lane) == 1 then
+        return true
+    end
+    for _, incarnation in ipairs(call('ZRANGE', k.beats, 0, -1)) do
+        if call('HEXISTS', k.base .. 'held:' .. incarnation, lane) == 1 then return true end
+    end
+    return false
+end
+
+-- LANE, then OP THREAD PAYLOAD ID for each of the first operations of the lane that the journal says have
+-- not ended, in its order. Those that Redis has lost come back, and all up to the last of them go to the lane's front;
+-- every other operation keeps its place. -> how many were missing
+local function rebuild(keys_given, args)
+    local k, problem = named(keys_given)
+    if problem then return problem end
+    local lane, at_us = args[1], now()
+    if not lane or (#args - 1) % 4 ~= 0 then return refuse('invalid', 'expected LANE [OP THREAD PAYLOAD ID]...') end
+    local key, front, is_queued = k.lane .. lane, {}, {}
+    local last, absent, place = 0, 0, -1
+    for i = 2, #args, 4 do
+        local id = args[i + 3]
+        local n = #front + 1
+        front[n] = id
+        local is_known = call('HEXISTS', k.ops, id) == 1
+        local found = is_known and call('LPOS', key, id, 'MAXLEN', REBUILD_DEPTH)
+        if is_known and not found and call('LPOS', key, id) then break end
+        if found then
+            -- An order that differs from the journal's is mended as a loss is.
+            is_queued[n] = true
+            if found < place then last = n else place = found end
+        else
+            local o = { user = lane, op = args[i], thread = args[i + 1], payload = args[i + 2], id = id,
+                trace = '', journal = true }
+            call('HSET', k.ops, id, record_of(o, at_us))
+            last, absent = n, absent + 1
+        end
+    end
+    for i = last, 1, -1 do
+        if is_queued[i] then call('LREM', key, 1, front[i]) end
+        call('LPUSH', key, front[i])
+    end
+    if call('EXISTS', key) == 1 and not is_somewhere(k, lane) then
+        make_ready(k, lane)
+    elseif call('ZREM', k.waiting, lane) == 1 then
+        make_ready(k, lane)
+    end
+    return absent
 end
 
 -- Processors --------------------------------------------------------------------------------------
@@ -734,6 +802,8 @@ register('heddle_claim', claim, 'allow-oom')
 register('heddle_adopt', adopt, 'allow-oom')
 register('heddle_settle', settle, 'allow-oom')
 register('heddle_reply', reply, 'allow-oom')
+register('heddle_missing', missing, 'no-writes')
+register('heddle_rebuild', rebuild, 'allow-oom')
 register('heddle_beat', heartbeat, 'allow-oom')
 register('heddle_release', release, 'allow-oom')
 register('heddle_setup', setup)

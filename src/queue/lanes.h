@@ -51,6 +51,7 @@ enum disposition {
     LANE_KEEP,    /* more of the claim comes */
     LANE_RELEASE, /* ready again where it has operations left */
     LANE_WAIT,    /* its next operation failed and comes again in wait_ms */
+    LANE_GAP,     /* the journal knows an operation that comes first: in wait_ms again, rebuilt by then */
     LANE_HALT,    /* it stops until somebody resolves `reason` */
 };
 
