@@ -12,7 +12,8 @@ heddle_status json_check_payload(struct heddle_text payload, struct heddle_error
     /* First, because the parser recurses. */
     if (check_depth(payload, err) != HEDDLE_OK)
         return HEDDLE_REFUSED;
-    json_t *root = json_loadb(payload.data, payload.size, 0, &problem);
+    /* Whole numbers of any size are JSON; a double has room for the largest that jansson takes. */
+    json_t *root = json_loadb(payload.data, payload.size, JSON_DECODE_INT_AS_REAL, &problem);
     if (!root)
         return heddle_refuse(err, HEDDLE_KIND_INVALID, "payload is not valid JSON: %s at byte %d",
                              problem.text, problem.position);

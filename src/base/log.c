@@ -2,6 +2,8 @@
  * once, so no lock is held and lines of threads and processes do not mix. */
 #include "base/log.h"
 
+#include "base/text.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,6 +17,7 @@ enum { LINE_BYTES_MAX = 2048 };
 static enum heddle_log_level least_level = HEDDLE_LOG_INFO;
 static enum log_format line_format = LOG_FORMAT_TEXT;
 
+static bool is_plain(const char *value);
 static size_t write_time(char *line, size_t size);
 static size_t write_json(char *line, size_t size, const char *level, const char *event,
                          const char *fields);
@@ -41,6 +44,7 @@ void heddle_log(enum heddle_log_level level, const char *event, const char *fiel
     va_start(arguments, fields);
     vsnprintf(values, sizeof values, fields, arguments);
     va_end(arguments);
+    values[text_whole_size(values, strlen(values))] = '\0';
 
     size_t size;
     if (line_format == LOG_FORMAT_JSON) {
@@ -59,7 +63,7 @@ const char *log_quote(const char *value, char *buffer, size_t size)
 {
     size_t used = 0;
 
-    if (*value && !strpbrk(value, " \"=\\\t\r\n"))
+    if (is_plain(value) && strlen(value) < size)
         return value;
     buffer[used++] = '"';
     for (; *value && used + 4 < size; value++) {
@@ -68,9 +72,23 @@ const char *log_quote(const char *value, char *buffer, size_t size)
             buffer[used++] = '\\';
         buffer[used++] = (char)(c < 0x20 || c == 0x7F ? ' ' : c);
     }
+    buffer[used] = '\0';
+    used = text_whole_size(buffer, used);
     buffer[used++] = '"';
     buffer[used] = '\0';
     return buffer;
+}
+
+static bool is_plain(const char *value)
+{
+    if (*value == '\0')
+        return false;
+    for (; *value; value++) {
+        unsigned char c = (unsigned char)*value;
+        if (c <= 0x20 || c == 0x7F || c == '"' || c == '=' || c == '\\')
+            return false;
+    }
+    return true;
 }
 
 static size_t write_time(char *line, size_t size)
@@ -112,7 +130,7 @@ static size_t write_json(char *line, size_t size, const char *level, const char 
             if (used + 1 < sizeof value)
                 value[used++] = *fields;
         }
-        value[used] = '\0';
+        value[text_whole_size(value, used)] = '\0';
         if (*fields == '"')
             fields++;
         while (*fields == ' ')

@@ -45,10 +45,7 @@ void text_make_line(char *string)
     while (i < size) {
         size_t length = utf8_length(bytes + i, size - i);
         if (length == 0) {
-            /* Nothing but a character that was cut at the end lies behind it. */
-            bool cut = bytes[i] >= 0xC2 && size - i < 4;
-            for (size_t k = i + 1; cut && k < size; k++)
-                cut = (bytes[k] & 0xC0) == 0x80;
+            bool cut = text_whole_size(string, size) <= i;
             if (cut)
                 break;
             bytes[i] = '?';
@@ -61,6 +58,20 @@ void text_make_line(char *string)
     while (i > 0 && bytes[i - 1] == ' ')
         i--;
     bytes[i] = '\0';
+}
+
+size_t text_whole_size(const char *data, size_t size)
+{
+    const unsigned char *bytes = (const unsigned char *)data;
+    size_t start = size;
+
+    while (start > 0 && size - start < 3 && (bytes[start - 1] & 0xC0) == 0x80)
+        start--;
+    /* A lead byte whose character does not end where the bytes do. */
+    if (start > 0 && bytes[start - 1] >= 0xC2 &&
+        utf8_length(bytes + start - 1, size - start + 1) == 0)
+        return start - 1;
+    return size;
 }
 
 bool text_parse_integer(const char *string, int64_t *value)

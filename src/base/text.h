@@ -26,6 +26,9 @@ bool text_is_utf8(const char *data, size_t size);
  * blanks go. */
 void text_make_line(char *string);
 
+/* How many of the bytes remain when a character that was cut at their end is dropped. */
+size_t text_whole_size(const char *data, size_t size);
+
 /* A whole decimal number, nothing before or after it. False leaves `value`. */
 bool text_parse_integer(const char *string, int64_t *value);
 

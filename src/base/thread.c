@@ -1,6 +1,8 @@
 /* See thread.h. */
 #include "base/thread.h"
 
+#include "base/arena.h"
+
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -80,15 +82,34 @@ void condition_broadcast(struct condition *condition)
     must(pthread_cond_broadcast(&condition->handle), "condition broadcast");
 }
 
+/* What a fresh thread needs to begin. */
+struct beginning {
+    char name[16];
+    void *(*body)(void *);
+    void *argument;
+};
+
+static void *begin(void *argument)
+{
+    struct beginning beginning = *(struct beginning *)argument;
+
+    free(argument);
+    /* From inside: seen from outside, a thread may be over before it has its name. */
+    must(pthread_setname_np(pthread_self(), beginning.name), "name thread");
+    return beginning.body(beginning.argument);
+}
+
 void thread_start(pthread_t *thread, const char *name, void *(*body)(void *), void *argument)
 {
+    struct beginning *beginning = memory_take(sizeof *beginning);
     sigset_t all, before;
 
+    *beginning = (struct beginning){.body = body, .argument = argument};
+    snprintf(beginning->name, sizeof beginning->name, "%s", name);
     sigfillset(&all);
     must(pthread_sigmask(SIG_SETMASK, &all, &before), "block signals");
-    must(pthread_create(thread, NULL, body, argument), "create thread");
+    must(pthread_create(thread, NULL, begin, beginning), "create thread");
     must(pthread_sigmask(SIG_SETMASK, &before, NULL), "restore signals");
-    must(pthread_setname_np(*thread, name), "name thread");
 }
 
 void thread_join(pthread_t thread)

@@ -107,6 +107,9 @@ static json_t *member_of(struct heddle_task *task, const char *member)
 
     if (!task->payload)
         task->payload = json_loadb(payload.data, payload.size, 0, NULL);
+    /* A whole number beyond 64 bits: then whole numbers are read as the check did. */
+    if (!task->payload)
+        task->payload = json_loadb(payload.data, payload.size, JSON_DECODE_INT_AS_REAL, NULL);
     if (!task->payload)
         abort(); /* it was checked before any phase */
     json_t *json = json_object_get(task->payload, member);

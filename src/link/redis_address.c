@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static heddle_status parse_tcp(const char *text, const char *rest, struct redis_address *address,
+static heddle_status parse_tcp(const char *rest, struct redis_address *address,
                                struct heddle_error *err);
-static heddle_status parse_unix(const char *text, const char *rest, struct redis_address *address,
+static heddle_status parse_unix(const char *rest, struct redis_address *address,
                                 struct heddle_error *err);
 static bool parse_number(const char *text, int64_t least, int64_t most, int *number);
 static char *percent_decoded(const char *text, size_t size);
@@ -23,15 +23,15 @@ heddle_status redis_address_parse(const char *text, struct redis_address *addres
     heddle_status status;
 
     if (strncmp(text, "redis://", 8) == 0)
-        status = parse_tcp(text, text + 8, &parsed, err);
+        status = parse_tcp(text + 8, &parsed, err);
     else if (strncmp(text, "unix://", 7) == 0)
-        status = parse_unix(text, text + 7, &parsed, err);
+        status = parse_unix(text + 7, &parsed, err);
     else if (strncmp(text, "rediss://", 9) == 0)
         status = heddle_fail(err, HEDDLE_FATAL, "redis",
                              "rediss:// is not available in this build; use redis:// or unix://");
     else
         status = heddle_fail(err, HEDDLE_FATAL, "redis",
-                             "redis address '%s' must begin with redis:// or unix://", text);
+                             "redis address must begin with redis:// or unix://");
     if (status != HEDDLE_OK) {
         redis_address_done(&parsed);
         return status;
@@ -49,7 +49,7 @@ void redis_address_done(struct redis_address *address)
     memset(address, 0, sizeof *address);
 }
 
-static heddle_status parse_tcp(const char *text, const char *rest, struct redis_address *address,
+static heddle_status parse_tcp(const char *rest, struct redis_address *address,
                                struct heddle_error *err)
 {
     const char *slash = strchr(rest, '/');
@@ -64,8 +64,12 @@ static heddle_status parse_tcp(const char *text, const char *rest, struct redis_
         const char *user_end = colon ? colon : at;
         if (user_end > rest)
             address->user = percent_decoded(rest, (size_t)(user_end - rest));
-        if (colon)
-            address->password = percent_decoded(colon + 1, (size_t)(at - colon - 1));
+        if (!colon || colon + 1 == at)
+            return heddle_fail(err, HEDDLE_FATAL, "redis",
+                               "redis address: a user needs a password, user:password@");
+        if (memmem(rest, (size_t)(at - rest), "%00", 3))
+            return heddle_fail(err, HEDDLE_FATAL, "redis", "redis address: a login can't hold NUL");
+        address->password = percent_decoded(colon + 1, (size_t)(at - colon - 1));
         rest = at + 1;
     }
 
@@ -79,6 +83,9 @@ static heddle_status parse_tcp(const char *text, const char *rest, struct redis_
         host_end = bracket;
         if (bracket[1] == ':')
             port = bracket + 2;
+        else if (bracket + 1 != end)
+            return heddle_fail(err, HEDDLE_FATAL, "redis",
+                               "redis address: only :PORT may follow ']'");
     } else {
         const char *colon = memchr(rest, ':', (size_t)(end - rest));
         if (colon) {
@@ -97,11 +104,10 @@ static heddle_status parse_tcp(const char *text, const char *rest, struct redis_
             return heddle_fail(err, HEDDLE_FATAL, "redis",
                                "redis address: the port must be a number from 1 to 65535");
     }
-    (void)text;
     return HEDDLE_OK;
 }
 
-static heddle_status parse_unix(const char *text, const char *rest, struct redis_address *address,
+static heddle_status parse_unix(const char *rest, struct redis_address *address,
                                 struct heddle_error *err)
 {
     const char *query = strchr(rest, '?');
@@ -109,11 +115,11 @@ static heddle_status parse_unix(const char *text, const char *rest, struct redis
 
     if (size == 0 || *rest != '/')
         return heddle_fail(err, HEDDLE_FATAL, "redis",
-                           "redis address '%s' needs an absolute path: unix:///path", text);
+                           "redis address needs an absolute path: unix:///path");
     if (query && (strncmp(query, "?db=", 4) != 0 ||
                   !parse_number(query + 4, 0, 65535, &address->database)))
         return heddle_fail(err, HEDDLE_FATAL, "redis",
-                           "redis address '%s': only ?db=NUMBER may follow the path", text);
+                           "redis address: only ?db=NUMBER may follow the path");
     address->socket_path = copy(rest, size);
     return HEDDLE_OK;
 }

@@ -1,6 +1,7 @@
-"""Fixtures: one pair of servers a run, one stack (Redis flushed, new database) a file."""
+"""Fixtures: one Postgres a run; a stack (a Redis, a new database) a file, or a test."""
 import itertools
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -9,30 +10,35 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 
 from harness import Stack  # noqa: E402
-from servers import Servers  # noqa: E402
+from servers import Postgres, new_directory, template  # noqa: E402
 
 _users = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
-def servers():
-    with Servers(Path(os.environ.get("TESTS_CACHE", "/tmp/heddle-test-cache"))) as servers:
-        yield servers
+def postgres():
+    directory = new_directory()
+    cache = Path(os.environ.get("TESTS_CACHE", "/tmp/heddle-tests-cache"))
+    server = Postgres(directory / "pg", template(cache))
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(directory)
 
 
 @pytest.fixture(scope="module")
-def stack(servers):
-    stack = Stack(servers)
-    yield stack
-    stack.close()
+def stack(postgres):
+    with Stack(postgres) as stack:
+        yield stack
 
 
 @pytest.fixture
-def new_stack(servers):
+def new_stack(postgres):
     """A stack for one test."""
-    stack = Stack(servers)
-    yield stack
-    stack.close()
+    with Stack(postgres) as stack:
+        yield stack
 
 
 @pytest.fixture

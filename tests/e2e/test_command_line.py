@@ -1,9 +1,11 @@
 """The command line: help, exit codes, configuration errors, JSON for machines."""
 import json
 import re
+import subprocess
 
 import pytest
-from harness import new_id, until
+from harness import binary, new_id
+from servers import until
 
 COMMANDS = ("migrate", "run", "submit", "await", "show", "check", "config", "version")
 DEAD_REDIS = "unix:///nonexistent/redis.sock"
@@ -254,14 +256,11 @@ def test_migrate_keeps_the_number_of_partitions(stack):
     assert stack.cli("migrate").returncode == 0
 
 
-def test_two_migrations_at_once_are_one(servers, new_stack):
-    import subprocess
-
-    from harness import binary
+def test_migrations_at_once_are_one(new_stack):
     new_stack.sql("drop schema chat, heddle cascade")
-    both = [subprocess.Popen([binary("TESTS_HEDDLE"), "migrate"], env=new_stack.environment,
+    started = [subprocess.Popen([binary("TESTS_HEDDLE"), "migrate"], env=new_stack.environment,
                              stdout=subprocess.DEVNULL) for _ in range(4)]
-    assert [process.wait(60) for process in both] == [0] * 4
+    assert [process.wait(60) for process in started] == [0] * 4
     assert new_stack.cli("check").returncode == 0
 
 

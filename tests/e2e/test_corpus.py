@@ -20,7 +20,7 @@ def submit_to_two_processors(stack, path: Path) -> dict:
     assert done.returncode in (0, 1), done.stderr
     check = stack.cli("check", "--output", "json")
     assert check.returncode == 0, check.stdout + check.stderr
-    assert stack.sessions() == 0
+    stack.wait_no_sessions()
     return json.loads(done.stdout.splitlines()[-1])
 
 

@@ -2,7 +2,7 @@
 import json
 
 import pytest
-from harness import until
+from servers import until
 
 LANES, OPERATIONS = 30, 10
 
@@ -59,7 +59,7 @@ def test_a_processor_that_is_told_to_stop_finishes_settles_and_releases(stack, c
     finished = done(stack, user)
     assert 20 < finished < len(submitted)
     assert_no_lane_is_claimed(stack)
-    assert stack.sessions() == 0
+    stack.wait_no_sessions()
     with stack.probe("--workers", "8"):
         assert_all_ran_once(stack, client, user, submitted)
     assert_no_lane_is_claimed(stack)
@@ -83,7 +83,7 @@ def test_the_lanes_of_a_killed_processor_are_free_after_the_lease(stack, client,
         until(lambda: done(stack, user) > 20, "some operations are done")
         victim.kill()
         assert_all_ran_once(stack, client, user, submitted)
-    until(lambda: stack.sessions() == 0, "no session of the dead is left")
+    stack.wait_no_sessions()
     assert_no_lane_is_claimed(stack)
 
 

@@ -3,7 +3,8 @@ import json
 import uuid
 
 import pytest
-from harness import new_id, until
+from harness import new_id
+from servers import until
 from redis import ResponseError
 
 MESSAGE = {"role": "user", "content": "hello"}
@@ -249,6 +250,33 @@ def test_each_submission_with_reply_gets_one_reply(client, user):
     replies = [client.result(user, operation) for _ in range(5)]
     assert all(reply == replies[0] for reply in replies)
     assert not client.redis.exists(client.reply_key(user, operation))
+
+
+@pytest.mark.parametrize("op, payload", [("create_thread", {"id": new_id()}), ("send_message", MESSAGE),
+                                         ("update_thread", {"title": "t"}), ("auto_rename", {}),
+                                         ("delete_thread", {})], ids=lambda value: str(value)[:13])
+def test_an_operation_that_redis_has_forgotten_gives_its_recorded_result(client, user, op, payload):
+    thread = "" if op == "create_thread" else thread_of(client, user)
+    if op == "auto_rename":
+        client.do(user, "send_message", thread, MESSAGE)
+    operation = new_id()
+    results = []
+    for _ in range(2):
+        results.append(client.do(user, op, thread, payload, id=operation))
+        for key in client.redis.keys("heddle:*:result:*"):
+            client.redis.delete(key)
+    assert results[0]["state"] == "done", results
+    assert results[0] == results[1]
+
+
+def test_a_refusal_that_redis_has_forgotten_stays_what_it_was(client, user):
+    identity, operation = new_id(), new_id()
+    first = client.do(user, "update_thread", identity, {"title": "t"}, id=operation)
+    assert_failed(first, "not_found", 404)
+    client.do(user, "create_thread", payload={"id": identity})
+    for key in client.redis.keys("heddle:*:result:*"):
+        client.redis.delete(key)
+    assert client.do(user, "update_thread", identity, {"title": "t"}, id=operation) == first
 
 
 @pytest.mark.parametrize("change", [{"op": "get_thread"}, {"thread": str(uuid.uuid4())},

@@ -2,8 +2,9 @@
 import json
 
 import pytest
-from harness import Processor, new_id, until
+from harness import Processor, new_id
 from proxy import Proxy
+from servers import until
 
 # A lease of two seconds, as the rules between timeouts allow.
 LEASE = ("--lease", "2000", "--statement", "1000", "--workers", "4")
@@ -11,7 +12,7 @@ LEASE = ("--lease", "2000", "--statement", "1000", "--workers", "4")
 
 @pytest.fixture
 def proxy(stack, user):
-    proxy = Proxy(stack.directory / f"proxy-{user}", stack.servers.postgres.directory)
+    proxy = Proxy(stack.directory / f"proxy-{user}", stack.postgres.directory)
     yield proxy
     proxy.close()
 
@@ -29,7 +30,7 @@ def assert_ran_once(stack, user: str, count: int = 1) -> None:
 
 def behind(stack, proxy: Proxy) -> dict[str, str]:
     return {"HEDDLE_POSTGRES": stack.environment["HEDDLE_POSTGRES"].replace(
-        str(stack.servers.postgres.directory), str(proxy.directory))}
+        str(stack.postgres.directory), str(proxy.directory))}
 
 
 def enters(stack, processor: Processor, operation: str) -> None:

@@ -1,7 +1,6 @@
 """What the end-to-end tests drive: the built binaries, a queue client, SQL, on one stack.
 
-A stack is a Redis and a database of its own, migrated. Binaries come from TESTS_HEDDLE and
-TESTS_PROBE, which ctest sets.
+TESTS_HEDDLE and TESTS_PROBE name the binaries; ctest sets them.
 """
 from __future__ import annotations
 
@@ -10,13 +9,13 @@ import itertools
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
-import tempfile
 import uuid
 from pathlib import Path
 
-from servers import Servers, die_with_parent, end, until  # noqa: F401
+from servers import Postgres, Redis, die_with_parent, end, new_directory, until
 
 HERE = Path(__file__).parent
 DONE_SECONDS = 30
@@ -91,7 +90,7 @@ class Processor:
     def _is_ready(self) -> bool:
         if self.process.poll() is not None:
             raise AssertionError(f"ended with {self.process.returncode} at start:\n{self.log()}")
-        return re.search(r"^\S+ +\S+ +ready\b", self.log(), re.M) is not None
+        return re.search(r'^\S+ +\S+ +ready\b|"event": ?"ready"', self.log(), re.M) is not None
 
 
 class Client:
@@ -139,27 +138,43 @@ class Client:
 
 
 class Stack:
-    """Redis and a fresh database, migrated; ends every process that it started."""
+    """A Redis and a database of its own, migrated: a context manager.
 
-    def __init__(self, servers: Servers):
-        self.servers = servers
-        self.directory = Path(tempfile.mkdtemp(prefix="stack-", dir=servers.directory))
-        self.processors: list[Processor] = []
-        self.redis = servers.redis.client()
-        self.redis.flushall()
-        self.redis.execute_command("FUNCTION", "FLUSH")
+    Ends every process that it started.
+    """
+
+    def __init__(self, postgres: Postgres):
+        self.postgres = postgres
+        self.directory = new_directory()
         self.database = f"stack_{next(_databases)}"
-        with servers.postgres.connect("postgres", "postgres").cursor() as cursor:
-            cursor.execute(f"create database {self.database} owner heddle")
-        self.connection = servers.postgres.connect(self.database)
+        self.processors: list[Processor] = []
+        self.redis_server = Redis(self.directory / "redis")
+        self.redis = self.redis_server.client()
         self.client = Client(self.redis)
         self.environment = {
             **{k: v for k, v in os.environ.items() if not k.startswith("HEDDLE_")},
-            "HEDDLE_REDIS": servers.redis.url,
-            "HEDDLE_POSTGRES": servers.postgres.conninfo(self.database),
+            "HEDDLE_REDIS": self.redis_server.url,
+            "HEDDLE_POSTGRES": postgres.conninfo(self.database),
         }
-        migrated = self.cli("migrate")
-        assert migrated.returncode == 0, migrated.stderr
+
+    def __enter__(self) -> Stack:
+        try:
+            self.redis_server.start()
+            with self.postgres.connect("postgres", "postgres").cursor() as cursor:
+                cursor.execute(f"create database {self.database} owner heddle")
+            self.connection = self.postgres.connect(self.database)
+            migrated = self.cli("migrate")
+            assert migrated.returncode == 0, migrated.stderr
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_) -> None:
+        for processor in self.processors:
+            processor.kill()
+        self.redis_server.stop()
+        shutil.rmtree(self.directory)
 
     def cli(self, *arguments: Bytes, input: bytes | None = None, timeout: float = 120,
             **environment: str) -> subprocess.CompletedProcess:
@@ -203,11 +218,9 @@ class Stack:
         return self.sql("select count(*) from pg_stat_activity where datname = current_database()"
                         " and pid <> pg_backend_pid() and state like %s", state)[0][0]
 
-    def close(self) -> None:
-        for processor in self.processors:
-            processor.kill()
-        self.connection.close()
-        self.redis.close()
+    def wait_no_sessions(self) -> None:
+        """Postgres notices a moment later that a client has gone."""
+        until(lambda: self.sessions() == 0, "no session is left", 10)
 
     def _start(self, command: list[str], environment: dict[str, str]) -> Processor:
         log = self.directory / f"{Path(command[0]).name}-{len(self.processors) + 1}.log"

@@ -40,8 +40,8 @@ static const struct heddle_statement leave_statement = {
     "insert into probe.events (lane, operation, n, phase, pid, backend)"
     " values ($1, $2::uuid, $3::bigint, 'out', $4::int, pg_backend_pid())",
     4};
-static const struct heddle_statement fail_statement = {"probe_fail",
-                                                       "select probe.fail($1, $2::int)", 2};
+static const struct heddle_statement fail_statement = {
+    "probe_fail", "select probe.fail($1, $2::int, $3::int)", 3};
 
 static void sleep_ms(int64_t duration_ms)
 {
@@ -178,13 +178,25 @@ static heddle_status fail_prepare(struct heddle_task *task, struct heddle_error 
     return refuse_if(task, "refuse_prepare", err);
 }
 
+/* 1 for the first try of an operation, 2 for what follows on the same worker. */
+static int try_of(const struct heddle_operation *operation)
+{
+    static _Thread_local char tried[HEDDLE_ID_SIZE + 1];
+
+    if (strcmp(tried, operation->id) == 0)
+        return 2;
+    memcpy(tried, operation->id, sizeof tried);
+    return 1;
+}
+
 static heddle_status fail_apply(struct heddle_task *task, struct heddle_uow *uow,
                                 struct heddle_error *err)
 {
     struct heddle_text kind = {"", 0};
     bool found;
     heddle_status status = record(task, uow, 0, err);
-    const char *params[2];
+    const struct heddle_operation *operation = heddle_task_operation(task);
+    const char *params[3];
 
     if (status == HEDDLE_OK)
         status = refuse_if(task, "refuse_apply", err);
@@ -193,7 +205,8 @@ static heddle_status fail_apply(struct heddle_task *task, struct heddle_uow *uow
     if (status != HEDDLE_OK)
         return status;
     params[0] = kind.data;
-    params[1] = heddle_task_format(task, "%d", heddle_task_operation(task)->attempt);
+    params[1] = heddle_task_format(task, "%d", try_of(operation));
+    params[2] = heddle_task_format(task, "%d", operation->attempt);
     return heddle_uow_query(uow, &fail_statement, params, NULL, err);
 }
 

@@ -144,13 +144,9 @@ class Servers:
     """Both servers in one temporary directory: a context manager."""
 
     def __init__(self, cache: Path, appendonly: bool = False):
-        self.directory = _new_directory()
-        try:
-            self.redis = Redis(self.directory / "redis", appendonly)
-            self.postgres = Postgres(self.directory / "pg", _template(cache))
-        except BaseException:
-            shutil.rmtree(self.directory)
-            raise
+        self.directory = new_directory()
+        self.redis = Redis(self.directory / "redis", appendonly)
+        self.postgres = Postgres(self.directory / "pg", template(cache))
 
     def environment(self) -> dict[str, str]:
         return {"HEDDLE_REDIS": self.redis.url, "HEDDLE_POSTGRES": self.postgres.conninfo()}
@@ -170,7 +166,7 @@ class Servers:
         shutil.rmtree(self.directory)
 
 
-def _new_directory() -> Path:
+def new_directory() -> Path:
     """Short, since a socket's path is; open to the user `postgres`, as TMPDIR may not be."""
     directory = Path(tempfile.mkdtemp(prefix="heddle-", dir="/tmp"))
     directory.chmod(0o755)
@@ -186,19 +182,19 @@ def _give_to_postgres(path: Path) -> None:
         shutil.chown(path, "postgres", "postgres")
 
 
-def _template(cache: Path) -> Path:
+def template(cache: Path) -> Path:
     """The cluster that every test copies: made once, by whoever comes first."""
     cache.mkdir(parents=True, exist_ok=True)
-    template = cache / "postgres-15"
+    made = cache / "postgres-15"
     with open(cache / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not template.exists():
-            _make_template(template)
-    return template
+        if not made.exists():
+            _make_template(made)
+    return made
 
 
 def _make_template(template: Path) -> None:
-    work = _new_directory()
+    work = new_directory()
     try:
         postgres = Postgres(work / "pg", None)
         subprocess.run(

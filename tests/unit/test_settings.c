@@ -26,6 +26,7 @@ struct values {
 
 static const char *const colours[] = {"red", "green", NULL};
 
+#define UNKNOWN "no such setting; `heddle config` lists what is allowed"
 #define AT(field) .offset = offsetof(struct values, field)
 
 static const struct setting table[] = {
@@ -111,8 +112,10 @@ static const char *shown(struct fixture *fixture, const char *key)
 }
 
 static void assert_refused(struct fixture *fixture, const char *key, const char *text,
-                           const char *line)
+                           const char *allowed)
 {
+    char line[200];
+    snprintf(line, sizeof line, "%s = %s (flag --%s): %s", key, text, key, allowed);
     assert_int_equal(set(fixture, key, text), HEDDLE_FATAL);
     assert_string_equal(fixture->err.text, line);
 }
@@ -170,9 +173,8 @@ static void a_bad_value_is_refused_even_where_a_stronger_one_is_there(void **sta
 static void a_refused_value_changes_nothing(void **state)
 {
     struct fixture *fixture = *state;
-    for (const struct setting *each = table; each->type != SETTING_TEXT; each++)
-        assert_int_equal(set(fixture, each->key, "nonsense"), HEDDLE_FATAL);
-    assert_int_equal(set(fixture, "loud", "maybe"), HEDDLE_FATAL);
+    for (const struct setting *each = table; each->key; each++)
+        assert_int_equal(set(fixture, each->key, "\xff"), HEDDLE_FATAL);
     defaults_are_there_from_the_start(state);
 }
 
@@ -188,12 +190,9 @@ static void a_key_may_be_written_with_hyphens(void **state)
 static void integers_are_whole_and_within_their_range(void **state)
 {
     struct fixture *fixture = *state;
-    assert_refused(fixture, "count", "10", "count = 10 (flag --count): allowed is -1 to 9");
-    assert_refused(fixture, "count", "-2", "count = -2 (flag --count): allowed is -1 to 9");
-    assert_refused(fixture, "count", "", "count = (flag --count): allowed is -1 to 9");
-    assert_refused(fixture, "count", "1.5", "count = 1.5 (flag --count): allowed is -1 to 9");
-    assert_refused(fixture, "count", "99999999999999999999",
-                   "count = 99999999999999999999 (flag --count): allowed is -1 to 9");
+    static const char *const bad[] = {"10", "-2", "", "1.5", "0x1", " 1", "99999999999999999999"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_refused(fixture, "count", bad[i], "allowed is -1 to 9");
     assert_int_equal(set(fixture, "count", "-1"), HEDDLE_OK);
     assert_int_equal(fixture->values.count, -1);
 }
@@ -201,13 +200,10 @@ static void integers_are_whole_and_within_their_range(void **state)
 static void durations_have_a_unit_and_whole_milliseconds(void **state)
 {
     struct fixture *fixture = *state;
-    static const char allowed[] = "allowed is 0ms to 90s, with its unit (ms, s, m, h, d)";
     static const char *const bad[] = {"5", "5 s", "91s", "-1s", "1500us", "s", "5S", "5sec"};
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        char line[200];
-        snprintf(line, sizeof line, "long_pause = %s (flag --long_pause): %s", bad[i], allowed);
-        assert_refused(fixture, "long_pause", bad[i], line);
-    }
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_refused(fixture, "long_pause", bad[i],
+                       "allowed is 0ms to 90s, with its unit (ms, s, m, h, d)");
     assert_int_equal(set(fixture, "long_pause", "1m"), HEDDLE_OK);
     assert_int_equal(fixture->values.pause_ms, 60000);
     assert_int_equal(set(fixture, "long_pause", "3000us"), HEDDLE_OK);
@@ -217,11 +213,10 @@ static void durations_have_a_unit_and_whole_milliseconds(void **state)
 static void sizes_may_have_a_unit(void **state)
 {
     struct fixture *fixture = *state;
-    assert_refused(
-        fixture, "size", "2MiB",
-        "size = 2MiB (flag --size): allowed is 1 to 1MiB (bytes, or with KiB, MiB, GiB)");
-    assert_refused(fixture, "size", "0",
-                   "size = 0 (flag --size): allowed is 1 to 1MiB (bytes, or with KiB, MiB, GiB)");
+    static const char *const bad[] = {"2MiB", "0", "1kb", "1 KiB", "KiB"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_refused(fixture, "size", bad[i],
+                       "allowed is 1 to 1MiB (bytes, or with KiB, MiB, GiB)");
     assert_int_equal(set(fixture, "size", "1MiB"), HEDDLE_OK);
     assert_int_equal(fixture->values.size_bytes, 1 << 20);
     assert_int_equal(set(fixture, "size", "77"), HEDDLE_OK);
@@ -231,10 +226,9 @@ static void sizes_may_have_a_unit(void **state)
 static void booleans_and_choices_are_words(void **state)
 {
     struct fixture *fixture = *state;
-    assert_refused(fixture, "loud", "yes", "loud = yes (flag --loud): allowed is true or false");
-    assert_refused(fixture, "loud", "True", "loud = True (flag --loud): allowed is true or false");
-    assert_refused(fixture, "colour", "blue",
-                   "colour = blue (flag --colour): allowed is red | green");
+    assert_refused(fixture, "loud", "yes", "allowed is true or false");
+    assert_refused(fixture, "loud", "True", "allowed is true or false");
+    assert_refused(fixture, "colour", "blue", "allowed is red | green");
     assert_int_equal(set(fixture, "loud", "true"), HEDDLE_OK);
     assert_true(fixture->values.is_loud);
     assert_int_equal(set(fixture, "colour", "green"), HEDDLE_OK);
@@ -244,10 +238,8 @@ static void booleans_and_choices_are_words(void **state)
 static void texts_have_a_size_and_are_utf8(void **state)
 {
     struct fixture *fixture = *state;
-    static const char allowed[] = "allowed is UTF-8 text of 1 to 8 bytes";
-    assert_int_equal(set(fixture, "name", ""), HEDDLE_FATAL);
-    assert_non_null(strstr(fixture->err.text, allowed));
-    assert_int_equal(set(fixture, "name", "123456789"), HEDDLE_FATAL);
+    assert_refused(fixture, "name", "", "allowed is UTF-8 text of 1 to 8 bytes");
+    assert_refused(fixture, "name", "123456789", "allowed is UTF-8 text of 1 to 8 bytes");
     assert_int_equal(set(fixture, "name", "\xff"), HEDDLE_FATAL);
     assert_string_equal(fixture->values.name, "nobody");
     assert_int_equal(set(fixture, "name", "zw\xc3\xb6lf"), HEDDLE_OK);
@@ -269,8 +261,7 @@ static void the_environment_has_no_unknown_keys(void **state)
 {
     struct fixture *fixture = *state;
     assert_int_equal(read_environment(fixture, "HEDDLE_COUNTS=1"), HEDDLE_FATAL);
-    assert_string_equal(fixture->err.text, "HEDDLE_COUNTS = 1 (environment): no such setting; "
-                                           "`heddle config` lists what is allowed");
+    assert_string_equal(fixture->err.text, "HEDDLE_COUNTS = 1 (environment): " UNKNOWN);
     assert_int_equal(read_environment(fixture, "HEDDLE_Count=1"), HEDDLE_FATAL);
     assert_int_equal(read_environment(fixture, "HEDDLE_=1"), HEDDLE_FATAL);
     assert_int_equal(read_environment(fixture, "HEDDLE_COUNT=x"), HEDDLE_FATAL);
@@ -294,18 +285,11 @@ static void a_file_is_refused_with_the_place(void **state)
 {
     struct fixture *fixture = *state;
     assert_file_refused(fixture, "\ncount = 77\n", "count = 77 (FILE line 2): allowed is -1 to 9");
-    assert_file_refused(fixture, "counts = 1\n",
-                        "counts = 1 (FILE line 1): no such setting; `heddle config` lists what "
-                        "is allowed");
-    assert_file_refused(fixture, "long-pause = 1s\n",
-                        "long-pause = 1s (FILE line 1): no such setting; `heddle config` lists "
-                        "what is allowed");
-    assert_file_refused(fixture, "not_in_file = 1\n",
-                        "not_in_file = 1 (FILE line 1): no such setting; `heddle config` lists "
-                        "what is allowed");
+    assert_file_refused(fixture, "counts = 1\n", "counts = 1 (FILE line 1): " UNKNOWN);
+    assert_file_refused(fixture, "long-pause = 1s\n", "long-pause = 1s (FILE line 1): " UNKNOWN);
+    assert_file_refused(fixture, "not_in_file = 1\n", "not_in_file = 1 (FILE line 1): " UNKNOWN);
     assert_file_refused(fixture, "[other]\ncount = 1\n",
-                        "count = 1 (FILE line 2 in section other): no such setting; `heddle "
-                        "config` lists what is allowed");
+                        "count = 1 (FILE line 2 in section other): " UNKNOWN);
     assert_file_refused(fixture, "count = 1\n  count = 2\n",
                         "count = 2 (FILE line 2): allowed is one value, and this is the second");
     assert_file_refused(fixture, "name = x\nnonsense\n",

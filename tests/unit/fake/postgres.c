@@ -1,0 +1,336 @@
+/* See postgres.h: the server's side. */
+#include "wire.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+struct fake_server fake;
+
+enum meaning {
+    MEANS_BEGIN,
+    MEANS_COMMIT,
+    MEANS_ROLLBACK,
+    MEANS_ENTER,
+    MEANS_FINISH,
+    MEANS_FIND,
+    MEANS_EFFECT,
+    MEANS_READ
+};
+
+/* Statements by a piece of their text, the more special first. */
+static const struct kind {
+    const char *name, *piece;
+    enum meaning meaning;
+} kinds[] = {
+    {"begin", "begin", MEANS_BEGIN},
+    {"commit", "commit", MEANS_COMMIT},
+    {"rollback", "rollback", MEANS_ROLLBACK},
+    {"lane_lock", "heddle.lane_lock", MEANS_READ},
+    {"ledger_decide", "code, result, error, finished_at) values", MEANS_ENTER},
+    {"ledger_enter", "insert into heddle.operations", MEANS_ENTER},
+    {"ledger_finish", "update heddle.operations", MEANS_FINISH},
+    {"ledger_find", "select digest =", MEANS_FIND},
+    {"threads_insert", "insert into chat.threads", MEANS_EFFECT},
+    {"threads_update", "update chat.threads set title = case", MEANS_EFFECT},
+    {"threads_archive", "update chat.threads set status = 'archived'", MEANS_EFFECT},
+    {"threads_rename", "update chat.threads set title = $3", MEANS_EFFECT},
+    {"threads_list", "with mark as", MEANS_READ},
+    {"other", "", MEANS_READ},
+};
+
+enum { DECIDE_STATE_PARAM = 7, FINISH_STATE_PARAM = 1 };
+
+static void execute(PGconn *conn, const struct message *message);
+static bool take_fault(PGconn *conn, const struct message *message, const struct kind *kind);
+static void answer(PGconn *conn, PGresult *result, bool with_end);
+static PGresult *result_error(const char *sqlstate);
+static void fail_statement(PGconn *conn, const char *sqlstate);
+
+void fake_reset(void)
+{
+    assert_int_equal(fake.connections_open, 0);
+    assert_int_equal(fake.results_live, 0);
+    fake = (struct fake_server){0};
+}
+
+void fake_set_fault(struct fake_fault fault)
+{
+    const struct fake_server before = fake;
+
+    fake = (struct fake_server){
+        .fault = fault,
+        .has_ledger_row = before.has_ledger_row,
+        .effects = before.effects,
+        .connections_open = before.connections_open,
+        .transactions_open = before.transactions_open,
+        .results_live = before.results_live,
+    };
+    memcpy(fake.ledger_state, before.ledger_state, sizeof fake.ledger_state);
+}
+
+bool fake_call_fails(PGconn *conn, enum fake_call call)
+{
+    const enum fake_fault_kind kind = fake.fault.kind;
+
+    fake.calls++;
+    fake.calls_of[call]++;
+    if ((kind != FAKE_CALL_FAILS_UNSENT && kind != FAKE_CALL_FAILS_SENT) || fake.has_failed ||
+        fake.calls != fake.fault.at)
+        return false;
+    fake.has_failed = true;
+    if (conn) {
+        if (kind == FAKE_CALL_FAILS_SENT)
+            server_take(conn, conn->sent, conn->sent_count);
+        conn->sent_count = kind == FAKE_CALL_FAILS_SENT ? 0 : conn->sent_count;
+        conn->status = CONNECTION_BAD;
+        server_drop(conn);
+    }
+    return true;
+}
+
+void server_take(PGconn *conn, struct message *messages, int count)
+{
+    for (int i = 0; i < count; i++) {
+        struct message *message = &messages[i];
+        if (!conn->is_gone && !conn->is_silent)
+            execute(conn, message);
+        for (int p = 0; p < WIRE_PARAMS_MAX; p++)
+            free(message->params[p]);
+    }
+}
+
+void server_drop(PGconn *conn)
+{
+    fake.transactions_open -= conn->is_in_transaction;
+    conn->is_in_transaction = false;
+    conn->is_gone = true;
+}
+
+PGresult *result_new(ExecStatusType status)
+{
+    PGresult *result = calloc(1, sizeof *result);
+
+    result->status = status;
+    result->tag = result->text = "";
+    fake.results_live++;
+    return result;
+}
+
+static const struct kind *kind_of(const char *sql)
+{
+    const struct kind *kind = kinds;
+
+    while (!strstr(sql, kind->piece))
+        kind++;
+    return kind;
+}
+
+static void begin(PGconn *conn)
+{
+    assert_false(conn->is_in_transaction);
+    fake.begins++;
+    fake.transactions_open++;
+    conn->is_in_transaction = true;
+    conn->has_failed = conn->has_ledger_row = false;
+    conn->effects = 0;
+}
+
+/* COMMIT or ROLLBACK; the tag of the answer. */
+static const char *end(PGconn *conn, bool is_commit)
+{
+    bool commits = is_commit && !conn->has_failed;
+
+    fake.empty_rollbacks += !is_commit && !conn->is_in_transaction;
+    if (commits && conn->is_in_transaction) {
+        fake.commits++;
+        fake.effects += conn->effects;
+        if (conn->has_ledger_row) {
+            fake.has_ledger_row = true;
+            memcpy(fake.ledger_state, conn->ledger_state, sizeof fake.ledger_state);
+        }
+    }
+    fake.rollbacks += !is_commit;
+    fake.transactions_open -= conn->is_in_transaction;
+    conn->is_in_transaction = conn->has_failed = false;
+    return commits ? "COMMIT" : "ROLLBACK";
+}
+
+static PGresult *row(int columns, const char *first)
+{
+    PGresult *result = result_new(PGRES_TUPLES_OK);
+
+    result->rows = 1;
+    result->columns = columns;
+    result->fields[0] = first;
+    return result;
+}
+
+/* What the ledger has of the operation, as ledger.c's `find` selects it. */
+static PGresult *find(void)
+{
+    PGresult *result = row(WIRE_FIELDS_MAX, "t");
+
+    result->rows = fake.has_ledger_row;
+    result->fields[1] = fake.ledger_state;
+    result->fields[2] = "200";
+    result->fields[3] = "{\"recalled\":true}";
+    return result;
+}
+
+static PGresult *mean(PGconn *conn, const struct kind *kind, const struct message *message)
+{
+    PGresult *result = NULL;
+
+    switch (kind->meaning) {
+    case MEANS_BEGIN:
+        begin(conn);
+        break;
+    case MEANS_COMMIT:
+    case MEANS_ROLLBACK:
+        result = result_new(PGRES_COMMAND_OK);
+        result->tag = end(conn, kind->meaning == MEANS_COMMIT);
+        return result;
+    case MEANS_ENTER:
+        conn->has_ledger_row = true;
+        snprintf(conn->ledger_state, sizeof conn->ledger_state, "%s",
+                 message->params[DECIDE_STATE_PARAM] ? message->params[DECIDE_STATE_PARAM]
+                                                     : "running");
+        break;
+    case MEANS_FINISH:
+        assert_true(conn->has_ledger_row);
+        snprintf(conn->ledger_state, sizeof conn->ledger_state, "%s",
+                 message->params[FINISH_STATE_PARAM]);
+        break;
+    case MEANS_FIND:
+        return find();
+    case MEANS_EFFECT:
+        conn->effects++;
+        return row(1, "{\"id\":\"x\"}");
+    case MEANS_READ:
+        return row(2, "some text");
+    }
+    return result_new(PGRES_COMMAND_OK);
+}
+
+static const char *sql_of(const PGconn *conn, const struct message *message)
+{
+    if (message->sql)
+        return message->sql;
+    for (int i = 0; i < conn->prepared_count; i++)
+        if (strcmp(conn->prepared[i].name, message->name) == 0)
+            return conn->prepared[i].sql;
+    return NULL;
+}
+
+static void execute(PGconn *conn, const struct message *message)
+{
+    if (message->kind == MESSAGE_SYNC) {
+        conn->is_skipping = false;
+        answer(conn, result_new(PGRES_PIPELINE_SYNC), false);
+    }
+    if (message->kind == MESSAGE_SYNC || message->kind == MESSAGE_FLUSH) {
+        conn->readable_count = conn->answer_count;
+        return;
+    }
+    if (conn->is_skipping) {
+        answer(conn, result_new(PGRES_PIPELINE_ABORTED), true);
+        return;
+    }
+    const char *sql = sql_of(conn, message);
+    if (!sql) {
+        fail_statement(conn, "26000");
+        return;
+    }
+    const struct kind *kind = kind_of(sql);
+    if (take_fault(conn, message, kind))
+        return;
+    if (message->kind == MESSAGE_PREPARE) {
+        assert_true(conn->prepared_count < WIRE_PREPARED_MAX);
+        struct message known = {.name = message->name};
+        if (sql_of(conn, &known)) {
+            fail_statement(conn, "42P05");
+            return;
+        }
+        conn->prepared[conn->prepared_count++] = (struct prepared_statement){message->name, sql};
+        answer(conn, result_new(PGRES_COMMAND_OK), true);
+    } else if (conn->has_failed && kind->meaning != MEANS_COMMIT &&
+               kind->meaning != MEANS_ROLLBACK) {
+        fail_statement(conn, "25P02");
+    } else if (kind->meaning == MEANS_ENTER && fake.has_ledger_row) {
+        fail_statement(conn, "23505");
+    } else {
+        answer(conn, mean(conn, kind, message), true);
+    }
+}
+
+/* True where the fault is this statement's, and has happened. */
+static bool take_fault(PGconn *conn, const struct message *message, const struct kind *kind)
+{
+    const struct fake_fault *fault = &fake.fault;
+
+    fake.statements++;
+    if (fault->kind < FAKE_STATEMENT_FAILS || fake.has_failed)
+        return false;
+    if (fault->statement
+            ? strcmp(fault->statement, kind->name) != 0 || message->kind == MESSAGE_PREPARE
+            : fault->at != fake.statements)
+        return false;
+    fake.has_failed = true;
+    switch (fault->kind) {
+    case FAKE_STATEMENT_FAILS:
+        fail_statement(conn, fault->sqlstate);
+        break;
+    case FAKE_SERVER_SAYS_GOODBYE:
+        answer(conn, result_error(fault->sqlstate), false);
+        conn->readable_count = conn->answer_count;
+        server_drop(conn);
+        break;
+    case FAKE_LOST_AFTER:
+    case FAKE_SILENT_AFTER:
+        if (message->kind == MESSAGE_EXECUTE)
+            PQclear(mean(conn, kind, message));
+        /* fall through */
+    case FAKE_LOST_BEFORE:
+    case FAKE_SILENT_BEFORE:
+        conn->is_silent = fault->kind >= FAKE_SILENT_BEFORE;
+        server_drop(conn);
+        break;
+    case FAKE_NO_FAULT:
+    case FAKE_CALL_FAILS_UNSENT:
+    case FAKE_CALL_FAILS_SENT:
+        break;
+    }
+    return true;
+}
+
+static void fail_statement(PGconn *conn, const char *sqlstate)
+{
+    /* What fails at COMMIT is rolled back by the server itself. */
+    answer(conn, result_error(sqlstate), true);
+    conn->has_failed = conn->is_in_transaction;
+    conn->is_skipping = true;
+}
+
+static PGresult *result_error(const char *sqlstate)
+{
+    PGresult *result = result_new(PGRES_FATAL_ERROR);
+
+    snprintf(result->sqlstate, sizeof result->sqlstate, "%s", sqlstate);
+    result->text = "as the test told";
+    return result;
+}
+
+static void answer(PGconn *conn, PGresult *result, bool with_end)
+{
+    assert_true(conn->answer_count + 2 <= WIRE_QUEUE_MAX);
+    conn->answers[conn->answer_count++].result = result;
+    if (with_end)
+        conn->answers[conn->answer_count++].result = NULL;
+}
