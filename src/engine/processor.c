@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "engine/beat.h"
 #include "engine/fetcher.h"
+#include "engine/relay.h"
 #include "engine/runqueue.h"
 #include "engine/settler.h"
 #include "engine/worker.h"
@@ -30,6 +31,7 @@ struct processor {
     struct settler *settler;
     struct fetcher *fetcher;
     struct beat *beat;
+    struct relay *relay;
     struct worker **workers;
     bool is_stuck; /* a worker did not end: its memory must stay */
 };
@@ -63,6 +65,7 @@ heddle_status processor_new(const struct processor_options *options, struct proc
 void processor_start(struct processor *processor)
 {
     beat_start(processor->beat);
+    relay_start(processor->relay);
     settler_start(processor->settler);
     for (int i = 0; i < processor->options.workers; i++)
         worker_start(processor->workers[i]);
@@ -75,6 +78,7 @@ bool processor_drain(struct processor *processor)
     struct claim_list rest;
     struct claim *claim;
 
+    relay_stop(processor->relay);
     fetcher_stop(processor->fetcher);
     runqueue_close(processor->queue, &rest);
     atomic_store(&processor->shared.is_stopping, true);
@@ -99,6 +103,7 @@ void processor_free(struct processor *processor)
     free(processor->workers);
     fetcher_free(processor->fetcher);
     beat_free(processor->beat);
+    relay_free(processor->relay);
     runqueue_free(processor->queue);
     settler_free(processor->settler);
     userlock_table_free(processor->locks);
@@ -162,7 +167,10 @@ static heddle_status build(struct processor *processor, unsigned partitions,
         status = beat_new(&beat, &processor->beat, err);
     if (status == HEDDLE_OK)
         status = fetcher_new(&fetcher, processor->queue, &processor->fetcher, err);
+    if (status == HEDDLE_OK)
+        status = relay_new(options, partitions, &processor->relay, err);
     processor->shared.options = options;
+    processor->shared.relay = processor->relay;
     processor->shared.locks = processor->locks;
     processor->shared.settler = processor->settler;
     for (int i = 0; status == HEDDLE_OK && i < options->workers; i++)

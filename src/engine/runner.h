@@ -5,6 +5,7 @@
 #define ENGINE_RUNNER_H
 
 #include "engine/processor.h"
+#include "engine/relay.h"
 #include "engine/settler.h"
 #include "engine/userlock.h"
 #include "queue/claim.h"
@@ -18,6 +19,7 @@ struct runner_shared {
     const struct processor_options *options;
     struct userlock_table *locks;
     struct settler *settler;
+    struct relay *relay;
     atomic_bool is_stopping; /* end after the operation that runs */
 };
 
