@@ -5,6 +5,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "engine/beat.h"
+#include "engine/board.h"
 #include "engine/fetcher.h"
 #include "engine/relay.h"
 #include "engine/runqueue.h"
@@ -17,8 +18,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
-#include <unistd.h>
 
 enum { CLAIMS_PER_WORKER = 2 };
 
@@ -36,7 +35,6 @@ struct processor {
     bool is_stuck; /* a worker did not end: its memory must stay */
 };
 
-static void name_incarnation(char *name, size_t size);
 static heddle_status inspect_queue(const struct processor_options *options, unsigned *partitions,
                                    struct heddle_error *err);
 static heddle_status build(struct processor *processor, unsigned partitions,
@@ -52,7 +50,10 @@ heddle_status processor_new(const struct processor_options *options, struct proc
         return status;
     struct processor *fresh = memory_take_zeroed(1, sizeof *fresh);
     fresh->options = *options;
-    name_incarnation(fresh->incarnation, sizeof fresh->incarnation);
+    if (options->board)
+        snprintf(fresh->incarnation, sizeof fresh->incarnation, "%s", options->board->incarnation);
+    else
+        incarnation_name(fresh->incarnation, sizeof fresh->incarnation);
     status = build(fresh, partitions, err);
     if (status != HEDDLE_OK) {
         processor_free(fresh);
@@ -70,6 +71,13 @@ void processor_start(struct processor *processor)
     for (int i = 0; i < processor->options.workers; i++)
         worker_start(processor->workers[i]);
     fetcher_start(processor->fetcher);
+    if (processor->options.board)
+        atomic_store(&processor->options.board->is_ready, true);
+}
+
+bool processor_is_idle(struct processor *processor)
+{
+    return fetcher_is_idle(processor->fetcher) && userlock_count(processor->locks) == 0;
 }
 
 bool processor_drain(struct processor *processor)
@@ -110,19 +118,6 @@ void processor_free(struct processor *processor)
     free(processor);
 }
 
-/* Host and pid are for people; the random part makes it unique. */
-static void name_incarnation(char *name, size_t size)
-{
-    unsigned char salt[8];
-    char host[65] = "";
-
-    if (getrandom(salt, sizeof salt, 0) != sizeof salt)
-        abort();
-    gethostname(host, sizeof host - 1);
-    snprintf(name, size, "%s-%d-%02x%02x%02x%02x%02x%02x%02x%02x", host, (int)getpid(), salt[0],
-             salt[1], salt[2], salt[3], salt[4], salt[5], salt[6], salt[7]);
-}
-
 static heddle_status inspect_queue(const struct processor_options *options, unsigned *partitions,
                                    struct heddle_error *err)
 {
@@ -157,6 +152,7 @@ static heddle_status build(struct processor *processor, unsigned partitions,
         .lanes_max = options->claim_lanes_max,
         .operations_max = options->claim_operations_max,
         .handlers = options->handlers,
+        .is_quarantine = options->is_quarantine,
     };
 
     processor->locks = userlock_table_new();

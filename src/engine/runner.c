@@ -30,6 +30,7 @@ struct runner {
     struct runner_shared *shared;
     struct pg_link *link;
     struct arena arena;
+    struct board_slot *slot; /* what the supervisor sees; NULL: nobody looks */
 };
 
 /* An operation under way. */
@@ -66,7 +67,7 @@ static const struct heddle_handler *handler_for(const struct runner *runner,
 static void log_operation(enum heddle_log_level level, const char *event, const struct run *run,
                           const struct heddle_error *err);
 
-heddle_status runner_new(struct runner_shared *shared, struct runner **runner,
+heddle_status runner_new(struct runner_shared *shared, int number, struct runner **runner,
                          struct heddle_error *err)
 {
     const struct processor_options *options = shared->options;
@@ -88,6 +89,7 @@ heddle_status runner_new(struct runner_shared *shared, struct runner **runner,
     *runner = memory_take_zeroed(1, sizeof **runner);
     (*runner)->shared = shared;
     (*runner)->link = link;
+    (*runner)->slot = options->board ? &options->board->slots[number] : NULL;
     arena_init(&(*runner)->arena, ARENA_KEEP_BYTES);
     return HEDDLE_OK;
 }
@@ -117,7 +119,9 @@ void runner_execute(struct runner *runner, struct claim *claim)
         if (atomic_load(&shared->is_stopping))
             break;
         struct claimed_operation *claimed = &claim->operations[i];
+        board_enter(runner->slot, claim->partition, claim->lane, claimed->operation.id);
         part.disposition = run_operation(runner, claim, claimed);
+        board_leave(runner->slot);
         int attempts = claimed->operation.attempt;
         if (part.disposition == LANE_WAIT)
             part.wait_ms = clock_backoff_ms(attempts, LANE_WAIT_BASE_MS, LANE_WAIT_CAP_MS) + 1;
@@ -160,7 +164,10 @@ static enum disposition run_operation(struct runner *runner, struct claim *claim
         return LANE_HALT;
     }
     task_init(&run.task, claim, &claimed->operation, &runner->arena, runner->link);
-    heddle_status status = check(&run, &err);
+    heddle_status status = claimed->is_poisoned
+                               ? heddle_fail(&err, HEDDLE_PERMANENT, "crash",
+                                             "its process crashed each time it was tried")
+                               : check(&run, &err);
     if (status == HEDDLE_OK)
         status = persist(&run, attempt, &err);
     if (!run.is_gap &&

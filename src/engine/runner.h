@@ -4,6 +4,7 @@
 #ifndef ENGINE_RUNNER_H
 #define ENGINE_RUNNER_H
 
+#include "engine/board.h"
 #include "engine/processor.h"
 #include "engine/relay.h"
 #include "engine/settler.h"
@@ -23,7 +24,8 @@ struct runner_shared {
     atomic_bool is_stopping; /* end after the operation that runs */
 };
 
-heddle_status runner_new(struct runner_shared *shared, struct runner **runner,
+/* `number` is its worker's: its slot on the board. */
+heddle_status runner_new(struct runner_shared *shared, int number, struct runner **runner,
                          struct heddle_error *err) HEDDLE_MUST_CHECK;
 void runner_free(struct runner *runner);
 

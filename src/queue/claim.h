@@ -16,6 +16,7 @@ struct claimed_operation {
     struct heddle_text trace;
     bool wants_reply;       /* somebody waits for the result */
     bool is_journaled;      /* durable: the journal has its row */
+    bool is_poisoned;       /* it has crashed its process too often */
     enum heddle_end end;     /* set by the worker */
     struct heddle_text result; /* JSON for clients, in the claim's arena; set with `end` */
     bool sends_result;      /* Redis needs it: somebody waits, or the ledger does not keep it */

@@ -27,9 +27,9 @@ A record is a header (see HEADER), then id, user, op, thread, payload, trace, a 
 that a C program can use them where they are. ]]
 
 local VERSION = 1
-local HEADER = '>BBHBBHHHI4I8' -- version, flags, user, op, thread, trace sizes, attempts, 0, payload size, µs
+local HEADER = '>BBHBBHHHI4I8' -- version, flags, user, op, thread, trace sizes, attempts, crashes, payload size, µs
 local HEADER_SIZE, ID_SIZE = 24, 36
-local RECORD_VERSION, FLAG_REPLY, FLAG_JOURNAL = 1, 1, 2
+local RECORD_VERSION, FLAG_REPLY, FLAG_JOURNAL, FLAG_POISON = 1, 1, 2, 4
 local USER_MAX, OP_MAX, THREAD_MAX, TRACE_MAX = 256, 64, 64, 512
 local MANY_MAX, UNPACK_MAX, WAKE_TRIES, REBUILD_DEPTH = 256, 4000, 8, 2000
 local STATES = { d = 'done', f = 'failed', x = 'dead', c = 'cancelled' }
@@ -161,6 +161,13 @@ end
 local function attempted(record)
     local attempts = struct.unpack('>H', record, 9)
     return sub(record, 1, 8) .. struct.pack('>H', math.min(attempts + 1, 65535)) .. sub(record, 11)
+end
+
+local function crashed(record, poison_crashes)
+    local flags, crashes = byte(record, 2), struct.unpack('>H', record, 11) + 1
+    if crashes >= poison_crashes and flags < FLAG_POISON then flags = flags + FLAG_POISON end
+    return sub(record, 1, 1) .. string.char(flags) .. sub(record, 3, 10)
+        .. struct.pack('>H', math.min(crashes, 65535)) .. sub(record, 13)
 end
 
 local function user_of(record)
@@ -473,7 +480,7 @@ local function claim(keys_given, args)
     return answer
 end
 
--- The same for halted lanes whose next operation this processor knows: … LEASE_MS CURSOR OP…
+-- The same for lanes that are halted for one of these reasons: … LEASE_MS CURSOR REASON…
 -- -> [next cursor, 0, 0, lane, records, …]
 local function adopt(keys_given, args)
     local k, problem = named(keys_given)
@@ -482,7 +489,7 @@ local function adopt(keys_given, args)
     asked, problem = read_claim(args)
     if problem then return problem end
     local known = {}
-    for i = 8, #args do known['op ' .. args[i]] = true end
+    for i = 8, #args do known[args[i]] = true end
     local page = call('HSCAN', k.halted, args[7], 'COUNT', 100)
     local lanes, names = {}, {}
     for i = 1, #page[2], 2 do
@@ -744,6 +751,21 @@ local function release(keys_given, args)
     return free_lanes(k, args[1], 100)
 end
 
+-- INCARNATION LANE ID POISON_CRASHES: the lane of a dead processor's suspect goes to the quarantine.
+-- POISON_CRASHES > 0 charges the operation; with so many crashes it is given up.
+local function suspect(keys_given, args)
+    local k, problem = named(keys_given)
+    if problem then return problem end
+    local incarnation, lane, id, poison_crashes = args[1], args[2], args[3], tonumber(args[4])
+    if not poison_crashes then return refuse('invalid', 'expected INCARNATION LANE ID POISON_CRASHES') end
+    if call('HDEL', k.base .. 'held:' .. incarnation, lane) == 0 then return 0 end
+    if call('EXISTS', k.lane .. lane) == 0 then return 0 end
+    local record = poison_crashes > 0 and call('HGET', k.ops, id)
+    if record then call('HSET', k.ops, id, crashed(record, poison_crashes)) end
+    call('HSET', k.halted, lane, 'suspect')
+    return 1
+end
+
 -- Operators ---------------------------------------------------------------------------------------
 
 -- PARTITIONS PAYLOAD_MAX -> the number of partitions that is in force
@@ -806,6 +828,7 @@ register('heddle_missing', missing, 'no-writes')
 register('heddle_rebuild', rebuild, 'allow-oom')
 register('heddle_beat', heartbeat, 'allow-oom')
 register('heddle_release', release, 'allow-oom')
+register('heddle_suspect', suspect, 'allow-oom')
 register('heddle_setup', setup)
 register('heddle_census', census, 'no-writes')
 register('heddle_inspect', inspect, 'no-writes')

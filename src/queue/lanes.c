@@ -44,7 +44,7 @@ heddle_status lanes_claim_receive(struct redis_link *link, unsigned partition,
 }
 
 heddle_status lanes_adopt(struct redis_link *link, struct command *command, unsigned partition,
-                          const struct lanes_request *request, const char *const *ops,
+                          const struct lanes_request *request, const char *const *reasons,
                           char cursor[24], struct lanes_answer *answer, struct heddle_error *err)
 {
     AUTO_REPLY reply = NULL;
@@ -52,8 +52,8 @@ heddle_status lanes_adopt(struct redis_link *link, struct command *command, unsi
     command_begin(command, "heddle_adopt", partition);
     append_request(command, request);
     command_string(command, cursor);
-    for (; *ops; ops++)
-        command_string(command, *ops);
+    for (; *reasons; reasons++)
+        command_string(command, *reasons);
     heddle_status status = command_send(command, link, err);
     if (status == HEDDLE_OK)
         status = receive(link, &reply, err);
@@ -149,6 +149,32 @@ heddle_status lanes_release(struct redis_link *link, struct command *command, un
         }
     }
     return status;
+}
+
+heddle_status lanes_release_everywhere(struct redis_link *link, struct command *command,
+                                       const char *incarnation, struct heddle_error *err)
+{
+    AUTO_REPLY reply = NULL;
+
+    heddle_status status = redis_callf(link, &reply, err, "GET", "heddle:partitions", NULL);
+    if (status != HEDDLE_OK)
+        return status;
+    return lanes_release(link, command, (unsigned)redis_reply_integer(reply), incarnation, err);
+}
+
+heddle_status lanes_suspect(struct redis_link *link, struct command *command, unsigned partition,
+                            const char *incarnation, const char *lane, const char *id,
+                            int poison_crashes, struct heddle_error *err)
+{
+    AUTO_REPLY reply = NULL;
+
+    command_begin(command, "heddle_suspect", partition);
+    command_string(command, incarnation);
+    command_string(command, lane);
+    command_string(command, id);
+    command_number(command, poison_crashes);
+    heddle_status status = command_send(command, link, err);
+    return status == HEDDLE_OK ? receive(link, &reply, err) : status;
 }
 
 static void append_request(struct command *command, const struct lanes_request *request)

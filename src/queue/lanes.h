@@ -40,10 +40,10 @@ heddle_status lanes_claim_receive(struct redis_link *link, unsigned partition,
                                   const struct lanes_request *request, struct lanes_answer *answer,
                                   struct heddle_error *err) HEDDLE_MUST_CHECK;
 
-/* Claims halted lanes whose next operation is one of `ops` (NULL-terminated). `cursor`, 16 characters
- * at least, is "0" at first and again when all were seen. One round trip. */
+/* Claims lanes that are halted for one of `reasons` (NULL-terminated). `cursor` is "0" at first and
+ * again when all were seen. One round trip. */
 heddle_status lanes_adopt(struct redis_link *link, struct command *command, unsigned partition,
-                          const struct lanes_request *request, const char *const *ops,
+                          const struct lanes_request *request, const char *const *reasons,
                           char cursor[24], struct lanes_answer *answer,
                           struct heddle_error *err) HEDDLE_MUST_CHECK;
 
@@ -92,5 +92,16 @@ heddle_status lanes_beat(struct redis_link *link, struct command *command, unsig
 /* Frees every lane of the incarnation in every partition, and its beat. */
 heddle_status lanes_release(struct redis_link *link, struct command *command, unsigned partitions,
                             const char *incarnation, struct heddle_error *err) HEDDLE_MUST_CHECK;
+
+/* The same for a processor that is dead, whoever asks; the partitions are read from Redis. */
+heddle_status lanes_release_everywhere(struct redis_link *link, struct command *command,
+                                       const char *incarnation,
+                                       struct heddle_error *err) HEDDLE_MUST_CHECK;
+
+/* A dead processor's lane whose operation may have killed it: halted as a suspect, for a quarantine.
+ * With `poison_crashes` > 0 the operation is charged a crash, and given up where it has so many. */
+heddle_status lanes_suspect(struct redis_link *link, struct command *command, unsigned partition,
+                            const char *incarnation, const char *lane, const char *id,
+                            int poison_crashes, struct heddle_error *err) HEDDLE_MUST_CHECK;
 
 #endif
