@@ -80,9 +80,10 @@ heddle_status pg_commit(struct pg_link *link, struct heddle_error *err)
     if (!link->conn)
         return lost(link, "not connected", err);
     start_deadline(link);
+    /* From here on libpq may flush, and the server does not wait for the sync. */
+    link->commit_is_sent = true;
     if (!send_statement(link, &commit, NULL) || !send_sync(link))
         return lost(link, PQerrorMessage(link->conn), err);
-    link->commit_is_sent = true;
     heddle_status status = answer_all(link, &result, err);
     link->commit_is_sent = false;
     if (status != HEDDLE_OK)
@@ -107,7 +108,7 @@ void pg_rollback(struct pg_link *link)
     /* What is still queued is answered first; its failures are what the rollback is for. */
     bool is_sent = send_sync(link);
     if (is_sent)
-        (void)!answer_all(link, NULL, NULL);
+        (void)!answer_all(link, NULL, &err);
     if (is_sent && link->conn && link->in_transaction) {
         link->in_transaction = false;
         if (!send_statement(link, &rollback, NULL) || !send_sync(link) ||
