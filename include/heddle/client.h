@@ -50,6 +50,18 @@ heddle_status heddle_client_submit(struct heddle_client *client,
                                    struct heddle_receipt *receipts,
                                    struct heddle_error *err) HEDDLE_MUST_CHECK;
 
+/* Asks for the result of an operation that was submitted without `reply`, by heddle.submit for one:
+ * fills a receipt for heddle_client_await_many. The state is "unknown" where Redis has not heard of
+ * it, or no more: then ask the ledger too, after this call; it may have ended. */
+heddle_status heddle_client_want(struct heddle_client *client, struct heddle_text user,
+                                 const char *id, struct heddle_receipt *receipt,
+                                 struct heddle_error *err) HEDDLE_MUST_CHECK;
+
+/* Takes that back, where nobody waits any more. */
+heddle_status heddle_client_unwant(struct heddle_client *client,
+                                   const struct heddle_receipt *receipt,
+                                   struct heddle_error *err) HEDDLE_MUST_CHECK;
+
 /* Called for each result, in the order of the receipts. `json` is NULL where
  * the time ran out first. */
 typedef void heddle_result_function(void *argument, size_t index, const char *json, size_t size);

@@ -71,6 +71,27 @@ heddle_status journal_submit(struct pg_link *link, struct heddle_text user, stru
     return refusal(pg_query(link, &submit, params, NULL, err), err);
 }
 
+heddle_status journal_submit_many(struct pg_link *link, const struct heddle_operation *operations,
+                                  size_t count, struct heddle_error *err)
+{
+    heddle_status status = pg_begin(link, false, err);
+
+    for (size_t i = 0; status == HEDDLE_OK && i < count; i++) {
+        const struct heddle_operation *operation = &operations[i];
+        const char *const params[] = {
+            operation->user.data, operation->op.data,
+            operation->payload.size > 0 ? operation->payload.data : "{}",
+            operation->thread.size > 0 ? operation->thread.data : NULL, operation->id};
+        status = pg_queue(link, &submit, params, err);
+    }
+    if (status == HEDDLE_OK)
+        status = pg_commit(link, err);
+    if (status != HEDDLE_OK)
+        pg_rollback(link);
+    /* The ids make it safe to ask again. */
+    return status == HEDDLE_UNKNOWN ? HEDDLE_RETRY : refusal(status, err);
+}
+
 heddle_status journal_outbox(struct pg_link *link, size_t most, struct arena *arena,
                              struct journal_page *page, struct heddle_error *err)
 {

@@ -18,6 +18,11 @@ heddle_status journal_submit(struct pg_link *link, struct heddle_text user, stru
                              char id[HEDDLE_ID_SIZE + 1],
                              struct heddle_error *err) HEDDLE_MUST_CHECK;
 
+/* Submits all of them in one transaction and one round trip; every operation has its id. A refusal of one
+ * refuses all: submit them one by one then. HEDDLE_RETRY: submit again, which repeats nothing. */
+heddle_status journal_submit_many(struct pg_link *link, const struct heddle_operation *operations,
+                                  size_t count, struct heddle_error *err) HEDDLE_MUST_CHECK;
+
 /* An operation that has not ended. Its texts lie in the arena of the call. */
 struct journal_entry {
     int64_t seq;

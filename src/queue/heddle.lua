@@ -372,6 +372,34 @@ local function lookup(keys_given, args)
     return find_status(k, args[1]:lower())
 end
 
+-- ID: a reply is wanted for an operation that somebody else has submitted, perhaps one that Redis has still to
+-- hear of -> its state as Redis knows it; one that has ended is answered at once.
+local function want(keys_given, args)
+    local k, problem = named(keys_given)
+    if problem then return problem end
+    local id = args[1] and args[1]:lower()
+    if not id or not find(id, UUID) then return refuse('invalid', 'ID must be a UUID') end
+    local key = k.base .. 'result:' .. id
+    local result = call('GET', key)
+    if result then
+        push_reply(k, id, sub(result, 42), 1, math.max(call('PTTL', key), 1000))
+        return STATES[sub(result, 1, 1)]
+    end
+    call('HINCRBY', k.replies, id, 1)
+    local record = call('HGET', k.ops, id)
+    return record and state_of(k, id, record) or 'unknown'
+end
+
+-- ID: one reply that was wanted is not any more.
+local function unwant(keys_given, args)
+    local k, problem = named(keys_given)
+    if problem then return problem end
+    if call('HEXISTS', k.replies, args[1]) == 1 and call('HINCRBY', k.replies, args[1], -1) <= 0 then
+        call('HDEL', k.replies, args[1])
+    end
+    return redis.status_reply('OK')
+end
+
 -- Claiming ----------------------------------------------------------------------------------------
 
 local function beat(k, incarnation, lease_ms)
@@ -820,6 +848,8 @@ register('heddle_submit', submit)
 register('heddle_submit_many', submit_many)
 register('heddle_status', status, 'no-writes')
 register('heddle_lookup', lookup, 'no-writes')
+register('heddle_want', want)
+register('heddle_unwant', unwant, 'allow-oom')
 register('heddle_claim', claim, 'allow-oom')
 register('heddle_adopt', adopt, 'allow-oom')
 register('heddle_settle', settle, 'allow-oom')
