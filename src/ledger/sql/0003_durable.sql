@@ -122,8 +122,11 @@ begin
     elsif entry.finished_at is not null then
         raise exception 'the operation has ended' using errcode = 'HD001';
     end if;
-    insert into heddle.lane_heads as h (lane, seq) values (entry.user_id, entry.seq)
-        on conflict (lane) do update set seq = excluded.seq where h.seq = entry.prev;
+    if entry.prev = 0 then
+        insert into heddle.lane_heads (lane, seq) values (entry.user_id, entry.seq) on conflict do nothing;
+    else
+        update heddle.lane_heads set seq = entry.seq where lane = entry.user_id and seq = entry.prev;
+    end if;
     if not found then
         raise exception 'another operation of the lane comes first' using errcode = 'HD002';
     end if;
