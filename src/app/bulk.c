@@ -12,6 +12,7 @@
 #include <jansson.h>
 
 #include "base/clock.h"
+#include "base/digest.h"
 #include "base/text.h"
 
 enum {
@@ -30,12 +31,13 @@ static heddle_status reject_line(struct bulk *bulk, const struct line *line,
 static void reject(struct bulk *bulk, uint64_t number, const struct heddle_error *reason);
 static heddle_status sort_receipts(struct bulk *bulk, struct heddle_error *err);
 static void keep_pending(struct bulk *bulk, size_t index);
+static size_t put_late_last(struct bulk *bulk);
 static void deliver(void *argument, size_t index, const char *json, size_t size);
 static heddle_status ask_missing(struct bulk *bulk, size_t count, struct heddle_error *err);
 static void count_end(struct bulk *bulk, struct bulk_pending *pending, const char *result,
                       size_t size);
 static void show_failure(struct bulk *bulk, uint64_t number, const char *result, size_t size);
-static size_t drop_ended(struct bulk *bulk);
+static size_t drop_ended(struct bulk *bulk, size_t count);
 
 struct bulk *bulk_new(const struct options *options, struct door *door)
 {
@@ -112,10 +114,12 @@ heddle_status bulk_send(struct bulk *bulk, struct heddle_error *err)
 heddle_status bulk_collect(struct bulk *bulk, int64_t timeout_ms, bool *has_progress,
                            struct heddle_error *err)
 {
-    size_t count = bulk->pending_count < BULK_WINDOW ? bulk->pending_count : BULK_WINDOW;
-    struct heddle_receipt *receipts = memory_take_zeroed(count + 1, sizeof *receipts);
-    size_t next;
+    size_t fresh_count = put_late_last(bulk), next;
+    size_t count = fresh_count > 0 ? fresh_count : bulk->pending_count;
 
+    if (count > BULK_WINDOW)
+        count = BULK_WINDOW;
+    struct heddle_receipt *receipts = memory_take_zeroed(count + 1, sizeof *receipts);
     for (size_t i = 0; i < count; i++) {
         memcpy(receipts[i].id, bulk->pending[i].id, sizeof receipts[i].id);
         receipts[i].partition = bulk->pending[i].partition;
@@ -131,7 +135,7 @@ heddle_status bulk_collect(struct bulk *bulk, int64_t timeout_ms, bool *has_prog
         clock_sleep_ms(PAUSE_CAP_MS / 4);
         status = HEDDLE_OK;
     }
-    *has_progress = drop_ended(bulk) > 0;
+    *has_progress = drop_ended(bulk, count) > 0;
     return status;
 }
 
@@ -226,9 +230,38 @@ static void keep_pending(struct bulk *bulk, size_t index)
     *pending = (struct bulk_pending){
         .number = bulk->items[index].number,
         .user = memcpy(memory_take(user.size + 1), user.data, user.size + 1),
+        .lane_key = digest_lane_key(user),
         .partition = bulk->receipts[index].partition,
     };
     memcpy(pending->id, bulk->receipts[index].id, sizeof pending->id);
+}
+
+/* One lane that stands still must not hold up the results of all others. What
+ * stands behind a late operation in its lane can't end before it, so it is late
+ * as well. Returns how many are not late. */
+static size_t put_late_last(struct bulk *bulk)
+{
+    struct bulk_pending *late = memory_take(sizeof bulk->pending);
+    size_t fresh_count = 0, late_count = 0;
+
+    for (size_t i = 0; i < bulk->pending_count; i++)
+        if (bulk->pending[i].is_late)
+            late[late_count++] = bulk->pending[i];
+    const size_t known_count = late_count;
+    for (size_t i = 0; i < bulk->pending_count; i++) {
+        struct bulk_pending *pending = &bulk->pending[i];
+        if (pending->is_late)
+            continue;
+        for (size_t k = 0; k < known_count && !pending->is_late; k++)
+            pending->is_late = late[k].lane_key == pending->lane_key;
+        if (pending->is_late)
+            late[late_count++] = *pending;
+        else
+            bulk->pending[fresh_count++] = *pending;
+    }
+    memcpy(bulk->pending + fresh_count, late, late_count * sizeof *late);
+    free(late);
+    return fresh_count;
 }
 
 static void deliver(void *argument, size_t index, const char *json, size_t size)
@@ -305,16 +338,24 @@ static void show_failure(struct bulk *bulk, uint64_t number, const char *result,
     fprintf(stderr, "%s\n", line);
 }
 
-static size_t drop_ended(struct bulk *bulk)
+/* Of the first `count`, those that have not ended are late and go to the end, so
+ * that the others are looked at before them. Returns how many have ended. */
+static size_t drop_ended(struct bulk *bulk, size_t count)
 {
-    size_t kept = 0, before = bulk->pending_count;
+    const size_t before = bulk->pending_count;
+    struct bulk_pending *late = memory_take(count * sizeof *late + 1);
+    size_t late_count = 0;
 
-    for (size_t i = 0; i < before; i++) {
+    for (size_t i = 0; i < count; i++) {
+        bulk->pending[i].is_late = true;
         if (bulk->pending[i].has_ended)
             free(bulk->pending[i].user);
         else
-            bulk->pending[kept++] = bulk->pending[i];
+            late[late_count++] = bulk->pending[i];
     }
-    bulk->pending_count = kept;
-    return before - kept;
+    memmove(bulk->pending, bulk->pending + count, (before - count) * sizeof *late);
+    memcpy(bulk->pending + before - count, late, late_count * sizeof *late);
+    free(late);
+    bulk->pending_count = before - count + late_count;
+    return before - bulk->pending_count;
 }

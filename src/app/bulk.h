@@ -39,10 +39,12 @@ struct bulk_item {
 /* An operation whose result is awaited. */
 struct bulk_pending {
     uint64_t number;
-    char *user; /* owned */
+    char *user;       /* owned */
+    int64_t lane_key; /* tells lanes apart; two that share one only wait for each other */
     unsigned partition;
     char id[HEDDLE_ID_SIZE + 1];
     bool has_ended;
+    bool is_late; /* was waited for in vain, or stands behind one that was */
 };
 
 struct bulk {

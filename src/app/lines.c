@@ -98,10 +98,13 @@ heddle_status lines_next(struct lines *lines, struct line *line, bool *found,
         bool is_cut = !newline && held > lines->line_bytes_max;
 
         if (newline || is_cut || (lines->is_at_end && held > 0)) {
-            size_t size = newline ? (size_t)(newline - begin) : held;
+            size_t size = newline  ? (size_t)(newline - begin)
+                          : is_cut ? lines->line_bytes_max
+                                   : held;
             lines->begin += newline ? size + 1 : size;
             lines->is_in_line = is_cut;
-            begin[size] = '\0';
+            if (!is_cut)
+                begin[size] = '\0';
             *line = (struct line){{begin, size}, ++lines->number, is_cut};
             *found = true;
             return HEDDLE_OK;

@@ -29,7 +29,7 @@ heddle_status lines_rewind(struct lines *lines, struct heddle_error *err) HEDDLE
 struct line {
     struct heddle_text text; /* without its newline; until the next call */
     uint64_t number;         /* from 1 */
-    bool is_cut;             /* longer than line_bytes_max: the rest comes by lines_rest */
+    bool is_cut; /* longer than line_bytes_max: no NUL here, and the rest comes by lines_rest */
 };
 
 /* Nothing but blanks. */

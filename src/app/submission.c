@@ -65,7 +65,7 @@ heddle_status submission_read(const struct line *line, int64_t payload_bytes_max
 
     if (line->is_cut)
         return heddle_refuse(err, HEDDLE_KIND_INVALID, "longer than the %zu bytes that are allowed",
-                             line->text.size - 1);
+                             line->text.size);
     heddle_status status = read_members(&cursor, arena, &read, err);
     if (status != HEDDLE_OK)
         return status;

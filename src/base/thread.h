@@ -16,7 +16,9 @@
 #else
 #define THREAD_ANNOTATION(x)
 #endif
-#define GUARDED_BY(mutex) THREAD_ANNOTATION(guarded_by(mutex))
+/* A member of a struct with a mutex: to be touched only with a mutex held. (In C, clang can't be told
+ * which: the struct's own.) */
+#define GUARDED THREAD_ANNOTATION(guarded_var)
 #define REQUIRES(mutex) THREAD_ANNOTATION(requires_capability(mutex))
 #define ACQUIRES(mutex) THREAD_ANNOTATION(acquire_capability(mutex))
 #define RELEASES(mutex) THREAD_ANNOTATION(release_capability(mutex))

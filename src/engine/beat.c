@@ -20,7 +20,7 @@ struct beat {
 
     struct mutex mutex;
     struct condition stopped;
-    bool is_stopping GUARDED_BY(mutex);
+    bool is_stopping GUARDED;
 };
 
 static void *beat_body(void *argument);

@@ -11,9 +11,9 @@
 struct runqueue {
     struct mutex mutex;
     struct condition filled;
-    struct claim_list claims GUARDED_BY(mutex);
-    bool is_closed GUARDED_BY(mutex);
-    bool is_wanted GUARDED_BY(mutex); /* the fetcher waits for room */
+    struct claim_list claims GUARDED;
+    bool is_closed GUARDED;
+    bool is_wanted GUARDED; /* the fetcher waits for room */
     size_t capacity;
     int room_fd;
 };

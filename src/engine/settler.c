@@ -26,10 +26,10 @@ struct settler {
 
     struct mutex mutex;
     struct condition filled;
-    struct inbox inbox GUARDED_BY(mutex);
-    bool is_finishing GUARDED_BY(mutex);
-    int64_t deadline_us GUARDED_BY(mutex); /* of finishing */
-    bool has_left GUARDED_BY(mutex);       /* finished with something unsettled */
+    struct inbox inbox GUARDED;
+    bool is_finishing GUARDED;
+    int64_t deadline_us GUARDED; /* of finishing */
+    bool has_left GUARDED;       /* finished with something unsettled */
 };
 
 static void *settler_body(void *argument);

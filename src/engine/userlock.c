@@ -23,8 +23,8 @@ struct userlock {
 
 struct shard {
     struct mutex mutex;
-    struct userlock *buckets[BUCKETS] GUARDED_BY(mutex);
-    size_t count GUARDED_BY(mutex);
+    struct userlock *buckets[BUCKETS] GUARDED;
+    size_t count GUARDED;
 };
 
 struct userlock_table {

@@ -17,7 +17,7 @@ struct worker {
 
     struct mutex mutex;
     struct condition ended;
-    bool has_ended GUARDED_BY(mutex);
+    bool has_ended GUARDED;
 };
 
 static void *worker_body(void *argument);

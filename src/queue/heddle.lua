@@ -345,7 +345,7 @@ end
 
 local function find_status(k, id)
     local record = call('HGET', k.ops, id)
-    if record then return { state_of(k, id, record), false, user_of(record) } end
+    if record then return { state_of(k, id, record), false } end
     local result = call('GET', k.base .. 'result:' .. id)
     if result then return { STATES[sub(result, 1, 1)], sub(result, 42) } end
     return { 'unknown', false }
@@ -364,7 +364,7 @@ local function status(keys_given, args)
     return find_status(keys(partition_of(args[1], partitions)), args[2]:lower())
 end
 
--- What partition P knows of an id, whoever's it is: [state, result, user].
+-- What partition P knows of an id, whoever's it is: [state, result].
 local function lookup(keys_given, args)
     local k, problem = named(keys_given)
     if problem then return problem end
@@ -567,7 +567,7 @@ local function read_settlements(args)
 end
 
 -- Takes finished operations out of their lane, by id. They are its first ones, but for what others
--- did to the lane meanwhile.
+-- did to the lane meanwhile; a settlement that is repeated after a lost answer finds none.
 local function remove_from_lane(k, lane)
     local key, ids = k.lane .. lane.name, lane.ids
     local popped = call('LPOP', key, #ids)
@@ -575,17 +575,19 @@ local function remove_from_lane(k, lane)
     for i = 1, popped and #popped or 0 do
         if popped[i] ~= ids[i] then wanted = true end
     end
-    if not wanted and popped and #popped == #ids then return end
+    if not wanted and popped and #popped == #ids then return #ids end
+    local removed = 0
     wanted = {}
     for _, id in ipairs(ids) do wanted[id] = true end
     for i = popped and #popped or 0, 1, -1 do
         if wanted[popped[i]] then
-            wanted[popped[i]] = nil
+            wanted[popped[i]], removed = nil, removed + 1
         else
             call('LPUSH', key, popped[i])
         end
     end
-    for id in pairs(wanted) do call('LREM', key, 1, id) end
+    for id in pairs(wanted) do removed = removed + call('LREM', key, 1, id) end
+    return removed
 end
 
 local function keep_result(k, id, state, result, ttl_ms)
@@ -611,10 +613,10 @@ local function answer_replies(k, lane, ttl_ms, replies_wanted, late)
     end
 end
 
-local function dispose(k, incarnation, lane, tag, count)
+local function dispose(k, incarnation, lane, tag, left)
     local held = k.base .. 'held:' .. incarnation
     if lane.disposition == 'keep' then
-        call('HSET', held, lane.name, held_text(lane.seq, tag + lane.cost_us, count - #lane.ids))
+        call('HSET', held, lane.name, held_text(lane.seq, tag + lane.cost_us, left))
         return
     end
     call('HDEL', held, lane.name)
@@ -651,7 +653,7 @@ local function settle(keys_given, args)
         else
             if #lane.ids > 0 then
                 answer_replies(k, lane, ttl_ms, replies_wanted, late)
-                remove_from_lane(k, lane)
+                count = count - remove_from_lane(k, lane)
                 for _, id in ipairs(lane.ids) do ended[#ended + 1] = id end
             end
             dispose(k, incarnation, lane, tonumber(tag), tonumber(count))

@@ -83,7 +83,7 @@ def _rates(drain: dict[str, list[Result]], corpus: dict[str, list[Result]]) -> s
         rates = [r.rate for r in runs]
         ratio = median(rates) / max(bare) if bare and name in drain else None
         rows.append([name, f"{median(rates):,.0f}", f"{min(rates):,.0f}-{max(rates):,.0f}",
-                     _verdict(ratio), *_cpu(runs), _rss(runs)])
+                     _verdict(ratio, name), *_cpu(runs), _rss(runs)])
     return _table(rows) + (
         f"\n  client to postgres: CPU time in µs an operation. Within {TIE:.0%} is a tie."
         "\n  The corpus is other work than send_message: no ratio.")
@@ -109,10 +109,11 @@ def _rss(runs: list[Result]) -> str:
     return f"{most / 1024:.1f}" if most else "-"
 
 
-def _verdict(ratio: float | None) -> str:
+def _verdict(ratio: float | None, name: str) -> str:
     if ratio is None:
         return "-"
-    return f"{ratio:.2f}" + (" (tie)" if abs(ratio - 1) < TIE else "")
+    is_tie = abs(ratio - 1) < TIE and not name.startswith(BASELINE)
+    return f"{ratio:.2f}" + (" (tie)" if is_tie else "")
 
 
 def _table(rows: list[list[str]]) -> str:

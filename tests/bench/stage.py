@@ -49,16 +49,15 @@ class Stage:
         """A new Redis with its append-only file on, a new migrated database with the workload's
         threads, a checkpoint."""
         stack = Stack(self.postgres)
-        try:
-            stack.redis.config_set("appendonly", "yes")
+        stack.redis_server.appendonly = True
+        with stack:
             if seeded:
                 stack.sql(SEED_SQL, self.workload.users)
                 stack.sql("vacuum analyze chat.threads")
             self._as_superuser("checkpoint")
             yield stack
-        finally:
-            stack.close()
-            self._as_superuser(f"drop database {stack.database} with (force)")
+            stack.connection.close()
+        self._as_superuser(f"drop database {stack.database} with (force)")
 
     def server_pids(self, stack: Stack) -> dict[str, list[int]]:
         return {"redis": [stack.redis_server.process.pid],

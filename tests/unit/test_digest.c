@@ -31,7 +31,7 @@ static void users_spread_over_the_partitions(void **state)
 
     (void)state;
     for (int i = 0; i < USERS; i++) {
-        char user[16];
+        char user[32];
         snprintf(user, sizeof user, "user-%d", i);
         counts[digest_partition(text_of(user), PARTITIONS)]++;
     }

@@ -171,7 +171,7 @@ int __wrap_PQflush(PGconn *conn)
 
 int __wrap_PQisBusy(PGconn *conn)
 {
-    return conn->taken_count == conn->arrived_count;
+    return conn->status == CONNECTION_OK && conn->taken_count == conn->arrived_count;
 }
 
 int __wrap_PQconsumeInput(PGconn *conn)
@@ -195,13 +195,13 @@ PGresult *__wrap_PQgetResult(PGconn *conn)
 {
     /* libpq makes its own result of a failure: one without an SQLSTATE. */
     if (fake_call_fails(conn, FAKE_GET_RESULT)) {
-        conn->taken_count = conn->arrived_count;
         PGresult *result = result_new(PGRES_FATAL_ERROR);
         result->text = "server closed the connection unexpectedly\n";
         return result;
     }
-    return conn->taken_count < conn->arrived_count ? conn->answers[conn->taken_count++].result
-                                                   : NULL;
+    if (conn->status != CONNECTION_OK || conn->taken_count == conn->arrived_count)
+        return NULL;
+    return conn->answers[conn->taken_count++].result;
 }
 
 void __wrap_PQclear(PGresult *result)

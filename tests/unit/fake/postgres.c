@@ -273,7 +273,7 @@ static void execute(PGconn *conn, const struct message *message)
 /* True where the fault is this statement's, and has happened. */
 static bool take_fault(PGconn *conn, const struct message *message, const struct kind *kind)
 {
-    const struct fake_fault *fault = &fake.fault;
+    struct fake_fault *fault = &fake.fault;
 
     fake.statements++;
     if (fault->kind < FAKE_STATEMENT_FAILS || fake.has_failed)
@@ -282,10 +282,17 @@ static bool take_fault(PGconn *conn, const struct message *message, const struct
             ? strcmp(fault->statement, kind->name) != 0 || message->kind == MESSAGE_PREPARE
             : fault->at != fake.statements)
         return false;
+    if (fault->skip > 0) {
+        fault->skip--;
+        return false;
+    }
     fake.has_failed = true;
     switch (fault->kind) {
     case FAKE_STATEMENT_FAILS:
         fail_statement(conn, fault->sqlstate);
+        /* What fails at COMMIT is rolled back by the server itself. */
+        if (kind->meaning == MEANS_COMMIT && message->kind == MESSAGE_EXECUTE)
+            end(conn, true);
         break;
     case FAKE_SERVER_SAYS_GOODBYE:
         answer(conn, result_error(fault->sqlstate), false);
@@ -312,7 +319,6 @@ static bool take_fault(PGconn *conn, const struct message *message, const struct
 
 static void fail_statement(PGconn *conn, const char *sqlstate)
 {
-    /* What fails at COMMIT is rolled back by the server itself. */
     answer(conn, result_error(sqlstate), true);
     conn->has_failed = conn->is_in_transaction;
     conn->is_skipping = true;

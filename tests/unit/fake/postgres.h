@@ -27,6 +27,7 @@ struct fake_fault {
     enum fake_fault_kind kind;
     int at;                /* the n-th fallible call, or statement; 0: by `statement` */
     const char *statement; /* of the table in postgres.c */
+    int skip;              /* of the statements with that name, these many pass first */
     const char *sqlstate;
 };
 

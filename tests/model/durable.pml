@@ -1,0 +1,151 @@
+/* Durable mode: Postgres says what has been submitted and what has ended; Redis is a copy that may
+ * be lost.
+ *
+ * An operation enters its lane by a number from a global sequence, and knows the number before it.
+ * Its unit of work moves the lane's head from that one to its own, or fails. This alone decides:
+ * the model does not ask whether the journal's row has ended already.
+ *
+ * Places in the lane are told apart, not operations: one that comes back from parking has a second
+ * place, with the same id. */
+#define PLACES (OPERATIONS + 1) /* one operation may be parked, once */
+#define HAS_ENTERED(x) ((x) <= entered)
+
+byte entered;                   /* places 1..entered have been given */
+byte seq[PLACES + 1], prev[PLACES + 1]; /* their numbers, and those before them */
+byte number;                    /* the global sequence */
+bool has_rows;                  /* the lane's rows, head and tail, exist */
+byte head, tail;
+byte outbox;                    /* to be relayed */
+byte ended;                     /* the journal's row says so */
+byte dead;                      /* without effect */
+byte cancelled;                 /* shall end without effect when its turn comes */
+byte parked;                    /* is away */
+byte twins;                     /* both places of the operation that was parked */
+byte told;                      /* the user was told that it ended without effect */
+byte pushed;                    /* by the relay, and still in the outbox */
+bool is_comparing; byte found;  /* the reconciler, and what it read in the journal */
+hidden byte first, last;
+
+#define ENTERED (BIT(entered + 1) - 1)
+#define UNFINISHED (ENTERED & ~ended)
+#define SAME_ID(set) ((set) | (((set) & twins) != 0 -> twins : 0))
+#define WITHOUT_EFFECT dead
+#define IS_RECORDED(ops) ((ended & (ops)) == (ops))
+#define CAN_PARK(ops) (twins == 0 && parked == 0 && (cancelled & (ops)) == 0)
+#define MUST_WAIT(me) false
+
+inline on_failover() { skip }
+
+#include "lane.pml"
+
+/* The places of a unit of work, the only one or two consecutive ones. */
+inline find_places(ops) {
+    first = 1; do :: (BIT(first) & ops) == 0 -> first++ :: else -> break od;
+    last = PLACES; do :: (BIT(last) & ops) == 0 -> last-- :: else -> break od
+}
+
+inline judge(ops, kind) {
+    find_places(ops);
+#ifdef ID_ONLY
+    verdict = ((ended & ops) == 0 -> OPEN : DUPLICATE) /* MUTANT: as in direct mode */
+#else
+    if :: !has_rows || seq[first] <= head -> verdict = DUPLICATE
+       :: else ->
+          if :: prev[first] != head || (first != last && prev[last] != seq[first]) -> verdict = GAP
+             :: else -> verdict = (kind == EXECUTE && (cancelled & ops) != 0 -> FAILED : OPEN)
+          fi
+    fi
+#endif
+}
+
+inline take_effect(ops) {
+    assert((ended & ops) == 0 || an_effect_happens_twice);
+    assert((told & ops) == 0 || an_effect_follows_a_told_end);
+    assert((BELOW(ops) & ~ended) == 0 || an_effect_is_out_of_order);
+    assert(REST(ops) == 0 || (BELOW(REST(ops)) & ~(ended | ops)) == 0 || an_effect_is_out_of_order);
+    find_places(ops); ended = ended | ops; head = seq[last]
+}
+
+inline decide(ops, kind) {      /* moves the head like success */
+    find_places(ops); ended = ended | ops; head = seq[last];
+    if :: kind == PARK -> parked = ops :: else -> dead = dead | ops fi
+}
+
+/* Takes a number, under the lock of the lane's tail, which is held until the commit: so all of it
+ * is one step. A new lane begins behind a number of its own. */
+inline enter_lane() {
+    entered++;
+    if :: !has_rows ->
+        has_rows = true;
+#if defined(RESTART_AT_ONE) || defined(FIRST_FOLLOWS_ZERO)
+        head = 0                /* MUTANT */
+#else
+        number++; head = number
+#endif
+        ; tail = head
+       :: else
+    fi;
+#ifdef RESTART_AT_ONE
+    number = tail;              /* MUTANT: each lane counts for itself */
+#endif
+    number++;
+    seq[entered] = number; prev[entered] = tail; tail = number;
+    outbox = outbox | BIT(entered)
+}
+
+#include "worker.pml"
+
+/* Idempotent while Redis knows the id. */
+inline push(ops) { redis.lane = redis.lane | ((redis.lane & SAME_ID(ops)) == 0 -> ops : 0) }
+
+proctype Submitter() {
+    byte submitted = 0;
+    do
+    :: d_step { submitted < OPERATIONS -> submitted++; enter_lane() }
+    :: d_step { parked != 0 -> twins = parked | BIT(entered + 1); parked = 0; enter_lane() }
+    :: d_step { faults > 0 && !IS_LOCKED && (UNFINISHED & ~cancelled) != 0 ->    /* cancel the next */
+        faults--; cancelled = cancelled | LOWEST(UNFINISHED & ~cancelled); told = told | cancelled }
+    :: d_step { faults > 0 && !IS_LOCKED && REST(UNFINISHED & ~cancelled) != 0 -> /* or one behind */
+        faults--; cancelled = cancelled | LOWEST(REST(UNFINISHED & ~cancelled));
+        told = told | cancelled }
+    :: d_step { has_rows && head == tail -> has_rows = false; head = 0; tail = 0 } /* idle */
+    od
+}
+
+/* One at a time for a lane. When it sleeps: see submission.pml. */
+proctype Relay() {
+    do
+    :: d_step { outbox != 0 && pushed == 0 -> pushed = LOWEST(outbox); push(pushed) }
+    :: d_step { pushed != 0 -> outbox = outbox & ~pushed; pushed = 0 }
+    :: d_step { pushed != 0 && faults > 0 -> faults--; pushed = 0 }               /* crash between */
+    od
+}
+
+/* Reads the journal, then has Redis insert what it misses. Both may have moved on meanwhile. */
+proctype Reconciler() {
+    do
+    :: d_step { !is_comparing && ((UNFINISHED & ~redis.lane) != 0 || redis.broken) ->
+        is_comparing = true; found = UNFINISHED }
+    :: d_step { is_comparing ->
+        redis.lane = redis.lane | (found & ~((redis.lane & twins) != 0 -> twins : 0));
+        redis.broken = false; is_comparing = false; found = 0 }
+    od
+}
+
+/* When nothing moves any more. */
+proctype End() {
+    timeout ->
+    assert((ended == ENTERED && entered >= OPERATIONS) || an_operation_is_lost);
+    assert((redis.lane == 0 && redis.claim == 0 && outbox == 0 && !has_rows) || a_lane_is_stuck)
+}
+
+init {
+    atomic {
+        run Submitter(); run Relay(); run Redis(); run End();
+#ifndef NO_RECONCILER           /* MUTANT */
+        run Reconciler();
+#endif
+        run Backend(1); run Backend(2); run Backend(3);
+        run Worker(1); run Worker(2)
+    }
+}

@@ -1,0 +1,79 @@
+"""The tests' own test: a program with one rule broken must fail the test that guards the rule."""
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@dataclass
+class Mutant:
+    file: str
+    old: str
+    new: str
+    guard: str  # the test that must fail, as FILE::PREFIX_OF_ITS_NAME
+
+
+MUTANTS = {
+    "a worker without its lane's lock": Mutant(
+        "src/engine/runner.c", "userlock_acquire(shared->locks, claim->lane)",
+        "userlock_acquire(shared->locks, (struct heddle_text){(char *)&claim, sizeof claim})",
+        "test_zombies.py::test_a_process_that_lost_a_lane_does_not_enter_it_twice"),
+    "a claim without order": Mutant(
+        "src/queue/heddle.lua", "call('LRANGE', k.lane .. lane, 0, most - 1)",
+        "call('LRANGE', k.lane .. lane, -most, -1)",
+        "test_order.py::test_transactions_of_a_lane_never_overlap_and_keep_its_order"),
+    "a settlement in parts that frees the lane": Mutant(
+        "src/queue/heddle.lua", "count - #lane.ids))\n        return",
+        "count - #lane.ids))\n        make_ready(k, lane.name, tag)\n        return",
+        "test_order.py::test_outside_calls_of_a_lane_never_overlap_and_keep_its_order"),
+    "a ledger that lets a duplicate pass": Mutant(
+        "src/ledger/ledger.c", ", 'running')\"", ", 'running') on conflict do nothing\"",
+        "test_zombies.py::test_a_pipeline_that_arrives_after_its_lane_moved_on_has_no_effect"),
+}
+
+
+@pytest.fixture(scope="module")
+def copy():
+    """A copy of the source, with a build folder that all mutants share."""
+    directory = Path(tempfile.mkdtemp(prefix="heddle-mutants-", dir="/tmp"))
+    for name in ("include", "src", "workers", "tests"):
+        shutil.copytree(REPOSITORY / name, directory / name)
+    shutil.copy(REPOSITORY / "CMakeLists.txt", directory)
+    subprocess.run(["cmake", "-S", directory, "-B", directory / "build", "-G", "Ninja",
+                    "-DCMAKE_C_FLAGS=-O1 -w"], check=True, stdout=subprocess.DEVNULL)
+    yield directory
+    shutil.rmtree(directory)
+
+
+def run_guard(copy: Path, guard: str) -> subprocess.CompletedProcess:
+    build = copy / "build"
+    subprocess.run(["cmake", "--build", build, "--target", "heddle", "heddle-probe"], check=True,
+                   stdout=subprocess.DEVNULL)
+    file, name = guard.split("::")
+    return subprocess.run(
+        ["/usr/bin/python3", "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=line",
+         copy / "tests/e2e" / file, "-k", name], capture_output=True, text=True,
+        env={**os.environ, "TESTS_HEDDLE": str(build / "bin/heddle"),
+             "TESTS_PROBE": str(build / "tests/heddle-probe")})
+
+
+@pytest.mark.parametrize("mutant", MUTANTS.values(), ids=MUTANTS.keys())
+def test_the_guard_finds(copy, mutant):
+    file = copy / mutant.file
+    whole = file.read_text()
+    assert whole.count(mutant.old) == 1, "the mutant no longer fits the source"
+    file.write_text(whole.replace(mutant.old, mutant.new))
+    try:
+        done = run_guard(copy, mutant.guard)
+    finally:
+        file.write_text(whole)
+    print(done.stdout[-2000:])
+    assert done.returncode == 1
+    assert re.search(r"^FAILED .*" + mutant.guard.split("::")[1], done.stdout, re.M)

@@ -1,0 +1,13 @@
+# The faults of tests/unit/fake, and the real runner of tests/integration/runs.c. Without what the
+# other tests of this folder share: that answers for the units of work that are at stake here.
+set(libpq PQbackendPID PQclear PQcmdStatus PQcmdTuples PQconnectPoll PQconnectStartParams
+    PQconsumeInput PQenterPipelineMode PQerrorMessage PQfinish PQflush PQgetResult PQgetisnull
+    PQgetvalue PQisBusy PQnfields PQntuples PQpipelineSync PQresultErrorField PQresultErrorMessage
+    PQresultStatus PQsendFlushRequest PQsendPrepare PQsendQueryParams PQsendQueryPrepared
+    PQsetNoticeProcessor PQsetnonblocking PQsocket PQstatus PQtransactionStatus)
+list(TRANSFORM libpq PREPEND -Wl,--wrap= OUTPUT_VARIABLE wraps)
+set_target_properties(${test} PROPERTIES LINK_LIBRARIES "")
+target_sources(${test} PRIVATE unit/fake/postgres.c unit/fake/libpq.c unit/fake/work.c integration/runs.c)
+target_include_directories(${test} PRIVATE unit/fake integration)
+target_link_options(${test} PRIVATE ${wraps} -Wl,--wrap=settler_take)
+target_link_libraries(${test} PRIVATE ${layers} PkgConfig::cmocka PkgConfig::libpq Threads::Threads)
