@@ -67,8 +67,8 @@ struct relay {
     pthread_t thread;
 
     struct mutex mutex;
-    struct request *requests GUARDED_BY(mutex);
-    size_t request_count GUARDED_BY(mutex);
+    struct request *requests GUARDED;
+    size_t request_count GUARDED;
 };
 
 static void *relay_body(void *argument);

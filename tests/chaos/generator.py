@@ -49,8 +49,8 @@ class Load:
     threads: int = 3
     seconds: float = 6.0        # over which they are spread
     durable: float = 0.5        # their share
-    slow: float = 0.25
-    slow_ms: int = 60
+    slow: float = 0.5
+    slow_ms: int = 120
     fails: float = 0.05
     refuse: float = 0.05
     malformed: float = 0.02
