@@ -4,12 +4,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import faults
+import faults_network
 from faults import Fault
 from rounds import Outcome, run_round
 
 FAULTS: dict[str, type[Fault]] = {fault.name: fault for fault in (
     faults.Kill, faults.Stop, faults.Terminate, faults.PostgresRestart, faults.RedisKill,
-    faults.RedisKillEverySecond, faults.Flush, faults.FullMemory)}
+    faults.RedisKillEverySecond, faults.Flush, faults.FullMemory, faults_network.Cut,
+    faults_network.CutRole, faults_network.HalfClose, faults_network.Hold, faults_network.Delay,
+    faults_network.Failover)}
 
 
 def play(fault: type[Fault], seed: str, is_full: bool, injections: int | None = None) -> Iterator[Outcome]:

@@ -6,16 +6,13 @@ and which lanes it hit (None: every lane with something to do).
 from __future__ import annotations
 
 import random
-import signal
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 
-import psycopg2
-import redis
 from harness import Processor
 
-from generator import Load, TookTooLong
+from generator import Load
 from world import Plan, World
 
 
@@ -45,7 +42,10 @@ class Fault:
         raise NotImplementedError
 
     def heal(self, world: World) -> None:
-        """At the end of a round, whatever happened."""
+        """Behind the last injection, whatever happened."""
+
+    def close(self) -> None:
+        """At the end of the round: ends what set_up started."""
 
 
 def catch(world: World, rng: random.Random) -> tuple[Processor, set[str], float]:
@@ -166,23 +166,3 @@ class FullMemory(Fault):
 
     def heal(self, world: World) -> None:
         world.redis.client().config_set("maxmemory", 0)
-
-
-@dataclass
-class Mixed(Fault):
-    """Faults of several kinds, in the order that the seed says."""
-    parts: list[Fault] = field(default_factory=list)
-    name = "mixed"
-    plan = Plan(wires=True, processors=3)
-    load = Load(operations=400)
-    short, full, per_round, gap_s = 6, 200, 20, 1.0
-    loses_redis = True
-    within_s = 6.0
-
-    def inject(self, world: World, rng: random.Random) -> Injection:
-        part = rng.choice(self.parts)
-        injection = part.inject(world, rng)
-        part.heal(world)
-        return injection
-
-

@@ -48,6 +48,7 @@ class Load:
     lanes: int = 12
     threads: int = 3
     seconds: float = 6.0        # over which they are spread
+    burst: int = 8
     durable: float = 0.5        # their share
     slow: float = 0.5
     slow_ms: int = 120
@@ -92,9 +93,10 @@ class Generator:
 
     def _body(self, number: int, rng: random.Random) -> None:
         try:
-            submitter = Submitter(self._redis, self._postgres, self.load, rng, self._stop)
-            lanes = [f"lane-{number}-{i}" for i in range(max(self.load.lanes // self.load.threads, 1))]
-            count = self.load.operations // self.load.threads
+            load = self.load
+            submitter = Submitter(self._redis, self._postgres, load, rng, self._stop)
+            lanes = [f"lane-{number}-{i}" for i in range(max(load.lanes // load.threads, 1))]
+            count = load.operations // load.threads
             next_at, n = time.monotonic(), 0
             while n < count and not self._stop.is_set():
                 n += 1
@@ -106,7 +108,9 @@ class Generator:
                     # Weather: it does not count, and the application comes back soon.
                     count += 1
                     self._stop.wait(0.1)
-                next_at += rng.expovariate(1) * self.load.seconds * self.load.threads / self.load.operations
+                # In bursts, so that lanes have something to wait for.
+                if rng.random() < 1 / load.burst:
+                    next_at += rng.expovariate(1) * load.seconds * load.threads / load.operations * load.burst
                 self._stop.wait(max(next_at - time.monotonic(), 0))
         except BaseException as failure:
             self._failures.append(failure)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from checker import Effect, Verdict, judge, read_effects
 from faults import Fault, Injection
-from generator import Generator
+from generator import Generator, Load
 from submissions import ACKNOWLEDGED, Submission
 from world import World
 
@@ -38,18 +38,27 @@ def run_round(fault: Fault, seed: str, injections: int) -> Outcome:
     load = replace(fault.load, seconds=seconds, operations=max(int(RATE * seconds), 60))
     outcome = Outcome(fault.name, seed)
     with World(fault.plan) as world:
-        fault.set_up(world)
-        world.start_processors()
-        generator = Generator(f"{seed}:{fault.name}", load, world.redis_connection, world.postgres_connection)
-        generator.start()
         try:
-            happened = _inject_all(world, fault, rng, injections, generator)
+            fault.set_up(world)
+            world.start_processors()
+            _play(world, fault, rng, injections, load, outcome)
         finally:
-            fault.heal(world)
-        generator.join(seconds + GIVE_UP_SECONDS)
-        outcome.injected = sum(injection.count for injection in happened)
-        _judge(outcome, world, fault, generator.submissions, happened)
+            fault.close()
     return outcome
+
+
+def _play(world: World, fault: Fault, rng: random.Random, injections: int, load: Load,
+          outcome: Outcome) -> None:
+    generator = Generator(f"{outcome.seed}:{fault.name}", load, world.redis_connection,
+                          world.postgres_connection)
+    generator.start()
+    try:
+        happened = _inject_all(world, fault, rng, injections, generator)
+    finally:
+        fault.heal(world)
+    generator.join(load.seconds + GIVE_UP_SECONDS)
+    outcome.injected = sum(injection.count for injection in happened)
+    _judge(outcome, world, fault, generator.submissions, happened)
 
 
 def _inject_all(world: World, fault: Fault, rng: random.Random, injections: int,

@@ -39,9 +39,12 @@ class Link:
 
 
 class Trap:
-    """Does something once, when a role's links have carried so many bytes one way since it was set."""
+    """Does something once, when a role's links have carried so many bytes one way since it was set.
 
-    def __init__(self, role: str, direction: str, offset: int, spring: Callable[[Link], None]):
+    Where `spring` answers true, what this way would carry afterwards is dropped.
+    """
+
+    def __init__(self, role: str, direction: str, offset: int, spring: Callable[[Link], bool | None]):
         self.role, self.direction, self.offset, self.spring = role, direction, offset, spring
         self.count = 0
         self.has_sprung = threading.Event()
@@ -139,7 +142,8 @@ class Wire:
                 if self.delay_s:
                     time.sleep(self.delay_s)
                 self._wait_while_held(link, direction)
-                self._forward(link, direction, target, data)
+                if not self._forward(link, direction, target, data):
+                    return
             self._wait_while_held(link, direction)
             target.shutdown(socket.SHUT_WR)
         except OSError:
@@ -152,7 +156,7 @@ class Wire:
         if link.is_cut:
             raise ConnectionResetError
 
-    def _forward(self, link: Link, direction: str, target: socket.socket, data: bytes) -> None:
+    def _forward(self, link: Link, direction: str, target: socket.socket, data: bytes) -> bool:
         with self._state:
             trap = self.trap
             is_its = trap and (trap.role, trap.direction) == (link.role, direction)
@@ -165,11 +169,14 @@ class Wire:
                     self.trap = None
         if not is_its:
             target.sendall(data)
-            return
+            return True
         if room:
             target.sendall(data[:room])
-        trap.spring(link)
+        is_dropped = trap.spring(link)
         trap.has_sprung.set()
         if link.is_cut:
             raise ConnectionResetError
+        if is_dropped:
+            return False
         target.sendall(data[room:])
+        return True
