@@ -67,7 +67,7 @@ static const struct heddle_handler *handler_for(const struct runner *runner,
 static void log_operation(enum heddle_log_level level, const char *event, const struct run *run,
                           const struct heddle_error *err);
 
-heddle_status runner_new(struct runner_shared *shared, int number, struct runner **runner,
+heddle_status runner_new(struct runner_shared *shared, struct runner **runner,
                          struct heddle_error *err)
 {
     const struct processor_options *options = shared->options;
@@ -89,7 +89,6 @@ heddle_status runner_new(struct runner_shared *shared, int number, struct runner
     *runner = memory_take_zeroed(1, sizeof **runner);
     (*runner)->shared = shared;
     (*runner)->link = link;
-    (*runner)->slot = options->board ? &options->board->slots[number] : NULL;
     arena_init(&(*runner)->arena, ARENA_KEEP_BYTES);
     return HEDDLE_OK;
 }
@@ -101,6 +100,11 @@ void runner_free(struct runner *runner)
     pg_free(runner->link);
     arena_done(&runner->arena);
     free(runner);
+}
+
+void runner_show(struct runner *runner, struct board_slot *slot)
+{
+    runner->slot = slot;
 }
 
 heddle_status runner_connect(struct runner *runner, struct heddle_error *err)

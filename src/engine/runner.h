@@ -24,10 +24,12 @@ struct runner_shared {
     atomic_bool is_stopping; /* end after the operation that runs */
 };
 
-/* `number` is its worker's: its slot on the board. */
-heddle_status runner_new(struct runner_shared *shared, int number, struct runner **runner,
+heddle_status runner_new(struct runner_shared *shared, struct runner **runner,
                          struct heddle_error *err) HEDDLE_MUST_CHECK;
 void runner_free(struct runner *runner);
+
+/* What it runs is shown in `slot`, for the supervisor. */
+void runner_show(struct runner *runner, struct board_slot *slot);
 
 /* Opens the Postgres connection, so that a start that can't work fails at once. */
 heddle_status runner_connect(struct runner *runner, struct heddle_error *err) HEDDLE_MUST_CHECK;

@@ -27,7 +27,7 @@ heddle_status worker_new(int number, struct runqueue *queue, struct runner_share
 {
     struct runner *runner;
 
-    heddle_status status = runner_new(shared, number, &runner, err);
+    heddle_status status = runner_new(shared, &runner, err);
     if (status != HEDDLE_OK)
         return status;
     *worker = memory_take_zeroed(1, sizeof **worker);
@@ -35,6 +35,8 @@ heddle_status worker_new(int number, struct runqueue *queue, struct runner_share
     (*worker)->queue = queue;
     (*worker)->runner = runner;
     (*worker)->board = shared->options->board;
+    if (shared->options->board)
+        runner_show(runner, &shared->options->board->slots[number]);
     (*worker)->crash_stack = memory_take(BOARD_STACK_BYTES);
     mutex_init(&(*worker)->mutex);
     condition_init(&(*worker)->ended);
