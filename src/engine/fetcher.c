@@ -35,6 +35,7 @@ struct partition {
 struct fetcher {
     struct fetcher_options options;
     struct runqueue *queue;
+    struct holdings *holdings;
     struct redis_link *link;      /* claims */
     struct redis_link *wake_link; /* subscribed */
     struct command command;
@@ -63,6 +64,7 @@ static size_t send_claims(struct fetcher *fetcher, size_t room, struct sent_clai
                           heddle_status *status, struct heddle_error *err);
 static heddle_status receive_claims(struct fetcher *fetcher, const struct sent_claim *sent,
                                     struct heddle_error *err);
+static void hand_over(struct fetcher *fetcher, struct claim_list *claims, uint64_t seq);
 static heddle_status adopt(struct fetcher *fetcher, unsigned number, struct heddle_error *err);
 static struct lanes_request request_for(struct fetcher *fetcher, size_t lanes);
 static heddle_status wait_for_work(struct fetcher *fetcher, bool is_starved,
@@ -74,7 +76,8 @@ static void heat_all(struct fetcher *fetcher);
 static void back_off(struct fetcher *fetcher, int attempt);
 
 heddle_status fetcher_new(const struct fetcher_options *options, struct runqueue *queue,
-                          struct fetcher **fetcher, struct heddle_error *err)
+                          struct holdings *holdings, struct fetcher **fetcher,
+                          struct heddle_error *err)
 {
     struct redis_link *link, *wake_link;
     size_t count = 0;
@@ -90,6 +93,7 @@ heddle_status fetcher_new(const struct fetcher_options *options, struct runqueue
     struct fetcher *fresh = memory_take_zeroed(1, sizeof *fresh);
     fresh->options = *options;
     fresh->queue = queue;
+    fresh->holdings = holdings;
     fresh->link = link;
     fresh->wake_link = wake_link;
     fresh->partitions = memory_take_zeroed(options->partitions, sizeof *fresh->partitions);
@@ -162,6 +166,8 @@ static void *fetcher_body(void *argument)
         }
         redis_close(fetcher->link);
         redis_close(fetcher->wake_link);
+        /* What was claimed by a request without an answer is nobody's: the beat frees it. */
+        holdings_answered(fetcher->holdings, fetcher->seq);
         heddle_log(HEDDLE_LOG_WARNING, "fetch_retry", "attempt=%d text=%s", ++failures,
                    LOG_TEXT(err.text));
         back_off(fetcher, failures);
@@ -261,8 +267,17 @@ static heddle_status receive_claims(struct fetcher *fetcher, const struct sent_c
             answer.next_due_ms < 0 ? INT64_MAX : clock_now_ms() + answer.next_due_ms;
         partition->halted = answer.halted;
     }
-    runqueue_push(fetcher->queue, &answer.claims);
+    hand_over(fetcher, &answer.claims, sent->request.seq);
     return HEDDLE_OK;
+}
+
+/* Known as ours first, and then seen by workers. */
+static void hand_over(struct fetcher *fetcher, struct claim_list *claims, uint64_t seq)
+{
+    for (struct claim *claim = claims->first; claim; claim = claim->next)
+        holdings_add(fetcher->holdings, claim);
+    holdings_answered(fetcher->holdings, seq);
+    runqueue_push(fetcher->queue, claims);
 }
 
 /* Takes halted lanes whose next operation we know: another version may have halted them. */
@@ -279,7 +294,7 @@ static heddle_status adopt(struct fetcher *fetcher, unsigned number, struct hedd
     if (status != HEDDLE_OK)
         return status;
     partition->halted = 0; /* until the next poll says otherwise */
-    runqueue_push(fetcher->queue, &answer.claims);
+    hand_over(fetcher, &answer.claims, request.seq);
     return HEDDLE_OK;
 }
 

@@ -6,6 +6,7 @@
 #ifndef ENGINE_FETCHER_H
 #define ENGINE_FETCHER_H
 
+#include "engine/holdings.h"
 #include "engine/runqueue.h"
 #include "heddle/error.h"
 
@@ -24,8 +25,10 @@ struct fetcher_options {
     bool is_quarantine; /* adopts suspects, one at a time, and claims nothing else */
 };
 
+/* Borrows the queue and the holdings. */
 heddle_status fetcher_new(const struct fetcher_options *options, struct runqueue *queue,
-                          struct fetcher **fetcher, struct heddle_error *err) HEDDLE_MUST_CHECK;
+                          struct holdings *holdings, struct fetcher **fetcher,
+                          struct heddle_error *err) HEDDLE_MUST_CHECK;
 void fetcher_free(struct fetcher *fetcher);
 void fetcher_start(struct fetcher *fetcher);
 

@@ -7,6 +7,7 @@
 #include "engine/beat.h"
 #include "engine/board.h"
 #include "engine/fetcher.h"
+#include "engine/holdings.h"
 #include "engine/relay.h"
 #include "engine/runqueue.h"
 #include "engine/settler.h"
@@ -30,6 +31,7 @@ struct processor {
     struct settler *settler;
     struct fetcher *fetcher;
     struct beat *beat;
+    struct holdings *holdings;
     struct relay *relay;
     struct worker **workers;
     bool is_stuck; /* a worker did not end: its memory must stay */
@@ -115,6 +117,7 @@ void processor_free(struct processor *processor)
     runqueue_free(processor->queue);
     settler_free(processor->settler);
     userlock_table_free(processor->locks);
+    holdings_free(processor->holdings);
     free(processor);
 }
 
@@ -156,13 +159,14 @@ static heddle_status build(struct processor *processor, unsigned partitions,
     };
 
     processor->locks = userlock_table_new();
+    processor->holdings = holdings_new();
     processor->queue = runqueue_new((size_t)options->workers * CLAIMS_PER_WORKER);
     processor->workers = memory_take_zeroed((size_t)options->workers, sizeof *processor->workers);
-    heddle_status status = settler_new(&settler, &processor->settler, err);
+    heddle_status status = settler_new(&settler, processor->holdings, &processor->settler, err);
     if (status == HEDDLE_OK)
-        status = beat_new(&beat, &processor->beat, err);
+        status = beat_new(&beat, processor->holdings, &processor->beat, err);
     if (status == HEDDLE_OK)
-        status = fetcher_new(&fetcher, processor->queue, &processor->fetcher, err);
+        status = fetcher_new(&fetcher, processor->queue, processor->holdings, &processor->fetcher, err);
     if (status == HEDDLE_OK)
         status = relay_new(options, partitions, &processor->relay, err);
     processor->shared.options = options;

@@ -269,11 +269,13 @@ static heddle_status apply(struct run *run, struct heddle_error *err)
         if (!is_read_only)
             status = ledger_finish(&uow, operation, &run->outcome, err);
     }
-    if (status != HEDDLE_OK) {
+    if (status != HEDDLE_OK)
         uow_rollback(&uow);
-        return status;
-    }
-    status = uow_commit(&uow, err);
+    else
+        status = uow_commit(&uow, err);
+    /* Elsewhere it is a standby's answer and passes; here the handler wrote, and would again. */
+    if (is_read_only && status == HEDDLE_RETRY && strcmp(err->sqlstate, "25006") == 0)
+        return HEDDLE_PERMANENT;
     if (status == HEDDLE_OK) {
         run->is_in_ledger = !is_read_only;
         if (run->handler->after_commit)

@@ -30,6 +30,7 @@ struct claim_event {
 
 struct claim {
     struct claim *next;          /* of whatever list its owner keeps */
+    struct claim *next_held;     /* among the processor's claims: engine/holdings.h */
     unsigned partition;
     uint64_t seq;                /* with the processor's incarnation: the claim's token */
     struct heddle_text lane;

@@ -781,6 +781,36 @@ local function release(keys_given, args)
     return free_lanes(k, args[1], 100)
 end
 
+-- INCARNATION CURSOR -> [next cursor, lane, seq, …]: some of the lanes that it holds
+local function holds(keys_given, args)
+    local k, problem = named(keys_given)
+    if problem then return problem end
+    local page = call('HSCAN', k.base .. 'held:' .. args[1], args[2], 'COUNT', 100)
+    local answer = { page[1] }
+    for i = 1, #page[2], 2 do
+        answer[#answer + 1] = page[2][i]
+        answer[#answer + 1] = page[2][i + 1]:match('^%d+')
+    end
+    return answer
+end
+
+-- INCARNATION, then LANE SEQ …: claims that their processor does not know of
+local function give_back(keys_given, args)
+    local k, problem = named(keys_given)
+    if problem then return problem end
+    local held = k.base .. 'held:' .. args[1]
+    for i = 2, #args, 2 do
+        local claimed = call('HGET', held, args[i])
+        if claimed and claimed:match('^%d+') == args[i + 1] then
+            call('HDEL', held, args[i])
+            if call('EXISTS', k.lane .. args[i]) == 1 then
+                make_ready(k, args[i], tonumber(claimed:match(':(%d+):')))
+            end
+        end
+    end
+    return redis.status_reply('OK')
+end
+
 -- INCARNATION LANE ID POISON_CRASHES: the lane of a dead processor's suspect goes to the quarantine.
 -- POISON_CRASHES > 0 charges the operation; with so many crashes it is given up.
 local function suspect(keys_given, args)
@@ -860,6 +890,8 @@ register('heddle_missing', missing, 'no-writes')
 register('heddle_rebuild', rebuild, 'allow-oom')
 register('heddle_beat', heartbeat, 'allow-oom')
 register('heddle_release', release, 'allow-oom')
+register('heddle_holds', holds, 'no-writes')
+register('heddle_give_back', give_back, 'allow-oom')
 register('heddle_suspect', suspect, 'allow-oom')
 register('heddle_setup', setup)
 register('heddle_census', census, 'no-writes')

@@ -177,6 +177,41 @@ heddle_status lanes_suspect(struct redis_link *link, struct command *command, un
     return status == HEDDLE_OK ? receive(link, &reply, err) : status;
 }
 
+heddle_status lanes_give_back(struct redis_link *link, struct command *command, unsigned partition,
+                              const char *incarnation, char cursor[24],
+                              lanes_unknown_function *is_unknown, void *argument,
+                              struct heddle_error *err)
+{
+    AUTO_REPLY page = NULL;
+    AUTO_REPLY reply = NULL;
+    bool is_any = false;
+
+    command_begin(command, "heddle_holds", partition);
+    command_string(command, incarnation);
+    command_string(command, cursor);
+    heddle_status status = command_send(command, link, err);
+    if (status == HEDDLE_OK)
+        status = receive(link, &page, err);
+    if (status != HEDDLE_OK)
+        return status;
+    snprintf(cursor, 24, "%s", redis_reply_text(redis_reply_at(page, 0)).data);
+    command_begin(command, "heddle_give_back", partition);
+    command_string(command, incarnation);
+    for (size_t i = 1; i + 1 < redis_reply_count(page); i += 2) {
+        struct heddle_text lane = redis_reply_text(redis_reply_at(page, i));
+        int64_t seq = redis_reply_integer(redis_reply_at(page, i + 1));
+        if (!is_unknown(argument, lane, (uint64_t)seq))
+            continue;
+        is_any = true;
+        command_text(command, lane);
+        command_number(command, seq);
+    }
+    if (!is_any)
+        return HEDDLE_OK;
+    status = command_send(command, link, err);
+    return status == HEDDLE_OK ? receive(link, &reply, err) : status;
+}
+
 static void append_request(struct command *command, const struct lanes_request *request)
 {
     command_string(command, request->incarnation);

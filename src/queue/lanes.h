@@ -4,8 +4,7 @@
  * calls on many partitions; answers come in the order of the calls. All of it is
  * confined to the thread that owns the link. Statuses are those of link/redis.h:
  * after HEDDLE_RETRY the link is closed and the answers of calls that were sent
- * are lost: a claim that nobody heard of is freed when the incarnation's
- * lease ends, or by lanes_release. */
+ * are lost: a claim that nobody heard of is freed by lanes_give_back. */
 #ifndef QUEUE_LANES_H
 #define QUEUE_LANES_H
 
@@ -103,5 +102,14 @@ heddle_status lanes_release_everywhere(struct redis_link *link, struct command *
 heddle_status lanes_suspect(struct redis_link *link, struct command *command, unsigned partition,
                             const char *incarnation, const char *lane, const char *id,
                             int poison_crashes, struct heddle_error *err) HEDDLE_MUST_CHECK;
+
+/* Some of the lanes that Redis believes to be the incarnation's, from `cursor` on ("0" at first, and
+ * again when all were seen): those for which `is_unknown` says true are freed, if they still are of
+ * that claim. Two round trips at most, and one where there is nothing to free. */
+typedef bool lanes_unknown_function(void *argument, struct heddle_text lane, uint64_t seq);
+heddle_status lanes_give_back(struct redis_link *link, struct command *command, unsigned partition,
+                              const char *incarnation, char cursor[24],
+                              lanes_unknown_function *is_unknown, void *argument,
+                              struct heddle_error *err) HEDDLE_MUST_CHECK;
 
 #endif

@@ -56,7 +56,8 @@ def read_effects(sql) -> list[Effect]:
     return [Effect(*row) for row in rows]
 
 
-def judge(submissions: list[Submission], effects: list[Effect], sql, redis_lost_data: bool) -> Verdict:
+def judge(submissions: list[Submission], effects: list[Effect], sql, redis_lost_data: bool = False,
+          has_time: bool = True) -> Verdict:
     told = Counter(submission.told for submission in submissions)
     verdict = Verdict(len(submissions), told[ACKNOWLEDGED], told[REFUSED])
     verdict.unknown = len(submissions) - verdict.acknowledged - verdict.refused
@@ -69,7 +70,14 @@ def judge(submissions: list[Submission], effects: list[Effect], sql, redis_lost_
     for stranger in (set(times) | set(ledger)) - known:
         verdict.others.append(f"nobody submitted {stranger}")
     _judge_counters(verdict, effects, sql)
-    _judge_order(verdict, submissions, effects, ledger)
+    by_id = {submission.id: submission for submission in submissions}
+    lanes = defaultdict(list)
+    for effect in effects:
+        lanes[effect.lane].append(effect)
+    for lane, ran in lanes.items():
+        _judge_order(verdict, lane, ran, by_id, ledger)
+        if has_time:
+            _judge_overlap(verdict, lane, ran)
     _judge_left_overs(verdict, sql)
     return verdict
 
@@ -109,22 +117,21 @@ def _judge_counters(verdict: Verdict, effects: list[Effect], sql) -> None:
         verdict.others.append(f"lane {lane}: has no counter")
 
 
-def _judge_order(verdict: Verdict, submissions: list[Submission], effects: list[Effect],
+def _judge_order(verdict: Verdict, lane: str, ran: list[Effect], by_id: dict[str, Submission],
                  ledger: dict) -> None:
-    by_id = {submission.id: submission for submission in submissions}
-    lanes = defaultdict(list)
-    for effect in effects:
-        lanes[effect.lane].append(effect)
-    for lane, ran in lanes.items():
-        for before, after in zip(ran, ran[1:]):
-            if after.entered < before.left:
-                verdict.others.append(f"lane {lane}: {before.id} and {after.id} overlap")
-        for is_durable in (False, True):
-            kind = [by_id[e.id] for e in ran if e.id in by_id and by_id[e.id].is_durable == is_durable]
-            _judge_lane(verdict, kind)
-        numbers = [ledger[e.id][1] for e in ran if e.id in ledger and ledger[e.id][1] is not None]
-        if numbers != sorted(numbers):
-            verdict.disordered.append(f"lane {lane}: journal numbers {numbers}")
+    """Durable operations keep their order, direct ones theirs."""
+    for is_durable in (False, True):
+        _judge_lane(verdict, [by_id[effect.id] for effect in ran
+                              if effect.id in by_id and by_id[effect.id].is_durable == is_durable])
+    numbers = [ledger[effect.id][1] for effect in ran if ledger.get(effect.id, (None, None))[1] is not None]
+    if numbers != sorted(numbers):
+        verdict.disordered.append(f"lane {lane}: journal numbers {numbers}")
+
+
+def _judge_overlap(verdict: Verdict, lane: str, ran: list[Effect]) -> None:
+    for before, after in zip(ran, ran[1:]):
+        if after.entered < before.left:
+            verdict.others.append(f"lane {lane}: {before.id} and {after.id} overlap")
 
 
 def _judge_lane(verdict: Verdict, ran: list[Submission]) -> None:

@@ -25,6 +25,7 @@ class Injection:
 
 
 class Fault:
+    """Injected, healed, and measured by rounds.run_round."""
     name: ClassVar[str]
     plan: ClassVar[Plan] = Plan()
     load: ClassVar[Load] = Load()
@@ -33,6 +34,7 @@ class Fault:
     per_round: ClassVar[int] = 20     # of the full version
     gap_s: ClassVar[float] = 0.8      # between two injections, on average
     loses_redis: ClassVar[bool] = False
+    has_time: ClassVar[bool] = True   # Postgres' clock, which times the effects, can be trusted
     within_s: ClassVar[float] = 3.5   # from the moment the world is whole until a lane moves on: lease + 2 s
 
     def set_up(self, world: World) -> None:

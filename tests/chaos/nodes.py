@@ -4,47 +4,46 @@ Built on support/servers.py: private directories, ended by pid.
 """
 from __future__ import annotations
 
+import mmap
 import os
 import signal
 import socket
+import struct
 import subprocess
 from pathlib import Path
 
 import psycopg2
 import redis
+from harness import binary
 from servers import (POSTGRES_BIN, START_SECONDS, Postgres, Redis, _as_postgres, die_with_parent, end,
                      until)
 
-FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
 SOCKET_NAME = ".s.PGSQL.5432"
 
 
-class ClockFile:
-    """A file that says by how much a process' clock is off; libfaketime reads it at every look."""
+class Clock:
+    """The wall clock of processes that run with its environment: see skew.c."""
 
     def __init__(self, path: Path):
+        path.write_bytes(bytes(8))
+        path.chmod(0o644)
         self.path = path
-        self.jump(0)
+        self._file = open(path, "r+b")
+        self._page = mmap.mmap(self._file.fileno(), 8)
 
     def jump(self, seconds: float) -> None:
-        fresh = self.path.with_suffix(".new")
-        fresh.write_text(f"{seconds:+.3f}\n")
-        fresh.chmod(0o644)
-        fresh.rename(self.path)
+        """By how much it is off, from now on."""
+        self._page[:] = struct.pack("q", int(seconds * 1000000))
 
     def environment(self) -> dict[str, str]:
-        if not FAKETIME.exists():
-            raise RuntimeError("libfaketime is not installed: see tests/packages.txt")
-        return {"LD_PRELOAD": str(FAKETIME), "FAKETIME_TIMESTAMP_FILE": str(self.path),
-                "FAKETIME_NO_CACHE": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-                "FAKETIME_DONT_RESET": "1"}
+        return {"LD_PRELOAD": binary("TESTS_SKEW"), "CHAOS_SKEW": str(self.path)}
 
 
 class RedisNode(Redis):
     """A Redis that comes back with what it has on disk."""
 
     def __init__(self, directory: Path, fsync: str | None = "always", address: str | None = None,
-                 clock: ClockFile | None = None):
+                 clock: Clock | None = None):
         super().__init__(directory, appendonly=fsync is not None)
         self.fsync = fsync
         self.address = address
@@ -85,7 +84,7 @@ class PostgresNode(Postgres):
     """A Postgres that can crash and come back."""
 
     def __init__(self, directory: Path, template: Path | None, *settings: str,
-                 clock: ClockFile | None = None):
+                 clock: Clock | None = None):
         super().__init__(directory, template)
         self.settings = settings
         self.clock = clock
@@ -105,6 +104,12 @@ class PostgresNode(Postgres):
                                             preexec_fn=die_with_parent(signal.SIGQUIT),
                                             **_as_postgres())
         until(self._answers, "Postgres answers", seconds)
+
+    def admit(self, address: str, peer: str) -> None:
+        """Listens on an address as well, for one peer. Before the start."""
+        self.settings += (f"listen_addresses={address}",)
+        with open(self.data / "pg_hba.conf", "a") as rules:
+            rules.write(f"host all all {peer}/32 trust\n")
 
     def stop_immediately(self) -> None:
         """What `pg_ctl stop -m immediate` does."""

@@ -84,11 +84,11 @@ def _judge(outcome: Outcome, world: World, fault: Fault, submissions: list[Submi
         outcome.problems.append(f"not drained within {DRAIN_SECONDS} s; Redis has {world.queued()}:"
                                 f" {world.cli('check').stdout}")
     effects = read_effects(world.sql)
-    outcome.verdict = judge(submissions, effects, world.sql, fault.loses_redis)
+    outcome.verdict = judge(submissions, effects, world.sql, fault.loses_redis, fault.has_time)
     if is_drained:
         outcome.problems += world.stop_processors()
-    for injection in happened:
-        _measure(outcome, injection, submissions, effects)
+    for injection in happened if fault.has_time else ():
+        measure(outcome, injection, submissions, effects)
     late = [seconds for seconds in outcome.recoveries if seconds > fault.within_s]
     if late:
         outcome.problems.append(f"{len(late)} of {len(outcome.recoveries)} lanes took more than"
@@ -97,11 +97,11 @@ def _judge(outcome: Outcome, world: World, fault: Fault, submissions: list[Submi
         outcome.logs = world.logs()
 
 
-def _measure(outcome: Outcome, injection: Injection, submissions: list[Submission],
+def measure(outcome: Outcome, injection: Injection, submissions: list[Submission],
              effects: list[Effect]) -> None:
     """For each lane that had something to do when the fault struck: when did it go on?"""
     done_at = {effect.id: effect.left for effect in effects}
-    pending = {s.lane for s in submissions if s.told == ACKNOWLEDGED and s.told_at < injection.at
+    pending = {s.lane for s in submissions if s.told == ACKNOWLEDGED and s.sent_at < injection.at
                and done_at.get(s.id, 0) > injection.at}
     lanes = pending if injection.lanes is None else pending & injection.lanes
     for lane in lanes:

@@ -37,6 +37,14 @@ class Link:
             except OSError:
                 pass
 
+    def close_way(self, direction: str) -> bool:
+        """What would still go this way never arrives; the other way stays open."""
+        try:
+            self.ends[direction][1].shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+        return True
+
 
 class Trap:
     """Does something once, when a role's links have carried so many bytes one way since it was set.
@@ -75,13 +83,10 @@ class Wire:
         return len(links)
 
     def half_close(self, direction: str) -> None:
-        """What would still be sent this way never arrives; the other way stays open."""
+        """Link.close_way of each."""
         with self._state:
             for link in self._links:
-                try:
-                    link.ends[direction][1].shutdown(socket.SHUT_WR)
-                except OSError:
-                    pass
+                link.close_way(direction)
 
     def hold(self, *directions: str) -> None:
         """Bytes stay here, on every link, until `release`."""

@@ -4,24 +4,22 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable
 
 import psycopg2
 import redis
 from harness import Processor, binary
-from servers import new_directory, template, until
+from servers import new_directory, template
 
 from generator import TookTooLong
-from nodes import ClockFile, PostgresNode, RedisNode
+from namespace import Namespace
+from nodes import Clock, PostgresNode, RedisNode
 from wire import Wire
 
 HERE = Path(__file__).parent
-SETTLE_SECONDS = 10
 
 
 @dataclass
@@ -37,6 +35,7 @@ class Plan:
     processor_clock: bool = False
     postgres_clock: bool = False
     postgres_settings: tuple[str, ...] = ()
+    is_apart: bool = False         # every second processor lives in a network namespace of its own
     disk_mib: tuple[str, int] | None = None  # a small disk: "redis" or "postgres", MiB
 
 
@@ -50,19 +49,18 @@ class World:
         self.started = 0
         self.mounted: Path | None = None
         self.redis_wire = self.postgres_wire = None
-        self.namespace: list[str] = []   # a command before that of a processor
-        self.addresses: tuple[str, str] | None = None
-        self.extra: dict[str, str] = {}  # environment of processors
+        self.namespace = Namespace() if plan.is_apart else None
         self._make_nodes()
 
     def _make_nodes(self) -> None:
         plan = self.plan
-        self.clock = ClockFile(self.directory / "clock") if (
+        self.clock = Clock(self.directory / "clock") if (
             plan.redis_clock or plan.processor_clock or plan.postgres_clock) else None
         if plan.disk_mib:
             self._mount(*plan.disk_mib)
         self.redis = RedisNode(self.directory / "redis" / "node" if self._has_disk("redis")
                                else self.directory / "redis", plan.fsync,
+                               self.namespace and self.namespace.here,
                                clock=self.clock if plan.redis_clock else None)
         cache = Path(os.environ.get("TESTS_CACHE", "/tmp/heddle-tests-cache"))
         self.postgres = PostgresNode(self.directory / "postgres" / "node" if self._has_disk("postgres")
@@ -84,6 +82,9 @@ class World:
 
     def __enter__(self) -> World:
         try:
+            if self.namespace:
+                self.namespace.lay()
+                self.postgres.admit(self.namespace.here, self.namespace.there)
             self.redis.start()
             self.postgres.start()
             if self.plan.wires:
@@ -103,6 +104,8 @@ class World:
                 wire.close()
         self.redis.stop()
         self.postgres.stop()
+        if self.namespace:
+            self.namespace.remove()
         if self.mounted:
             subprocess.run(["umount", "-l", self.mounted], check=True)
         shutil.rmtree(self.directory, ignore_errors=True)
@@ -114,11 +117,12 @@ class World:
                  " on conflict do nothing")
         self.sql((HERE / "chaos.sql").read_text())
 
-    def environment(self, through_wires: bool = False) -> dict[str, str]:
+    def environment(self, is_apart: bool = False, through_wires: bool = False) -> dict[str, str]:
         clean = {k: v for k, v in os.environ.items() if not k.startswith("HEDDLE_")}
         redis_url, conninfo = self.redis.url, self.postgres.conninfo()
-        if through_wires and self.addresses:
-            redis_url, conninfo = self.addresses
+        if is_apart:
+            redis_url = f"redis://{self.namespace.here}:6379"
+            conninfo = f"host={self.namespace.here} dbname=heddle user=heddle"
         elif through_wires and self.plan.wires:
             redis_url = f"redis://127.0.0.1:{self.redis_wire.port}"
             conninfo = f"host=127.0.0.1 port={self.postgres_wire.port} dbname=heddle user=heddle"
@@ -140,11 +144,12 @@ class World:
     def start_processor(self, wait: bool = True) -> Processor:
         self.started += 1
         plan = self.plan
-        environment = {**self.environment(through_wires=True), **self.extra}
+        is_apart = self.namespace is not None and self.started % 2 == 0
+        environment = self.environment(is_apart, through_wires=True)
         if plan.processor_clock:
             environment |= self.clock.environment()
         processor = Processor(
-            [*self.namespace, binary("TESTS_CHAOS"), "--workers", str(plan.workers), "--lease",
+            [*(self.namespace.enter() if is_apart else []), binary("TESTS_CHAOS"), "--workers", str(plan.workers), "--lease",
              str(plan.lease_ms), "--patience", str(plan.patience_ms)],
             environment, self.directory / f"processor-{self.started}.log")
         self.processors.append(processor)
