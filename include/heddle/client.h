@@ -21,6 +21,7 @@ struct heddle_submission {
     struct heddle_text payload; /* a JSON object, or empty for {} */
     struct heddle_text id;      /* a UUID; empty: one is made */
     bool reply;                 /* the result is pushed: needed by heddle_client_await_many */
+    bool is_journaled;          /* the journal has its row: set by Heddle's relay, by nobody else */
 };
 
 struct heddle_receipt {
@@ -47,6 +48,18 @@ void heddle_client_free(struct heddle_client *client);
 heddle_status heddle_client_submit(struct heddle_client *client,
                                    const struct heddle_submission *submissions, size_t count,
                                    struct heddle_receipt *receipts,
+                                   struct heddle_error *err) HEDDLE_MUST_CHECK;
+
+/* Asks for the result of an operation that was submitted without `reply`, by heddle.submit for one:
+ * fills a receipt for heddle_client_await_many. The state is "unknown" where Redis has not heard of
+ * it, or no more: then ask the ledger too, after this call; it may have ended. */
+heddle_status heddle_client_want(struct heddle_client *client, struct heddle_text user,
+                                 const char *id, struct heddle_receipt *receipt,
+                                 struct heddle_error *err) HEDDLE_MUST_CHECK;
+
+/* Takes that back, where nobody waits any more. */
+heddle_status heddle_client_unwant(struct heddle_client *client,
+                                   const struct heddle_receipt *receipt,
                                    struct heddle_error *err) HEDDLE_MUST_CHECK;
 
 /* Called for each result, in the order of the receipts. `json` is NULL where

@@ -39,13 +39,14 @@ static void count_end(struct bulk *bulk, struct bulk_pending *pending, const cha
 static void show_failure(struct bulk *bulk, uint64_t number, const char *result, size_t size);
 static size_t drop_ended(struct bulk *bulk, size_t count);
 
-struct bulk *bulk_new(const struct options *options, struct heddle_client *client)
+struct bulk *bulk_new(const struct options *options, struct door *door)
 {
     struct bulk *bulk = memory_take_zeroed(1, sizeof *bulk);
 
     bulk->options = options;
-    bulk->client = client;
-    tracking_init(&bulk->tracking, options, client);
+    bulk->door = door;
+    bulk->client = door->client;
+    tracking_init(&bulk->tracking, options, door->client);
     arena_init(&bulk->arena, ARENA_KEEP_BYTES);
     return bulk;
 }
@@ -91,8 +92,8 @@ heddle_status bulk_send(struct bulk *bulk, struct heddle_error *err)
     bool has_progress;
 
     for (int attempt = 1; bulk->window_count > 0; attempt++) {
-        heddle_status status = heddle_client_submit(bulk->client, bulk->submissions,
-                                                    bulk->window_count, bulk->receipts, err);
+        heddle_status status = door_submit(bulk->door, bulk->submissions,
+                                           bulk->window_count, bulk->receipts, err);
         if (status == HEDDLE_OK)
             status = sort_receipts(bulk, err);
         if (status == HEDDLE_OK)
@@ -284,8 +285,10 @@ static heddle_status ask_missing(struct bulk *bulk, size_t count, struct heddle_
             tracking_ask(&bulk->tracking, text_of(pending->user), pending->id, &tracked, err);
         if (status != HEDDLE_OK)
             return status;
-        if (tracked.result)
+        if (tracked.result) {
+            door_forget(bulk->door, pending->partition, pending->id);
             count_end(bulk, pending, tracked.result, strlen(tracked.result));
+        }
         free(tracked.result);
     }
     return HEDDLE_OK;

@@ -7,6 +7,7 @@
 #ifndef APP_BULK_H
 #define APP_BULK_H
 
+#include "app/door.h"
 #include "app/progress.h"
 #include "app/tracking.h"
 #include "base/arena.h"
@@ -52,6 +53,7 @@ struct bulk {
     struct lines *lines;
     FILE *rejects;  /* NULL: a bad line ends the batch */
     bool with_wait; /* results are awaited */
+    struct door *door;
     struct heddle_client *client;
     struct tracking tracking;
     struct progress progress;
@@ -68,7 +70,7 @@ struct bulk {
 
 /* On the heap, because it is large; the caller fills in what the batch is about
  * before the first window. Takes the options, borrows everything else. */
-struct bulk *bulk_new(const struct options *options, struct heddle_client *client);
+struct bulk *bulk_new(const struct options *options, struct door *door);
 void bulk_free(struct bulk *bulk);
 
 /* Reads lines into the window until it is full or `*is_last`. A bad line goes to

@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 
+#include "ledger/journal.h"
 #include "ledger/migrate.h"
 #include "link/pg.h"
 #include "link/redis.h"
@@ -16,6 +17,7 @@ static heddle_status migrate_postgres(const struct options *options, int *applie
                                       struct heddle_error *err);
 static heddle_status migrate_redis(const struct options *options, struct queue_facts *facts,
                                    struct heddle_error *err);
+static heddle_status remember(const struct options *options, struct heddle_error *err);
 
 static enum exit_code run(const struct invocation *invocation)
 {
@@ -27,6 +29,8 @@ static enum exit_code run(const struct invocation *invocation)
     heddle_status status = migrate_postgres(invocation->options, &applied, &err);
     if (status == HEDDLE_OK)
         status = migrate_redis(invocation->options, &facts, &err);
+    if (status == HEDDLE_OK)
+        status = remember(invocation->options, &err);
     if (status == HEDDLE_REFUSED) {
         struct heddle_error cause = err;
         status = settings_refuse(invocation->settings, "partitions", &err, "%s", cause.text);
@@ -82,5 +86,19 @@ static heddle_status migrate_redis(const struct options *options, struct queue_f
     if (status == HEDDLE_OK)
         status = queue_facts_judge(facts, err);
     redis_free(link);
+    return status;
+}
+
+/* A Redis that has lost everything is set up again as it was. */
+static heddle_status remember(const struct options *options, struct heddle_error *err)
+{
+    struct pg_link *link;
+    heddle_status status = links_postgres(options, &link, err);
+
+    if (status != HEDDLE_OK)
+        return status;
+    status = journal_set_partitions(link, (unsigned)options->partitions, options->payload_bytes_max,
+                                    err);
+    pg_free(link);
     return status;
 }

@@ -37,13 +37,15 @@ const struct setting options_table[] = {
     {"partitions", SETTING_INTEGER, 0, OPTION(partitions), .standard = "16", .least = 1,
      .most = 1024, .help = "slices of the queue; fixed by the first `heddle migrate`"},
     {"processes", SETTING_INTEGER, 0, OPTION(processes), .standard = "1", .least = 1, .most = 1024,
-     .help = "processors that one `heddle run` starts; more than 1 is not available yet"},
+     .help = "processors that one `heddle run` starts and watches"},
     {"workers", SETTING_INTEGER, 0, OPTION(workers), .standard = "8", .least = 1, .most = 1024,
      .help = "worker threads of a processor, each with a Postgres connection"},
     {"lease", SETTING_DURATION, 0, OPTION(lease_ms), .standard = "5s", .least = 100,
      .most = 10 * MINUTE, .help = "how long a vanished processor's lanes stay its own"},
     {"drain", SETTING_DURATION, 0, OPTION(drain_ms), .standard = "30s", .least = 0, .most = HOUR,
      .help = "how long a stopping processor finishes what it has claimed"},
+    {"poison_crashes", SETTING_INTEGER, 0, OPTION(poison_crashes), .standard = "3", .least = 1,
+     .most = 100, .help = "crashes alone in quarantine after which an operation is given up"},
     {"durability", SETTING_CHOICE, 0, OPTION(durability), .standard = "durable",
      .choices = durabilities, .help = "what `heddle submit` does without --direct or --durable"},
     {"result_ttl", SETTING_DURATION, 0, OPTION(result_ttl_ms), .standard = "10m", .least = SECOND,
@@ -184,9 +186,6 @@ static heddle_status judge(const struct settings *settings, const struct options
 {
     int64_t held_ms = options->statement_timeout_ms + options->idle_in_transaction_timeout_ms;
 
-    if (options->processes > 1)
-        return settings_refuse(settings, "processes", err,
-                               "this version runs 1; start `heddle run` once more for each other");
     if (strchr(options->redis, ','))
         return settings_refuse(settings, "redis", err,
                                "Redis Cluster is not available yet; allowed is one address");

@@ -20,6 +20,7 @@ struct options {
     const char *postgres;
     int64_t partitions;
     int64_t processes;
+    int64_t poison_crashes;
     int64_t workers;
     int64_t lease_ms;
     int64_t drain_ms;

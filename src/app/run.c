@@ -1,6 +1,6 @@
-/* heddle run: a processor in this process, until a signal ends it.
+/* heddle run: a supervisor and its processors, until a signal ends them.
  *
- * The main thread owns the processor and does nothing but wait for signals. */
+ * In a processor, the main thread owns it and does nothing but wait for signals. */
 #include "app/command.h"
 #include "app/options.h"
 #include "app/signals.h"
@@ -9,45 +9,40 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "engine/board.h"
 #include "engine/processor.h"
+#include "engine/supervisor.h"
 #include "heddle/log.h"
 #include "heddle/version.h"
 #include "workers/registry.h"
 
+enum { QUARANTINE_LOOK_MS = 100 };
+
+static int processor_main(void *argument, struct board *board, bool is_quarantine);
 static enum exit_code drain(struct processor *processor);
 
 static enum exit_code run(const struct invocation *invocation)
 {
     const struct options *options = invocation->options;
-    const struct processor_options processor_options =
-        options_for_processor(options, workers_registry());
     const struct workers_options workers_options = options_for_workers(options);
-    struct processor *processor;
-    struct heddle_error err;
+    const struct supervisor_options supervisor_options = {
+        .processes = (int)options->processes,
+        .workers = (int)options->workers,
+        .redis = options->redis,
+        .redis_timeout_ms = (int)options->redis_timeout_ms,
+        .poison_crashes = (int)options->poison_crashes,
+        .drain_ms = options->drain_ms,
+        .child = processor_main,
+        .argument = (void *)(uintptr_t)invocation,
+    };
 
-    signals_block();
     workers_configure(&workers_options);
-    heddle_status status = processor_new(&processor_options, &processor, &err);
-    if (status != HEDDLE_OK)
-        return report(invocation, status, &err);
-    processor_start(processor);
-    heddle_log(HEDDLE_LOG_INFO, "ready", "version=%s pid=%d workers=%" PRId64 " lease_ms=%" PRId64,
-               heddle_version(), (int)getpid(), options->workers, options->lease_ms);
-
-    switch (signals_wait()) {
-    case SIGNAL_DRAIN:
-        return drain(processor);
-    case SIGNAL_STOP:
-        break;
-    }
-    /* Its lanes are taken over when the lease has passed, as after a crash. */
-    heddle_log(HEDDLE_LOG_WARNING, "stopped", "drained=false reason=quit");
-    _exit(EXIT_TIME);
+    return (enum exit_code)supervisor_run(&supervisor_options);
 }
 
 const struct command command_run = {
     .name = "run",
-    .usage = "[--workers N]",
+    .usage = "[--processes N] [--workers N]",
     .summary = "claim and execute operations until a signal ends it",
     .details =
         "TERM or INT: claims no more, finishes what is claimed within `drain`, exit 0; what\n"
@@ -59,6 +54,41 @@ const struct command command_run = {
     .lists_settings = true,
     .run = run,
 };
+
+/* The life of one processor. A quarantine ends when no suspect is left. */
+static int processor_main(void *argument, struct board *board, bool is_quarantine)
+{
+    const struct invocation *invocation = argument;
+    const struct options *options = invocation->options;
+    struct processor_options processor_options =
+        options_for_processor(options, workers_registry());
+    enum signal_wish wish = SIGNAL_NONE;
+    struct processor *processor;
+    struct heddle_error err;
+
+    signals_block();
+    processor_options.board = board;
+    processor_options.is_quarantine = is_quarantine;
+    processor_options.workers = board->slot_count;
+    if (is_quarantine)
+        processor_options.claim_operations_max = 1;
+    heddle_status status = processor_new(&processor_options, &processor, &err);
+    if (status != HEDDLE_OK)
+        return report(invocation, status, &err);
+    processor_start(processor);
+    heddle_log(HEDDLE_LOG_INFO, is_quarantine ? "quarantine" : "ready",
+               "version=%s pid=%d workers=%d lease_ms=%" PRId64, heddle_version(), (int)getpid(),
+               processor_options.workers, options->lease_ms);
+
+    while (wish == SIGNAL_NONE && !(is_quarantine && processor_is_idle(processor)))
+        wish = signals_wait(is_quarantine ? QUARANTINE_LOOK_MS : -1);
+    if (wish == SIGNAL_STOP) {
+        /* The supervisor frees its lanes, as after a crash. */
+        heddle_log(HEDDLE_LOG_WARNING, "stopped", "drained=false reason=quit");
+        _exit(EXIT_TIME);
+    }
+    return drain(processor);
+}
 
 static enum exit_code drain(struct processor *processor)
 {

@@ -31,14 +31,14 @@ void signals_block(void)
         abort();
 }
 
-enum signal_wish signals_wait(void)
+enum signal_wish signals_wait(int64_t timeout_ms)
 {
+    const struct timespec timeout = {timeout_ms / 1000, timeout_ms % 1000 * 1000000};
     sigset_t set = taken();
-    int number;
 
-    do
-        number = sigwaitinfo(&set, NULL);
-    while (number < 0);
+    int number = timeout_ms < 0 ? sigwaitinfo(&set, NULL) : sigtimedwait(&set, NULL, &timeout);
+    if (number < 0)
+        return SIGNAL_NONE;
     for (size_t i = 0; i < ROW_COUNT; i++)
         if (rows[i].number == number)
             return rows[i].wish;

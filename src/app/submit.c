@@ -4,7 +4,7 @@
 #include "app/arguments.h"
 #include "app/inputs.h"
 #include "app/json_out.h"
-#include "app/links.h"
+#include "app/door.h"
 #include "app/options.h"
 #include "app/submission.h"
 #include "app/tracking.h"
@@ -19,15 +19,14 @@
 #include "base/text.h"
 
 static bool fits_form(const struct arguments *arguments);
-static enum exit_code judge_durability(const struct invocation *invocation);
 static enum exit_code submit_one(const struct invocation *invocation);
 static char *read_payload(const char *source, size_t bytes_max, size_t *size);
 static enum exit_code send_one(const struct invocation *invocation,
                                const struct heddle_submission *submission);
-static enum exit_code finish_one(const struct invocation *invocation, struct heddle_client *client,
+static enum exit_code finish_one(const struct invocation *invocation, struct door *door,
                                  const struct heddle_submission *submission,
                                  const struct heddle_receipt *receipt);
-static enum exit_code wait_one(const struct invocation *invocation, struct heddle_client *client,
+static enum exit_code wait_one(const struct invocation *invocation, struct door *door,
                                const struct heddle_submission *submission,
                                const struct heddle_receipt *receipt);
 static void keep_result(void *argument, size_t index, const char *json, size_t size);
@@ -39,9 +38,6 @@ static enum exit_code run(const struct invocation *invocation)
     if (!fits_form(invocation->arguments) ||
         !input_duration(invocation->arguments, "wait", &wait_ms))
         return EXIT_USAGE;
-    enum exit_code code = judge_durability(invocation);
-    if (code != EXIT_DONE)
-        return code;
     return arguments_get(invocation->arguments, "file") ? submit_file(invocation)
                                                         : submit_one(invocation);
 }
@@ -56,7 +52,7 @@ static const struct flag flags[] = {
     {"rejects", "FILE", "lines that can't be taken go here; without it they stop all"},
     {"batch", "NAME", "with --file: the same name again submits no line twice"},
     {"direct", NULL, "keep it in Redis alone until it has run"},
-    {"durable", NULL, "write it to Postgres first; not available yet"},
+    {"durable", NULL, "write it to Postgres first: it outlives the loss of Redis (the default)"},
     {"wait", "[=30s]", "wait for results; with --file: the longest time without any"},
     {0},
 };
@@ -108,18 +104,13 @@ static bool fits_form(const struct arguments *arguments)
     return true;
 }
 
-static enum exit_code judge_durability(const struct invocation *invocation)
+bool submit_is_durable(const struct invocation *invocation)
 {
     const struct arguments *arguments = invocation->arguments;
-    bool is_direct = arguments_get(arguments, "direct") ||
-                     (invocation->options->durability == DURABILITY_DIRECT &&
-                      !arguments_get(arguments, "durable"));
 
-    if (is_direct)
-        return EXIT_DONE;
-    return report_text(EXIT_CONFIGURATION,
-                       "durable mode is not available yet in this version; allowed is --direct "
-                       "(or durability = direct)");
+    if (arguments_get(arguments, "direct") || arguments_get(arguments, "durable"))
+        return arguments_get(arguments, "durable") != NULL;
+    return invocation->options->durability == DURABILITY_DURABLE;
 }
 
 static enum exit_code submit_one(const struct invocation *invocation)
@@ -182,22 +173,22 @@ static char *read_payload(const char *source, size_t bytes_max, size_t *size)
 static enum exit_code send_one(const struct invocation *invocation,
                                const struct heddle_submission *submission)
 {
-    struct heddle_client *client;
     struct heddle_receipt receipt;
     struct heddle_error err;
+    struct door door;
 
-    heddle_status status = links_client(invocation->options, &client, &err);
+    heddle_status status =
+        door_open(&door, invocation->options, submit_is_durable(invocation), &err);
     if (status != HEDDLE_OK)
         return report(invocation, status, &err);
-    status = heddle_client_submit(client, submission, 1, &receipt, &err);
-    enum exit_code code = status != HEDDLE_OK
-                              ? report(invocation, status, &err)
-                              : finish_one(invocation, client, submission, &receipt);
-    heddle_client_free(client);
+    status = door_submit(&door, submission, 1, &receipt, &err);
+    enum exit_code code = status != HEDDLE_OK ? report(invocation, status, &err)
+                                              : finish_one(invocation, &door, submission, &receipt);
+    door_close(&door);
     return code;
 }
 
-static enum exit_code finish_one(const struct invocation *invocation, struct heddle_client *client,
+static enum exit_code finish_one(const struct invocation *invocation, struct door *door,
                                  const struct heddle_submission *submission,
                                  const struct heddle_receipt *receipt)
 {
@@ -207,7 +198,7 @@ static enum exit_code finish_one(const struct invocation *invocation, struct hed
         return receipt->status == HEDDLE_RETRY ? EXIT_REFUSED : code;
     }
     if (submission->reply)
-        return wait_one(invocation, client, submission, receipt);
+        return wait_one(invocation, door, submission, receipt);
     if (invocation->with_json)
         json_out(json_pack("{s:s, s:s}", "id", receipt->id, "state", receipt->state));
     else
@@ -215,7 +206,7 @@ static enum exit_code finish_one(const struct invocation *invocation, struct hed
     return EXIT_DONE;
 }
 
-static enum exit_code wait_one(const struct invocation *invocation, struct heddle_client *client,
+static enum exit_code wait_one(const struct invocation *invocation, struct door *door,
                                const struct heddle_submission *submission,
                                const struct heddle_receipt *receipt)
 {
@@ -226,13 +217,14 @@ static enum exit_code wait_one(const struct invocation *invocation, struct heddl
     size_t next;
 
     (void)input_duration(invocation->arguments, "wait", &timeout_ms);
-    heddle_status status = heddle_client_await_many(client, receipt, 1, timeout_ms, keep_result,
+    heddle_status status = heddle_client_await_many(door->client, receipt, 1, timeout_ms, keep_result,
                                                     &tracked.result, &next, &err);
     if (tracked.result) {
         tracking_state_of(tracked.result, strlen(tracked.result), tracked.state);
     } else if (status == HEDDLE_OK || status == HEDDLE_RETRY) {
         /* The reply may have been lost with a connection; the result is not. */
-        tracking_init(&tracking, invocation->options, client);
+        door_forget(door, receipt->partition, receipt->id);
+        tracking_init(&tracking, invocation->options, door->client);
         status = tracking_ask(&tracking, submission->user, receipt->id, &tracked, &err);
         tracking_done(&tracking);
     }

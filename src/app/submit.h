@@ -7,4 +7,7 @@
 /* Submits the lines of --file; flags are checked already. */
 enum exit_code submit_file(const struct invocation *invocation);
 
+/* By flag, else by setting. */
+bool submit_is_durable(const struct invocation *invocation);
+
 #endif

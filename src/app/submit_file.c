@@ -33,7 +33,7 @@ struct job {
     char batch_made[HEDDLE_ID_SIZE + 1];
     struct lines *lines;
     FILE *rejects;
-    struct heddle_client *client;
+    struct door door;
     struct bulk *bulk;
     uint64_t total; /* 0: not known */
     bool has_timed_out;
@@ -71,7 +71,7 @@ enum exit_code submit_file(const struct invocation *invocation)
         code = finish(&job, status, &err, clock_now_ms() - start_ms);
     }
     bulk_free(job.bulk);
-    heddle_client_free(job.client);
+    door_close(&job.door);
     lines_close(job.lines);
     if (job.rejects && fclose(job.rejects) != 0)
         code = report_text(EXIT_ENDED_BADLY, "--rejects = %.200s: can't be written: %s",
@@ -110,7 +110,7 @@ static enum exit_code prepare(struct job *job)
         lines_open(job->path, (size_t)options->payload_bytes_max + ENVELOPE_BYTES_MAX, !has_rejects,
                    &job->lines, &err);
     if (status == HEDDLE_OK)
-        status = links_client(options, &job->client, &err);
+        status = door_open(&job->door, options, submit_is_durable(invocation), &err);
     if (status != HEDDLE_OK)
         return report(invocation, status, &err);
     enum exit_code code = has_rejects ? open_rejects(job) : EXIT_DONE;
@@ -119,7 +119,7 @@ static enum exit_code prepare(struct job *job)
     if (code != EXIT_DONE)
         return code;
 
-    job->bulk = bulk_new(options, job->client);
+    job->bulk = bulk_new(options, &job->door);
     job->bulk->batch = job->batch;
     job->bulk->lines = job->lines;
     job->bulk->rejects = job->rejects;

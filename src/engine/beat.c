@@ -9,11 +9,14 @@
 #include "queue/lanes.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum { BEATS_PER_LEASE = 3 };
 
 struct beat {
     struct beat_options options;
+    struct holdings *holdings;
+    char (*cursors)[24]; /* by partition: where the next look at our lanes begins */
     struct redis_link *link;
     struct command command;
     pthread_t thread;
@@ -24,10 +27,12 @@ struct beat {
 };
 
 static void *beat_body(void *argument);
+static heddle_status give_back(struct beat *beat, unsigned partition, struct heddle_error *err);
+static bool is_unknown(void *argument, struct heddle_text lane, uint64_t seq);
 static bool sleep_unless_stopped(struct beat *beat, int64_t duration_ms);
 
-heddle_status beat_new(const struct beat_options *options, struct beat **beat,
-                       struct heddle_error *err)
+heddle_status beat_new(const struct beat_options *options, struct holdings *holdings,
+                       struct beat **beat, struct heddle_error *err)
 {
     struct redis_link *link;
 
@@ -36,6 +41,8 @@ heddle_status beat_new(const struct beat_options *options, struct beat **beat,
         return status;
     *beat = memory_take_zeroed(1, sizeof **beat);
     (*beat)->options = *options;
+    (*beat)->holdings = holdings;
+    (*beat)->cursors = memory_take_zeroed(options->partitions, sizeof *(*beat)->cursors);
     (*beat)->link = link;
     command_init(&(*beat)->command);
     mutex_init(&(*beat)->mutex);
@@ -48,6 +55,7 @@ void beat_free(struct beat *beat)
     if (!beat)
         return;
     redis_free(beat->link);
+    free(beat->cursors);
     command_done(&beat->command);
     condition_done(&beat->stopped);
     mutex_done(&beat->mutex);
@@ -82,8 +90,12 @@ static void *beat_body(void *argument)
     do {
         struct heddle_error err;
         int freed = 0;
-        if (lanes_beat(beat->link, &beat->command, options->partitions, options->incarnation,
-                       options->lease_ms, &freed, &err) != HEDDLE_OK) {
+        heddle_status status =
+            lanes_beat(beat->link, &beat->command, options->partitions, options->incarnation,
+                       options->lease_ms, &freed, &err);
+        for (unsigned p = 0; status == HEDDLE_OK && p < options->partitions; p++)
+            status = give_back(beat, p, &err);
+        if (status != HEDDLE_OK) {
             redis_close(beat->link);
             heddle_log(HEDDLE_LOG_WARNING, "beat_failed", "text=%s", LOG_TEXT(err.text));
         }
@@ -91,6 +103,25 @@ static void *beat_body(void *argument)
             heddle_log(HEDDLE_LOG_WARNING, "lanes_taken_over", "expired=%d", freed);
     } while (sleep_unless_stopped(beat, options->lease_ms / BEATS_PER_LEASE));
     return NULL;
+}
+
+/* Looks at some of the lanes that Redis believes to be ours; all of them within a few beats. */
+static heddle_status give_back(struct beat *beat, unsigned partition, struct heddle_error *err)
+{
+    if (*beat->cursors[partition] == '\0')
+        strcpy(beat->cursors[partition], "0");
+    return lanes_give_back(beat->link, &beat->command, partition, beat->options.incarnation,
+                           beat->cursors[partition], is_unknown, beat, err);
+}
+
+static bool is_unknown(void *argument, struct heddle_text lane, uint64_t seq)
+{
+    struct beat *beat = argument;
+
+    if (holdings_knows(beat->holdings, lane, seq))
+        return false;
+    heddle_log(HEDDLE_LOG_WARNING, "claim_given_back", "lane=%s", LOG_TEXT(lane.data));
+    return true;
 }
 
 static bool sleep_unless_stopped(struct beat *beat, int64_t duration_ms)

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 enum {
+    SUSPECTS_EVERY_MS = 50,     /* of a quarantine, which lives for moments */
     POLL_MS = 1000,             /* the net: nothing relies on it at a healthy Redis */
     CLAIM_BYTES_MAX = 4 << 20,
     RETRY_BASE_MS = 20,
@@ -34,16 +35,18 @@ struct partition {
 struct fetcher {
     struct fetcher_options options;
     struct runqueue *queue;
+    struct holdings *holdings;
     struct redis_link *link;      /* claims */
     struct redis_link *wake_link; /* subscribed */
     struct command command;
     struct partition *partitions;
-    const char **ops;             /* names of the handlers, NULL-terminated */
+    const char **reasons;         /* halted lanes that we can resolve, NULL-terminated */
+    struct arena names;           /* of the reasons */
     unsigned turn;                /* the partition that is served first */
     uint64_t seq;
     int64_t next_poll_ms;
     int stop_fd;
-    atomic_bool is_stopping;
+    atomic_bool is_stopping, is_idle;
     pthread_t thread;
 };
 
@@ -56,10 +59,12 @@ struct sent_claim {
 static void *fetcher_body(void *argument);
 static heddle_status listen_for_wakes(struct fetcher *fetcher, struct heddle_error *err);
 static heddle_status fetch(struct fetcher *fetcher, bool *is_starved, struct heddle_error *err);
+static heddle_status fetch_suspects(struct fetcher *fetcher, struct heddle_error *err);
 static size_t send_claims(struct fetcher *fetcher, size_t room, struct sent_claim *sent,
                           heddle_status *status, struct heddle_error *err);
 static heddle_status receive_claims(struct fetcher *fetcher, const struct sent_claim *sent,
                                     struct heddle_error *err);
+static void hand_over(struct fetcher *fetcher, struct claim_list *claims, uint64_t seq);
 static heddle_status adopt(struct fetcher *fetcher, unsigned number, struct heddle_error *err);
 static struct lanes_request request_for(struct fetcher *fetcher, size_t lanes);
 static heddle_status wait_for_work(struct fetcher *fetcher, bool is_starved,
@@ -71,7 +76,8 @@ static void heat_all(struct fetcher *fetcher);
 static void back_off(struct fetcher *fetcher, int attempt);
 
 heddle_status fetcher_new(const struct fetcher_options *options, struct runqueue *queue,
-                          struct fetcher **fetcher, struct heddle_error *err)
+                          struct holdings *holdings, struct fetcher **fetcher,
+                          struct heddle_error *err)
 {
     struct redis_link *link, *wake_link;
     size_t count = 0;
@@ -87,14 +93,20 @@ heddle_status fetcher_new(const struct fetcher_options *options, struct runqueue
     struct fetcher *fresh = memory_take_zeroed(1, sizeof *fresh);
     fresh->options = *options;
     fresh->queue = queue;
+    fresh->holdings = holdings;
     fresh->link = link;
     fresh->wake_link = wake_link;
     fresh->partitions = memory_take_zeroed(options->partitions, sizeof *fresh->partitions);
     while (options->handlers[count])
         count++;
-    fresh->ops = memory_take_zeroed(count + 1, sizeof *fresh->ops);
+    fresh->reasons = memory_take_zeroed(count + 1, sizeof *fresh->reasons);
+    arena_init(&fresh->names, 0);
     for (size_t i = 0; i < count; i++)
-        fresh->ops[i] = options->handlers[i]->op;
+        fresh->reasons[i] = arena_format(&fresh->names, "op %s", options->handlers[i]->op);
+    if (options->is_quarantine) {
+        fresh->reasons[0] = "suspect";
+        fresh->reasons[1] = NULL;
+    }
     fresh->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (fresh->stop_fd < 0)
         abort();
@@ -111,7 +123,8 @@ void fetcher_free(struct fetcher *fetcher)
     redis_free(fetcher->wake_link);
     command_done(&fetcher->command);
     free(fetcher->partitions);
-    free(fetcher->ops);
+    free(fetcher->reasons);
+    arena_done(&fetcher->names);
     close(fetcher->stop_fd);
     free(fetcher);
 }
@@ -119,6 +132,11 @@ void fetcher_free(struct fetcher *fetcher)
 void fetcher_start(struct fetcher *fetcher)
 {
     thread_start(&fetcher->thread, "heddle-fetch", fetcher_body, fetcher);
+}
+
+bool fetcher_is_idle(struct fetcher *fetcher)
+{
+    return atomic_load(&fetcher->is_idle);
 }
 
 void fetcher_stop(struct fetcher *fetcher)
@@ -138,7 +156,8 @@ static void *fetcher_body(void *argument)
         bool is_starved = false;
         heddle_status status = listen_for_wakes(fetcher, &err);
         if (status == HEDDLE_OK)
-            status = fetch(fetcher, &is_starved, &err);
+            status = fetcher->options.is_quarantine ? fetch_suspects(fetcher, &err)
+                                                    : fetch(fetcher, &is_starved, &err);
         if (status == HEDDLE_OK)
             status = wait_for_work(fetcher, is_starved, &err);
         if (status == HEDDLE_OK) {
@@ -147,6 +166,8 @@ static void *fetcher_body(void *argument)
         }
         redis_close(fetcher->link);
         redis_close(fetcher->wake_link);
+        /* What was claimed by a request without an answer is nobody's: the beat frees it. */
+        holdings_answered(fetcher->holdings, fetcher->seq);
         heddle_log(HEDDLE_LOG_WARNING, "fetch_retry", "attempt=%d text=%s", ++failures,
                    LOG_TEXT(err.text));
         back_off(fetcher, failures);
@@ -192,6 +213,23 @@ static heddle_status fetch(struct fetcher *fetcher, bool *is_starved, struct hed
     return status;
 }
 
+/* A quarantine looks into every partition, page by page; with nothing found in any it is idle. */
+static heddle_status fetch_suspects(struct fetcher *fetcher, struct heddle_error *err)
+{
+    heddle_status status = HEDDLE_OK;
+    bool is_idle = true;
+
+    for (unsigned p = 0; status == HEDDLE_OK && p < fetcher->options.partitions; p++) {
+        size_t room = runqueue_room(fetcher->queue);
+        status = room > 0 ? adopt(fetcher, p, err) : HEDDLE_OK;
+        is_idle = is_idle && room > 0 && runqueue_room(fetcher->queue) == room &&
+                  strcmp(fetcher->partitions[p].adopt_cursor, "0") == 0;
+    }
+    atomic_store(&fetcher->is_idle, status == HEDDLE_OK && is_idle);
+    fetcher->next_poll_ms = clock_now_ms() + SUSPECTS_EVERY_MS;
+    return status;
+}
+
 /* One claim to each hot partition, the room shared among them, from the one whose turn it is. */
 static size_t send_claims(struct fetcher *fetcher, size_t room, struct sent_claim *sent,
                           heddle_status *status, struct heddle_error *err)
@@ -229,8 +267,17 @@ static heddle_status receive_claims(struct fetcher *fetcher, const struct sent_c
             answer.next_due_ms < 0 ? INT64_MAX : clock_now_ms() + answer.next_due_ms;
         partition->halted = answer.halted;
     }
-    runqueue_push(fetcher->queue, &answer.claims);
+    hand_over(fetcher, &answer.claims, sent->request.seq);
     return HEDDLE_OK;
+}
+
+/* Known as ours first, and then seen by workers. */
+static void hand_over(struct fetcher *fetcher, struct claim_list *claims, uint64_t seq)
+{
+    for (struct claim *claim = claims->first; claim; claim = claim->next)
+        holdings_add(fetcher->holdings, claim);
+    holdings_answered(fetcher->holdings, seq);
+    runqueue_push(fetcher->queue, claims);
 }
 
 /* Takes halted lanes whose next operation we know: another version may have halted them. */
@@ -243,11 +290,11 @@ static heddle_status adopt(struct fetcher *fetcher, unsigned number, struct hedd
     if (*partition->adopt_cursor == '\0')
         strcpy(partition->adopt_cursor, "0");
     heddle_status status = lanes_adopt(fetcher->link, &fetcher->command, number, &request,
-                                       fetcher->ops, partition->adopt_cursor, &answer, err);
+                                       fetcher->reasons, partition->adopt_cursor, &answer, err);
     if (status != HEDDLE_OK)
         return status;
     partition->halted = 0; /* until the next poll says otherwise */
-    runqueue_push(fetcher->queue, &answer.claims);
+    hand_over(fetcher, &answer.claims, request.seq);
     return HEDDLE_OK;
 }
 

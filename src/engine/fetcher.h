@@ -6,6 +6,7 @@
 #ifndef ENGINE_FETCHER_H
 #define ENGINE_FETCHER_H
 
+#include "engine/holdings.h"
 #include "engine/runqueue.h"
 #include "heddle/error.h"
 
@@ -21,12 +22,18 @@ struct fetcher_options {
     int64_t lease_ms;
     int lanes_max, operations_max;
     const struct heddle_handler *const *handlers; /* NULL-terminated */
+    bool is_quarantine; /* adopts suspects, one at a time, and claims nothing else */
 };
 
+/* Borrows the queue and the holdings. */
 heddle_status fetcher_new(const struct fetcher_options *options, struct runqueue *queue,
-                          struct fetcher **fetcher, struct heddle_error *err) HEDDLE_MUST_CHECK;
+                          struct holdings *holdings, struct fetcher **fetcher,
+                          struct heddle_error *err) HEDDLE_MUST_CHECK;
 void fetcher_free(struct fetcher *fetcher);
 void fetcher_start(struct fetcher *fetcher);
+
+/* For a quarantine: the last look at every partition found no suspect. Thread-safe. */
+bool fetcher_is_idle(struct fetcher *fetcher);
 
 /* Ends the thread: nothing is claimed after this returned. */
 void fetcher_stop(struct fetcher *fetcher);

@@ -5,7 +5,10 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "engine/beat.h"
+#include "engine/board.h"
 #include "engine/fetcher.h"
+#include "engine/holdings.h"
+#include "engine/relay.h"
 #include "engine/runqueue.h"
 #include "engine/settler.h"
 #include "engine/worker.h"
@@ -16,8 +19,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
-#include <unistd.h>
 
 enum { CLAIMS_PER_WORKER = 2 };
 
@@ -30,11 +31,12 @@ struct processor {
     struct settler *settler;
     struct fetcher *fetcher;
     struct beat *beat;
+    struct holdings *holdings;
+    struct relay *relay;
     struct worker **workers;
     bool is_stuck; /* a worker did not end: its memory must stay */
 };
 
-static void name_incarnation(char *name, size_t size);
 static heddle_status inspect_queue(const struct processor_options *options, unsigned *partitions,
                                    struct heddle_error *err);
 static heddle_status build(struct processor *processor, unsigned partitions,
@@ -50,7 +52,10 @@ heddle_status processor_new(const struct processor_options *options, struct proc
         return status;
     struct processor *fresh = memory_take_zeroed(1, sizeof *fresh);
     fresh->options = *options;
-    name_incarnation(fresh->incarnation, sizeof fresh->incarnation);
+    if (options->board)
+        snprintf(fresh->incarnation, sizeof fresh->incarnation, "%s", options->board->incarnation);
+    else
+        incarnation_name(fresh->incarnation, sizeof fresh->incarnation);
     status = build(fresh, partitions, err);
     if (status != HEDDLE_OK) {
         processor_free(fresh);
@@ -63,10 +68,18 @@ heddle_status processor_new(const struct processor_options *options, struct proc
 void processor_start(struct processor *processor)
 {
     beat_start(processor->beat);
+    relay_start(processor->relay);
     settler_start(processor->settler);
     for (int i = 0; i < processor->options.workers; i++)
         worker_start(processor->workers[i]);
     fetcher_start(processor->fetcher);
+    if (processor->options.board)
+        atomic_store(&processor->options.board->is_ready, true);
+}
+
+bool processor_is_idle(struct processor *processor)
+{
+    return fetcher_is_idle(processor->fetcher) && userlock_count(processor->locks) == 0;
 }
 
 bool processor_drain(struct processor *processor)
@@ -75,6 +88,7 @@ bool processor_drain(struct processor *processor)
     struct claim_list rest;
     struct claim *claim;
 
+    relay_stop(processor->relay);
     fetcher_stop(processor->fetcher);
     runqueue_close(processor->queue, &rest);
     atomic_store(&processor->shared.is_stopping, true);
@@ -99,23 +113,12 @@ void processor_free(struct processor *processor)
     free(processor->workers);
     fetcher_free(processor->fetcher);
     beat_free(processor->beat);
+    relay_free(processor->relay);
     runqueue_free(processor->queue);
     settler_free(processor->settler);
     userlock_table_free(processor->locks);
+    holdings_free(processor->holdings);
     free(processor);
-}
-
-/* Host and pid are for people; the random part makes it unique. */
-static void name_incarnation(char *name, size_t size)
-{
-    unsigned char salt[8];
-    char host[65] = "";
-
-    if (getrandom(salt, sizeof salt, 0) != sizeof salt)
-        abort();
-    gethostname(host, sizeof host - 1);
-    snprintf(name, size, "%s-%d-%02x%02x%02x%02x%02x%02x%02x%02x", host, (int)getpid(), salt[0],
-             salt[1], salt[2], salt[3], salt[4], salt[5], salt[6], salt[7]);
 }
 
 static heddle_status inspect_queue(const struct processor_options *options, unsigned *partitions,
@@ -152,17 +155,22 @@ static heddle_status build(struct processor *processor, unsigned partitions,
         .lanes_max = options->claim_lanes_max,
         .operations_max = options->claim_operations_max,
         .handlers = options->handlers,
+        .is_quarantine = options->is_quarantine,
     };
 
     processor->locks = userlock_table_new();
+    processor->holdings = holdings_new();
     processor->queue = runqueue_new((size_t)options->workers * CLAIMS_PER_WORKER);
     processor->workers = memory_take_zeroed((size_t)options->workers, sizeof *processor->workers);
-    heddle_status status = settler_new(&settler, &processor->settler, err);
+    heddle_status status = settler_new(&settler, processor->holdings, &processor->settler, err);
     if (status == HEDDLE_OK)
-        status = beat_new(&beat, &processor->beat, err);
+        status = beat_new(&beat, processor->holdings, &processor->beat, err);
     if (status == HEDDLE_OK)
-        status = fetcher_new(&fetcher, processor->queue, &processor->fetcher, err);
+        status = fetcher_new(&fetcher, processor->queue, processor->holdings, &processor->fetcher, err);
+    if (status == HEDDLE_OK)
+        status = relay_new(options, partitions, &processor->relay, err);
     processor->shared.options = options;
+    processor->shared.relay = processor->relay;
     processor->shared.locks = processor->locks;
     processor->shared.settler = processor->settler;
     for (int i = 0; status == HEDDLE_OK && i < options->workers; i++)

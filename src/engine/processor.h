@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct board;
 struct processor;
 
 struct processor_options {
@@ -33,6 +34,8 @@ struct processor_options {
     int retry_attempts;   /* in place, before the lane waits */
     int64_t retry_base_ms, retry_cap_ms;
     bool with_prepared_statements;
+    struct board *board;      /* what the supervisor watches; NULL: there is none */
+    bool is_quarantine;       /* runs suspects alone: no lane but theirs is claimed */
 };
 
 /* Connects, checks versions and eviction policy, joins the queue; nothing is claimed yet.
@@ -42,6 +45,9 @@ heddle_status processor_new(const struct processor_options *options, struct proc
 
 /* Starts its threads. */
 void processor_start(struct processor *processor);
+
+/* For a quarantine: no suspect is left. */
+bool processor_is_idle(struct processor *processor);
 
 /* Stops claiming, finishes what is claimed, settles and releases it: true where all of it was done
  * within drain_ms. What is left is released to others. */

@@ -21,13 +21,16 @@
 enum {
     ARENA_KEEP_BYTES = 1 << 20,
     SETTLE_EVERY_US = 20000,      /* results of a long claim don't wait for its end */
-    LANE_WAIT_BASE_MS = 100, LANE_WAIT_CAP_MS = 30000,
+    LANE_WAIT_BASE_MS = 100,
+    LANE_WAIT_CAP_MS = 30000,
+    GAP_WAIT_MS = 1000,           /* the net; a rebuilt lane is ready at once */
 };
 
 struct runner {
     struct runner_shared *shared;
     struct pg_link *link;
     struct arena arena;
+    struct board_slot *slot; /* what the supervisor sees; NULL: nobody looks */
 };
 
 /* An operation under way. */
@@ -39,6 +42,7 @@ struct run {
     int64_t lane_key;
     bool is_prepared;
     bool is_in_ledger; /* the ledger keeps the outcome */
+    bool is_gap;       /* another operation of the lane comes first */
     struct outcome outcome;
 };
 
@@ -47,6 +51,7 @@ static enum disposition run_operation(struct runner *runner, struct claim *claim
 static heddle_status check(struct run *run, struct heddle_error *err);
 static heddle_status attempt(struct run *run, struct heddle_error *err);
 static heddle_status apply(struct run *run, struct heddle_error *err);
+static heddle_status resolve(struct run *run, heddle_status status, struct heddle_error *err);
 static heddle_status decide(struct run *run, struct heddle_error *err);
 static heddle_status recall(struct run *run, struct heddle_error *err);
 static heddle_status persist(struct run *run,
@@ -54,6 +59,7 @@ static heddle_status persist(struct run *run,
                              struct heddle_error *err);
 static heddle_status begin(struct run *run, struct heddle_uow *uow, bool is_read_only,
                            struct heddle_error *err);
+static bool leaves_no_row(const struct run *run);
 static enum heddle_end end_for(heddle_status status, struct heddle_error *err);
 static void conclude(struct run *run);
 static const struct heddle_handler *handler_for(const struct runner *runner,
@@ -96,6 +102,11 @@ void runner_free(struct runner *runner)
     free(runner);
 }
 
+void runner_show(struct runner *runner, struct board_slot *slot)
+{
+    runner->slot = slot;
+}
+
 heddle_status runner_connect(struct runner *runner, struct heddle_error *err)
 {
     return pg_connect(runner->link, err);
@@ -112,10 +123,16 @@ void runner_execute(struct runner *runner, struct claim *claim)
         if (atomic_load(&shared->is_stopping))
             break;
         struct claimed_operation *claimed = &claim->operations[i];
+        board_enter(runner->slot, claim->partition, claim->lane, claimed->operation.id);
         part.disposition = run_operation(runner, claim, claimed);
+        board_leave(runner->slot);
         int attempts = claimed->operation.attempt;
         if (part.disposition == LANE_WAIT)
             part.wait_ms = clock_backoff_ms(attempts, LANE_WAIT_BASE_MS, LANE_WAIT_CAP_MS) + 1;
+        if (part.disposition == LANE_GAP) {
+            part.wait_ms = GAP_WAIT_MS;
+            relay_rebuild(shared->relay, claim->lane);
+        }
         if (part.disposition == LANE_HALT)
             snprintf(part.reason, sizeof part.reason, "op %s", claimed->operation.op.data);
         if (part.disposition != LANE_RELEASE)
@@ -151,10 +168,14 @@ static enum disposition run_operation(struct runner *runner, struct claim *claim
         return LANE_HALT;
     }
     task_init(&run.task, claim, &claimed->operation, &runner->arena, runner->link);
-    heddle_status status = check(&run, &err);
+    heddle_status status = claimed->is_poisoned
+                               ? heddle_fail(&err, HEDDLE_PERMANENT, "crash",
+                                             "its process crashed each time it was tried")
+                               : check(&run, &err);
     if (status == HEDDLE_OK)
         status = persist(&run, attempt, &err);
-    if (status == HEDDLE_REFUSED || status == HEDDLE_PERMANENT || status == HEDDLE_FATAL) {
+    if (!run.is_gap &&
+        (status == HEDDLE_REFUSED || status == HEDDLE_PERMANENT || status == HEDDLE_FATAL)) {
         enum heddle_end end = end_for(status, &err);
         if (end == HEDDLE_END_DEAD)
             log_operation(HEDDLE_LOG_ERROR, "operation_dead", &run, &err);
@@ -164,9 +185,9 @@ static enum disposition run_operation(struct runner *runner, struct claim *claim
     if (status == HEDDLE_OK)
         conclude(&run);
     else
-        log_operation(HEDDLE_LOG_WARNING, "operation_waits", &run, &err);
+        log_operation(HEDDLE_LOG_WARNING, run.is_gap ? "lane_gap" : "operation_waits", &run, &err);
     task_done(&run.task);
-    return status == HEDDLE_OK ? LANE_RELEASE : LANE_WAIT;
+    return status == HEDDLE_OK ? LANE_RELEASE : run.is_gap ? LANE_GAP : LANE_WAIT;
 }
 
 static heddle_status check(struct run *run, struct heddle_error *err)
@@ -205,17 +226,30 @@ static heddle_status attempt(struct run *run, struct heddle_error *err)
         return status;
     run->is_prepared = true;
     status = apply(run, err);
+    return resolve(run, status, err);
+}
+
+/* What failed because of the operation's place in its lane, or whose outcome nobody knows, is no
+ * failure of the operation. */
+static heddle_status resolve(struct run *run, heddle_status status, struct heddle_error *err)
+{
     if (status == HEDDLE_UNKNOWN)
         log_operation(HEDDLE_LOG_WARNING, "commit_unknown", run, err);
     if (status == HEDDLE_UNKNOWN || (status == HEDDLE_PERMANENT && ledger_is_duplicate(err)))
         return recall(run, err);
+    if (status == HEDDLE_PERMANENT && ledger_is_stray(err)) {
+        log_operation(HEDDLE_LOG_ERROR, "operation_stray", run, err);
+        run->outcome = outcome_failed(HEDDLE_END_DEAD, err, &run->task.claim->arena);
+        return HEDDLE_OK;
+    }
+    run->is_gap = status == HEDDLE_PERMANENT && ledger_is_gap(err);
     return status;
 }
 
 /* The unit of work: the ledger's row first, so that a duplicate fails all that stands behind it. */
 static heddle_status apply(struct run *run, struct heddle_error *err)
 {
-    const bool is_read_only = run->handler->flags & HEDDLE_HANDLER_READ_ONLY;
+    const bool is_read_only = leaves_no_row(run);
     struct heddle_operation *operation = &run->claimed->operation;
     struct heddle_uow uow;
 
@@ -223,7 +257,7 @@ static heddle_status apply(struct run *run, struct heddle_error *err)
     heddle_status status = begin(run, &uow, is_read_only, err);
     if (status != HEDDLE_OK)
         return status;
-    if (!is_read_only)
+    if (!is_read_only && !run->claimed->is_journaled)
         status = ledger_enter(&uow, operation, err);
     if (status == HEDDLE_OK)
         status = run->handler->apply(&run->task, &uow, err);
@@ -235,11 +269,13 @@ static heddle_status apply(struct run *run, struct heddle_error *err)
         if (!is_read_only)
             status = ledger_finish(&uow, operation, &run->outcome, err);
     }
-    if (status != HEDDLE_OK) {
+    if (status != HEDDLE_OK)
         uow_rollback(&uow);
-        return status;
-    }
-    status = uow_commit(&uow, err);
+    else
+        status = uow_commit(&uow, err);
+    /* Elsewhere it is a standby's answer and passes; here the handler wrote, and would again. */
+    if (is_read_only && status == HEDDLE_RETRY && strcmp(err->sqlstate, "25006") == 0)
+        return HEDDLE_PERMANENT;
     if (status == HEDDLE_OK) {
         run->is_in_ledger = !is_read_only;
         if (run->handler->after_commit)
@@ -254,21 +290,21 @@ static heddle_status decide(struct run *run, struct heddle_error *err)
 {
     struct heddle_uow uow;
 
-    if (run->handler->flags & HEDDLE_HANDLER_READ_ONLY)
+    if (leaves_no_row(run))
         return HEDDLE_OK;
     heddle_status status = begin(run, &uow, false, err);
     if (status != HEDDLE_OK)
         return status;
-    status = ledger_decide(&uow, &run->claimed->operation, &run->outcome, err);
+    status = run->claimed->is_journaled
+                 ? ledger_finish(&uow, &run->claimed->operation, &run->outcome, err)
+                 : ledger_decide(&uow, &run->claimed->operation, &run->outcome, err);
     if (status != HEDDLE_OK) {
         uow_rollback(&uow);
         return status;
     }
     status = uow_commit(&uow, err);
     run->is_in_ledger = status == HEDDLE_OK;
-    if (status == HEDDLE_UNKNOWN || (status == HEDDLE_PERMANENT && ledger_is_duplicate(err)))
-        return recall(run, err);
-    return status;
+    return resolve(run, status, err);
 }
 
 /* Asks the ledger what became of the operation. The lane's lock makes the answer final: whoever
@@ -300,16 +336,26 @@ static heddle_status recall(struct run *run, struct heddle_error *err)
     return HEDDLE_RETRY;
 }
 
+/* Begins with the lane's lock. An operation of the journal also takes its place in the lane: what
+ * is sent behind it fails where it is not the next one. */
 static heddle_status begin(struct run *run, struct heddle_uow *uow, bool is_read_only,
                            struct heddle_error *err)
 {
     heddle_status status = uow_begin(uow, run->runner->link, is_read_only, err);
     if (status != HEDDLE_OK)
         return status;
-    status = uow_lock_lane(uow, run->lane_key, err);
+    status = run->claimed->is_journaled && !is_read_only
+                 ? ledger_enter_journaled(uow, &run->claimed->operation, run->lane_key, err)
+                 : uow_lock_lane(uow, run->lane_key, err);
     if (status != HEDDLE_OK)
         uow_rollback(uow);
     return status;
+}
+
+/* A read that was submitted directly: its result lives in Redis. */
+static bool leaves_no_row(const struct run *run)
+{
+    return (run->handler->flags & HEDDLE_HANDLER_READ_ONLY) && !run->claimed->is_journaled;
 }
 
 /* Data that does not fit was refused; anything else that fails for good is ours to look into. */

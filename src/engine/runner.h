@@ -4,7 +4,9 @@
 #ifndef ENGINE_RUNNER_H
 #define ENGINE_RUNNER_H
 
+#include "engine/board.h"
 #include "engine/processor.h"
+#include "engine/relay.h"
 #include "engine/settler.h"
 #include "engine/userlock.h"
 #include "queue/claim.h"
@@ -18,12 +20,16 @@ struct runner_shared {
     const struct processor_options *options;
     struct userlock_table *locks;
     struct settler *settler;
+    struct relay *relay;
     atomic_bool is_stopping; /* end after the operation that runs */
 };
 
 heddle_status runner_new(struct runner_shared *shared, struct runner **runner,
                          struct heddle_error *err) HEDDLE_MUST_CHECK;
 void runner_free(struct runner *runner);
+
+/* What it runs is shown in `slot`, for the supervisor. */
+void runner_show(struct runner *runner, struct board_slot *slot);
 
 /* Opens the Postgres connection, so that a start that can't work fails at once. */
 heddle_status runner_connect(struct runner *runner, struct heddle_error *err) HEDDLE_MUST_CHECK;

@@ -19,6 +19,7 @@ struct inbox {
 
 struct settler {
     struct settler_options options;
+    struct holdings *holdings;
     struct redis_link *link;
     struct command command;
     pthread_t thread;
@@ -42,12 +43,12 @@ static heddle_status settle_partition(struct settler *settler, unsigned partitio
                                       struct settlement *settlements, struct heddle_error *err);
 static heddle_status publish_events(struct settler *settler, const struct claim *claim,
                                     struct heddle_error *err);
-static void free_settlements(struct settlement *settlements);
+static void free_settlements(struct settler *settler, struct settlement *settlements);
 static void inbox_init(struct inbox *inbox);
 static void inbox_push(struct inbox *inbox, struct settlement *settlement);
 
-heddle_status settler_new(const struct settler_options *options, struct settler **settler,
-                          struct heddle_error *err)
+heddle_status settler_new(const struct settler_options *options, struct holdings *holdings,
+                          struct settler **settler, struct heddle_error *err)
 {
     struct redis_link *link;
 
@@ -56,6 +57,7 @@ heddle_status settler_new(const struct settler_options *options, struct settler 
         return status;
     struct settler *fresh = memory_take_zeroed(1, sizeof *fresh);
     fresh->options = *options;
+    fresh->holdings = holdings;
     fresh->link = link;
     fresh->batch = memory_take(options->partitions * sizeof *fresh->batch);
     for (unsigned p = 0; p < options->partitions; p++)
@@ -75,9 +77,9 @@ void settler_free(struct settler *settler)
     mutex_lock(&settler->mutex);
     struct settlement *left = settler->inbox.first;
     mutex_unlock(&settler->mutex);
-    free_settlements(left);
+    free_settlements(settler, left);
     for (unsigned p = 0; p < settler->options.partitions; p++)
-        free_settlements(settler->batch[p].first);
+        free_settlements(settler, settler->batch[p].first);
     free(settler->batch);
     redis_free(settler->link);
     command_done(&settler->command);
@@ -184,7 +186,7 @@ static heddle_status settle_batch(struct settler *settler, struct heddle_error *
                 return status;
             }
             inbox->first = rest;
-            free_settlements(part);
+            free_settlements(settler, part);
         }
         inbox_init(inbox);
     }
@@ -255,12 +257,14 @@ static heddle_status publish_events(struct settler *settler, const struct claim 
     return status;
 }
 
-static void free_settlements(struct settlement *settlements)
+static void free_settlements(struct settler *settler, struct settlement *settlements)
 {
     while (settlements) {
         struct settlement *next = settlements->next;
-        if (settlements->disposition != LANE_KEEP)
+        if (settlements->disposition != LANE_KEEP) {
+            holdings_remove(settler->holdings, settlements->claim);
             claim_free(settlements->claim);
+        }
         free(settlements);
         settlements = next;
     }

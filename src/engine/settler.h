@@ -5,6 +5,7 @@
 #ifndef ENGINE_SETTLER_H
 #define ENGINE_SETTLER_H
 
+#include "engine/holdings.h"
 #include "heddle/error.h"
 #include "queue/lanes.h"
 
@@ -18,8 +19,9 @@ struct settler_options {
     int64_t result_ttl_ms;
 };
 
-heddle_status settler_new(const struct settler_options *options, struct settler **settler,
-                          struct heddle_error *err) HEDDLE_MUST_CHECK;
+/* Borrows the holdings. */
+heddle_status settler_new(const struct settler_options *options, struct holdings *holdings,
+                          struct settler **settler, struct heddle_error *err) HEDDLE_MUST_CHECK;
 void settler_free(struct settler *settler);
 void settler_start(struct settler *settler);
 

@@ -12,6 +12,8 @@ struct worker {
     int number;
     struct runqueue *queue;
     struct runner *runner;
+    struct board *board;  /* NULL: nobody watches */
+    void *crash_stack;
 
     struct mutex mutex;
     struct condition ended;
@@ -32,6 +34,10 @@ heddle_status worker_new(int number, struct runqueue *queue, struct runner_share
     (*worker)->number = number;
     (*worker)->queue = queue;
     (*worker)->runner = runner;
+    (*worker)->board = shared->options->board;
+    if (shared->options->board)
+        runner_show(runner, &shared->options->board->slots[number]);
+    (*worker)->crash_stack = memory_take(BOARD_STACK_BYTES);
     mutex_init(&(*worker)->mutex);
     condition_init(&(*worker)->ended);
     return HEDDLE_OK;
@@ -42,6 +48,7 @@ void worker_free(struct worker *worker)
     if (!worker)
         return;
     runner_free(worker->runner);
+    free(worker->crash_stack);
     condition_done(&worker->ended);
     mutex_done(&worker->mutex);
     free(worker);
@@ -78,6 +85,8 @@ static void *worker_body(void *argument)
     struct worker *worker = argument;
     struct claim *claim;
 
+    if (worker->board)
+        board_watch(worker->board, worker->number, worker->crash_stack);
     while ((claim = runqueue_pop(worker->queue)))
         runner_execute(worker->runner, claim);
     mutex_lock(&worker->mutex);

@@ -21,11 +21,16 @@ static const struct heddle_statement enter = {
     "insert into heddle.operations (" INSERT_COLUMNS ") values (" INSERT_VALUES ", 'running')",
     INSERT_PARAMS};
 
+static const struct heddle_statement enter_journaled = {"heddle_enter",
+                                                        "select heddle.enter($1, $2)", 2};
+
 static const struct heddle_statement finish = {
     "heddle_ledger_finish",
     "update heddle.operations set state = $2::heddle.operation_state, code = $3, result = $4,"
-    " error = $5, finished_at = clock_timestamp() where id = $1",
-    5};
+    " error = $5, attempt = $6, started_at = coalesce(started_at, now()),"
+    " finished_at = clock_timestamp(),"
+    " payload = case when $2 = 'done' then null else payload end where id = $1",
+    6};
 
 static const struct heddle_statement decide = {
     "heddle_ledger_decide",
@@ -35,7 +40,9 @@ static const struct heddle_statement decide = {
 
 static const struct heddle_statement find = {
     "heddle_ledger_find",
-    "select digest = $2, state, code, result, error from heddle.operations where id = $1", 2};
+    "select digest = $2, state, code, result, error from heddle.operations"
+    " where id = $1 and finished_at is not null",
+    2};
 
 /* The texts of the parameters that inserts share. */
 struct insert_texts {
@@ -58,14 +65,26 @@ heddle_status ledger_enter(struct heddle_uow *uow, const struct heddle_operation
     return heddle_uow_send(uow, &enter, params, err);
 }
 
+heddle_status ledger_enter_journaled(struct heddle_uow *uow,
+                                     const struct heddle_operation *operation, int64_t lane_key,
+                                     struct heddle_error *err)
+{
+    char key[24];
+    const char *const params[] = {operation->id, key};
+
+    snprintf(key, sizeof key, "%" PRId64, lane_key);
+    return heddle_uow_send(uow, &enter_journaled, params, err);
+}
+
 heddle_status ledger_finish(struct heddle_uow *uow, const struct heddle_operation *operation,
                             const struct outcome *outcome, struct heddle_error *err)
 {
-    char code[12];
+    char code[12], attempt[12];
     const char *const params[] = {operation->id, heddle_end_name(outcome->end), code, outcome->data,
-                                  outcome->error};
+                                  outcome->error, attempt};
 
     snprintf(code, sizeof code, "%d", outcome->code);
+    snprintf(attempt, sizeof attempt, "%d", operation->attempt);
     return heddle_uow_send(uow, &finish, params, err);
 }
 
@@ -87,8 +106,19 @@ heddle_status ledger_decide(struct heddle_uow *uow, const struct heddle_operatio
 
 bool ledger_is_duplicate(const struct heddle_error *err)
 {
-    return strcmp(err->sqlstate, "23505") == 0 &&
-           (strcmp(err->where, enter.name) == 0 || strcmp(err->where, decide.name) == 0);
+    return strcmp(err->sqlstate, "HD001") == 0 ||
+           (strcmp(err->sqlstate, "23505") == 0 &&
+            (strcmp(err->where, enter.name) == 0 || strcmp(err->where, decide.name) == 0));
+}
+
+bool ledger_is_gap(const struct heddle_error *err)
+{
+    return strcmp(err->sqlstate, "HD002") == 0;
+}
+
+bool ledger_is_stray(const struct heddle_error *err)
+{
+    return strcmp(err->sqlstate, "HD003") == 0;
 }
 
 heddle_status ledger_find(struct heddle_uow *uow, const struct heddle_operation *operation,

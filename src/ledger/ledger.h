@@ -18,7 +18,13 @@ struct heddle_uow;
 heddle_status ledger_enter(struct heddle_uow *uow, const struct heddle_operation *operation,
                            struct heddle_error *err) HEDDLE_MUST_CHECK;
 
-/* Completes the row that ledger_enter inserted, without waiting. */
+/* The same for an operation of the journal, with the lane's lock: the transaction fails unless the
+ * operation is the next one of its lane. See ledger_is_duplicate, ledger_is_gap, ledger_is_stray. */
+heddle_status ledger_enter_journaled(struct heddle_uow *uow,
+                                     const struct heddle_operation *operation, int64_t lane_key,
+                                     struct heddle_error *err) HEDDLE_MUST_CHECK;
+
+/* Completes the row that either inserted, without waiting. */
 heddle_status ledger_finish(struct heddle_uow *uow, const struct heddle_operation *operation,
                             const struct outcome *outcome,
                             struct heddle_error *err) HEDDLE_MUST_CHECK;
@@ -28,8 +34,14 @@ heddle_status ledger_decide(struct heddle_uow *uow, const struct heddle_operatio
                             const struct outcome *outcome,
                             struct heddle_error *err) HEDDLE_MUST_CHECK;
 
-/* True where a transaction failed because the ledger knows the id already. */
+/* True where a transaction failed because the operation has ended already. */
 bool ledger_is_duplicate(const struct heddle_error *err);
+
+/* … because another operation of the lane comes first: Redis has lost that one. */
+bool ledger_is_gap(const struct heddle_error *err);
+
+/* … because the journal does not know the operation: its submission was never committed. */
+bool ledger_is_stray(const struct heddle_error *err);
 
 enum ledger_answer {
     LEDGER_UNKNOWN,  /* no row */

@@ -11,6 +11,7 @@
 
 extern const char migration_0001_data[];
 extern const char migration_0002_data[];
+extern const char migration_0003_data[];
 
 static const struct migration {
     int number;
@@ -19,6 +20,7 @@ static const struct migration {
 } migrations[] = {
     {1, "heddle", migration_0001_data},
     {2, "chat", migration_0002_data},
+    {3, "durable", migration_0003_data},
 };
 
 enum { MIGRATION_COUNT = sizeof migrations / sizeof *migrations };

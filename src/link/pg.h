@@ -82,6 +82,11 @@ heddle_status pg_query(struct pg_link *link, const struct heddle_statement *stat
 heddle_status pg_script(struct pg_link *link, const char *sql,
                         struct heddle_error *err) HEDDLE_MUST_CHECK;
 
+/* Waits for a notification that this connection listens for, for `other_fd` to be readable (-1:
+ * none) or for the timeout. Between transactions only. */
+heddle_status pg_await_notification(struct pg_link *link, int other_fd, int64_t timeout_ms,
+                                    bool *is_notified, struct heddle_error *err) HEDDLE_MUST_CHECK;
+
 void pg_rows_free(struct heddle_rows *rows);
 void pg_rows_cleanup(struct heddle_rows **rows);
 #define AUTO_ROWS __attribute__((cleanup(pg_rows_cleanup))) struct heddle_rows *

@@ -10,12 +10,14 @@ enum {
     RECORD_VERSION = 1,
     RECORD_HEADER_SIZE = 24,
     RECORD_FLAG_REPLY = 1,
+    RECORD_FLAG_JOURNAL = 2,
+    RECORD_FLAG_POISON = 4,
     RESULTS_KEEP_BYTES = 0,
 };
 
 /* What the header of a record says. */
 struct record_header {
-    bool wants_reply;
+    bool wants_reply, is_journaled, is_poisoned;
     size_t user_size, op_size, thread_size, trace_size, payload_size, size;
     int attempts;
     int64_t submitted_us;
@@ -106,6 +108,8 @@ static bool read_header(const char *data, size_t size, struct record_header *hea
         return false;
     *header = (struct record_header){
         .wants_reply = data[1] & RECORD_FLAG_REPLY,
+        .is_journaled = data[1] & RECORD_FLAG_JOURNAL,
+        .is_poisoned = data[1] & RECORD_FLAG_POISON,
         .user_size = big_endian(data + 2, 2),
         .op_size = big_endian(data + 4, 1),
         .thread_size = big_endian(data + 5, 1),
@@ -134,6 +138,8 @@ static void read_operation(const char *data, const struct record_header *header,
     operation->attempt = header->attempts + 1;
     claimed->trace = next_text(&cursor, header->trace_size);
     claimed->wants_reply = header->wants_reply;
+    claimed->is_journaled = header->is_journaled;
+    claimed->is_poisoned = header->is_poisoned;
     claimed->end = HEDDLE_END_NONE;
 }
 

@@ -15,6 +15,8 @@ struct claimed_operation {
     struct heddle_operation operation; /* its texts lie in the claim */
     struct heddle_text trace;
     bool wants_reply;       /* somebody waits for the result */
+    bool is_journaled;      /* durable: the journal has its row */
+    bool is_poisoned;       /* it has crashed its process too often */
     enum heddle_end end;     /* set by the worker */
     struct heddle_text result; /* JSON for clients, in the claim's arena; set with `end` */
     bool sends_result;      /* Redis needs it: somebody waits, or the ledger does not keep it */
@@ -28,6 +30,7 @@ struct claim_event {
 
 struct claim {
     struct claim *next;          /* of whatever list its owner keeps */
+    struct claim *next_held;     /* among the processor's claims: engine/holdings.h */
     unsigned partition;
     uint64_t seq;                /* with the processor's incarnation: the claim's token */
     struct heddle_text lane;

@@ -49,6 +49,9 @@ static heddle_status send_wait(struct heddle_client *client, const struct heddle
                                int64_t left_ms, struct heddle_error *err);
 static heddle_status ask_partition(struct heddle_client *client, unsigned partition, const char *id,
                                    char state[16], char **result, struct heddle_error *err);
+static heddle_status call_for_id(struct heddle_client *client, const char *function,
+                                 unsigned partition, const char *id, struct redis_reply **reply,
+                                 struct heddle_error *err);
 
 heddle_status heddle_client_new(const char *redis, int timeout_ms, struct heddle_client **client,
                                 struct heddle_error *err)
@@ -95,6 +98,32 @@ heddle_status heddle_client_submit(struct heddle_client *client,
     free(groups);
     free(order);
     return status;
+}
+
+heddle_status heddle_client_want(struct heddle_client *client, struct heddle_text user,
+                                 const char *id, struct heddle_receipt *receipt,
+                                 struct heddle_error *err)
+{
+    AUTO_REPLY reply = NULL;
+
+    heddle_status status = learn_partitions(client, err);
+    if (status != HEDDLE_OK)
+        return status;
+    unsigned partition = digest_partition(user, client->partitions);
+    status = call_for_id(client, "heddle_want", partition, id, &reply, err);
+    if (status != HEDDLE_OK)
+        return status;
+    *receipt = (struct heddle_receipt){.status = HEDDLE_OK, .partition = partition};
+    snprintf(receipt->id, sizeof receipt->id, "%s", id);
+    snprintf(receipt->state, sizeof receipt->state, "%s", redis_reply_text(reply).data);
+    return HEDDLE_OK;
+}
+
+heddle_status heddle_client_unwant(struct heddle_client *client,
+                                   const struct heddle_receipt *receipt, struct heddle_error *err)
+{
+    AUTO_REPLY reply = NULL;
+    return call_for_id(client, "heddle_unwant", receipt->partition, receipt->id, &reply, err);
 }
 
 heddle_status heddle_client_await_many(struct heddle_client *client,
@@ -234,13 +263,18 @@ static heddle_status send_group(struct heddle_client *client, const struct group
         command_text(command, submission->op);
         command_text(command, submission->thread);
         command_text(command, submission->payload);
-        command_number(command, (submission->id.size > 0) + submission->reply);
+        command_number(command, (submission->id.size > 0) + submission->reply +
+                                submission->is_journaled);
         if (submission->id.size > 0) {
             command_string(command, "id");
             command_text(command, submission->id);
         }
         if (submission->reply) {
             command_string(command, "reply");
+            command_string(command, "1");
+        }
+        if (submission->is_journaled) {
+            command_string(command, "journal");
             command_string(command, "1");
         }
     }
@@ -298,11 +332,8 @@ static heddle_status ask_partition(struct heddle_client *client, unsigned partit
                                    char state[16], char **result, struct heddle_error *err)
 {
     AUTO_REPLY reply = NULL;
-    char key[32];
 
-    snprintf(key, sizeof key, "heddle:{%u}", partition);
-    heddle_status status =
-        redis_callf(client->link, &reply, err, "FCALL", "heddle_lookup", "1", key, id, NULL);
+    heddle_status status = call_for_id(client, "heddle_lookup", partition, id, &reply, err);
     if (status != HEDDLE_OK)
         return status;
     snprintf(state, 16, "%s", redis_reply_text(redis_reply_at(reply, 0)).data);
@@ -310,4 +341,14 @@ static heddle_status ask_partition(struct heddle_client *client, unsigned partit
     *result = redis_reply_type(redis_reply_at(reply, 1)) == REDIS_TEXT ? strndup(text.data, text.size)
                                                                        : NULL;
     return HEDDLE_OK;
+}
+
+static heddle_status call_for_id(struct heddle_client *client, const char *function,
+                                 unsigned partition, const char *id, struct redis_reply **reply,
+                                 struct heddle_error *err)
+{
+    char key[32];
+
+    snprintf(key, sizeof key, "heddle:{%u}", partition);
+    return redis_callf(client->link, reply, err, "FCALL", function, "1", key, id, NULL);
 }

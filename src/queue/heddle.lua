@@ -27,13 +27,13 @@ A record is a header (see HEADER), then id, user, op, thread, payload, trace, a 
 that a C program can use them where they are. ]]
 
 local VERSION = 1
-local HEADER = '>BBHBBHHHI4I8' -- version, flags, user, op, thread, trace sizes, attempts, 0, payload size, µs
+local HEADER = '>BBHBBHHHI4I8' -- version, flags, user, op, thread, trace sizes, attempts, crashes, payload size, µs
 local HEADER_SIZE, ID_SIZE = 24, 36
-local RECORD_VERSION, FLAG_REPLY = 1, 1
+local RECORD_VERSION, FLAG_REPLY, FLAG_JOURNAL, FLAG_POISON = 1, 1, 2, 4
 local USER_MAX, OP_MAX, THREAD_MAX, TRACE_MAX = 256, 64, 64, 512
-local MANY_MAX, UNPACK_MAX, WAKE_TRIES = 256, 4000, 8
+local MANY_MAX, UNPACK_MAX, WAKE_TRIES, REBUILD_DEPTH = 256, 4000, 8, 2000
 local STATES = { d = 'done', f = 'failed', x = 'dead', c = 'cancelled' }
-local OPTIONS = 'id, reply, trace'
+local OPTIONS = 'id, reply, trace' -- and journal, which is the relay's
 
 -- Redis seeds math.random alike at each call, and a failover forgets a counter. So an id's salt is
 -- of the load (SALT) and of this process (the address of a table).
@@ -144,7 +144,7 @@ end
 -- Records -----------------------------------------------------------------------------------------
 
 local function record_of(o, at_us)
-    return struct.pack(HEADER, RECORD_VERSION, o.reply and FLAG_REPLY or 0, #o.user, #o.op, #o.thread,
+    return struct.pack(HEADER, RECORD_VERSION, (o.reply and FLAG_REPLY or 0) + (o.journal and FLAG_JOURNAL or 0), #o.user, #o.op, #o.thread,
         #o.trace, 0, 0, #o.payload, at_us)
         .. o.id .. '\0' .. o.user .. '\0' .. o.op .. '\0' .. o.thread .. '\0' .. o.payload .. '\0'
         .. o.trace .. '\0'
@@ -161,6 +161,13 @@ end
 local function attempted(record)
     local attempts = struct.unpack('>H', record, 9)
     return sub(record, 1, 8) .. struct.pack('>H', math.min(attempts + 1, 65535)) .. sub(record, 11)
+end
+
+local function crashed(record, poison_crashes)
+    local flags, crashes = byte(record, 2), struct.unpack('>H', record, 11) + 1
+    if crashes >= poison_crashes and flags < FLAG_POISON then flags = flags + FLAG_POISON end
+    return sub(record, 1, 1) .. string.char(flags) .. sub(record, 3, 10)
+        .. struct.pack('>H', math.min(crashes, 65535)) .. sub(record, 13)
 end
 
 local function user_of(record)
@@ -247,6 +254,8 @@ local function read_submission(args, i, pairs_count, payload_max)
                 return nil, refuse('invalid', 'option reply must be 0 or 1')
             end
             o.reply = value == '1'
+        elseif name == 'journal' then
+            o.journal = value == '1'
         elseif name == 'trace' then
             if #value > TRACE_MAX or not is_utf8(value) then
                 return nil, refuse('invalid', 'option trace must be at most 512 bytes of UTF-8')
@@ -363,6 +372,34 @@ local function lookup(keys_given, args)
     return find_status(k, args[1]:lower())
 end
 
+-- ID: a reply is wanted for an operation that somebody else has submitted, perhaps one that Redis has still to
+-- hear of -> its state as Redis knows it; one that has ended is answered at once.
+local function want(keys_given, args)
+    local k, problem = named(keys_given)
+    if problem then return problem end
+    local id = args[1] and args[1]:lower()
+    if not id or not find(id, UUID) then return refuse('invalid', 'ID must be a UUID') end
+    local key = k.base .. 'result:' .. id
+    local result = call('GET', key)
+    if result then
+        push_reply(k, id, sub(result, 42), 1, math.max(call('PTTL', key), 1000))
+        return STATES[sub(result, 1, 1)]
+    end
+    call('HINCRBY', k.replies, id, 1)
+    local record = call('HGET', k.ops, id)
+    return record and state_of(k, id, record) or 'unknown'
+end
+
+-- ID: one reply that was wanted is not any more.
+local function unwant(keys_given, args)
+    local k, problem = named(keys_given)
+    if problem then return problem end
+    if call('HEXISTS', k.replies, args[1]) == 1 and call('HINCRBY', k.replies, args[1], -1) <= 0 then
+        call('HDEL', k.replies, args[1])
+    end
+    return redis.status_reply('OK')
+end
+
 -- Claiming ----------------------------------------------------------------------------------------
 
 local function beat(k, incarnation, lease_ms)
@@ -471,7 +508,7 @@ local function claim(keys_given, args)
     return answer
 end
 
--- The same for halted lanes whose next operation this processor knows: … LEASE_MS CURSOR OP…
+-- The same for lanes that are halted for one of these reasons: … LEASE_MS CURSOR REASON…
 -- -> [next cursor, 0, 0, lane, records, …]
 local function adopt(keys_given, args)
     local k, problem = named(keys_given)
@@ -480,7 +517,7 @@ local function adopt(keys_given, args)
     asked, problem = read_claim(args)
     if problem then return problem end
     local known = {}
-    for i = 8, #args do known['op ' .. args[i]] = true end
+    for i = 8, #args do known[args[i]] = true end
     local page = call('HSCAN', k.halted, args[7], 'COUNT', 100)
     local lanes, names = {}, {}
     for i = 1, #page[2], 2 do
@@ -501,8 +538,9 @@ end
 -- Settling ----------------------------------------------------------------------------------------
 
 -- INCARNATION RESULT_TTL_MS, then for each lane LANE SEQ DISPOSITION ARGUMENT COST_US N and N times
--- ID STATE RESULT. Dispositions: keep, release, wait (ARGUMENT: ms), halt (ARGUMENT: reason).
-local DISPOSITIONS = { keep = true, release = true, wait = true, halt = true }
+-- ID STATE RESULT. Dispositions: keep, release, wait and gap (ARGUMENT: ms; a gap is no attempt of the
+-- next operation), halt (ARGUMENT: reason).
+local DISPOSITIONS = { keep = true, release = true, wait = true, gap = true, halt = true }
 
 local function read_settlements(args)
     local lanes, i = {}, 3
@@ -513,7 +551,8 @@ local function read_settlements(args)
         }
         local count = tonumber(args[i + 5])
         if not DISPOSITIONS[lane.disposition] or not lane.cost_us or not count
-            or i + 5 + 3 * count > #args or (lane.disposition == 'wait' and not tonumber(lane.argument)) then
+            or i + 5 + 3 * count > #args 
+            or ((lane.disposition == 'wait' or lane.disposition == 'gap') and not tonumber(lane.argument)) then
             return nil, refuse('invalid', 'malformed settlement')
         end
         for n = 1, count do
@@ -585,8 +624,8 @@ local function dispose(k, incarnation, lane, tag, left)
     if not head then return end
     if lane.disposition == 'release' then
         make_ready(k, lane.name, tag + lane.cost_us)
-    elseif lane.disposition == 'wait' then
-        local record = call('HGET', k.ops, head)
+    elseif lane.disposition == 'wait' or lane.disposition == 'gap' then
+        local record = lane.disposition == 'wait' and call('HGET', k.ops, head)
         if record then call('HSET', k.ops, head, attempted(record)) end
         call('ZADD', k.waiting, now_ms() + tonumber(lane.argument), lane.name)
     else
@@ -638,6 +677,70 @@ local function reply(keys_given, args)
     return redis.status_reply('OK')
 end
 
+-- The journal -------------------------------------------------------------------------------------
+
+-- ID… -> those that partition P does not know as queued
+local function missing(keys_given, args)
+    local k, problem = named(keys_given)
+    if problem then return problem end
+    local absent = {}
+    for _, id in ipairs(args) do
+        if call('HEXISTS', k.ops, id) == 0 then absent[#absent + 1] = id end
+    end
+    return absent
+end
+
+local function is_somewhere(k, lane)
+    if call('ZSCORE', k.ready, lane) or call('ZSCORE', k.waiting, lane)
+        or call('HEXISTS', k.halted, lane) == 1 then
+        return true
+    end
+    for _, incarnation in ipairs(call('ZRANGE', k.beats, 0, -1)) do
+        if call('HEXISTS', k.base .. 'held:' .. incarnation, lane) == 1 then return true end
+    end
+    return false
+end
+
+-- LANE, then OP THREAD PAYLOAD ID for each of the first operations of the lane that the journal says have
+-- not ended, in its order. Those that Redis has lost come back, and all up to the last of them go to the lane's front;
+-- every other operation keeps its place. -> how many were missing
+local function rebuild(keys_given, args)
+    local k, problem = named(keys_given)
+    if problem then return problem end
+    local lane, at_us = args[1], now()
+    if not lane or (#args - 1) % 4 ~= 0 then return refuse('invalid', 'expected LANE [OP THREAD PAYLOAD ID]...') end
+    local key, front, is_queued = k.lane .. lane, {}, {}
+    local last, absent, place = 0, 0, -1
+    for i = 2, #args, 4 do
+        local id = args[i + 3]
+        local n = #front + 1
+        front[n] = id
+        local is_known = call('HEXISTS', k.ops, id) == 1
+        local found = is_known and call('LPOS', key, id, 'MAXLEN', REBUILD_DEPTH)
+        if is_known and not found and call('LPOS', key, id) then break end
+        if found then
+            -- An order that differs from the journal's is mended as a loss is.
+            is_queued[n] = true
+            if found < place then last = n else place = found end
+        else
+            local o = { user = lane, op = args[i], thread = args[i + 1], payload = args[i + 2], id = id,
+                trace = '', journal = true }
+            call('HSET', k.ops, id, record_of(o, at_us))
+            last, absent = n, absent + 1
+        end
+    end
+    for i = last, 1, -1 do
+        if is_queued[i] then call('LREM', key, 1, front[i]) end
+        call('LPUSH', key, front[i])
+    end
+    if call('EXISTS', key) == 1 and not is_somewhere(k, lane) then
+        make_ready(k, lane)
+    elseif call('ZREM', k.waiting, lane) == 1 then
+        make_ready(k, lane)
+    end
+    return absent
+end
+
 -- Processors --------------------------------------------------------------------------------------
 
 -- Frees up to `most` lanes of a processor; returns how many it still holds.
@@ -676,6 +779,51 @@ local function release(keys_given, args)
     local k, problem = named(keys_given)
     if problem then return problem end
     return free_lanes(k, args[1], 100)
+end
+
+-- INCARNATION CURSOR -> [next cursor, lane, seq, …]: some of the lanes that it holds
+local function holds(keys_given, args)
+    local k, problem = named(keys_given)
+    if problem then return problem end
+    local page = call('HSCAN', k.base .. 'held:' .. args[1], args[2], 'COUNT', 100)
+    local answer = { page[1] }
+    for i = 1, #page[2], 2 do
+        answer[#answer + 1] = page[2][i]
+        answer[#answer + 1] = page[2][i + 1]:match('^%d+')
+    end
+    return answer
+end
+
+-- INCARNATION, then LANE SEQ …: claims that their processor does not know of
+local function give_back(keys_given, args)
+    local k, problem = named(keys_given)
+    if problem then return problem end
+    local held = k.base .. 'held:' .. args[1]
+    for i = 2, #args, 2 do
+        local claimed = call('HGET', held, args[i])
+        if claimed and claimed:match('^%d+') == args[i + 1] then
+            call('HDEL', held, args[i])
+            if call('EXISTS', k.lane .. args[i]) == 1 then
+                make_ready(k, args[i], tonumber(claimed:match(':(%d+):')))
+            end
+        end
+    end
+    return redis.status_reply('OK')
+end
+
+-- INCARNATION LANE ID POISON_CRASHES: the lane of a dead processor's suspect goes to the quarantine.
+-- POISON_CRASHES > 0 charges the operation; with so many crashes it is given up.
+local function suspect(keys_given, args)
+    local k, problem = named(keys_given)
+    if problem then return problem end
+    local incarnation, lane, id, poison_crashes = args[1], args[2], args[3], tonumber(args[4])
+    if not poison_crashes then return refuse('invalid', 'expected INCARNATION LANE ID POISON_CRASHES') end
+    if call('HDEL', k.base .. 'held:' .. incarnation, lane) == 0 then return 0 end
+    if call('EXISTS', k.lane .. lane) == 0 then return 0 end
+    local record = poison_crashes > 0 and call('HGET', k.ops, id)
+    if record then call('HSET', k.ops, id, crashed(record, poison_crashes)) end
+    call('HSET', k.halted, lane, 'suspect')
+    return 1
 end
 
 -- Operators ---------------------------------------------------------------------------------------
@@ -732,12 +880,19 @@ register('heddle_submit', submit)
 register('heddle_submit_many', submit_many)
 register('heddle_status', status, 'no-writes')
 register('heddle_lookup', lookup, 'no-writes')
+register('heddle_want', want)
+register('heddle_unwant', unwant, 'allow-oom')
 register('heddle_claim', claim, 'allow-oom')
 register('heddle_adopt', adopt, 'allow-oom')
 register('heddle_settle', settle, 'allow-oom')
 register('heddle_reply', reply, 'allow-oom')
+register('heddle_missing', missing, 'no-writes')
+register('heddle_rebuild', rebuild, 'allow-oom')
 register('heddle_beat', heartbeat, 'allow-oom')
 register('heddle_release', release, 'allow-oom')
+register('heddle_holds', holds, 'no-writes')
+register('heddle_give_back', give_back, 'allow-oom')
+register('heddle_suspect', suspect, 'allow-oom')
 register('heddle_setup', setup)
 register('heddle_census', census, 'no-writes')
 register('heddle_inspect', inspect, 'no-writes')

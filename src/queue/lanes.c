@@ -44,7 +44,7 @@ heddle_status lanes_claim_receive(struct redis_link *link, unsigned partition,
 }
 
 heddle_status lanes_adopt(struct redis_link *link, struct command *command, unsigned partition,
-                          const struct lanes_request *request, const char *const *ops,
+                          const struct lanes_request *request, const char *const *reasons,
                           char cursor[24], struct lanes_answer *answer, struct heddle_error *err)
 {
     AUTO_REPLY reply = NULL;
@@ -52,8 +52,8 @@ heddle_status lanes_adopt(struct redis_link *link, struct command *command, unsi
     command_begin(command, "heddle_adopt", partition);
     append_request(command, request);
     command_string(command, cursor);
-    for (; *ops; ops++)
-        command_string(command, *ops);
+    for (; *reasons; reasons++)
+        command_string(command, *reasons);
     heddle_status status = command_send(command, link, err);
     if (status == HEDDLE_OK)
         status = receive(link, &reply, err);
@@ -151,6 +151,67 @@ heddle_status lanes_release(struct redis_link *link, struct command *command, un
     return status;
 }
 
+heddle_status lanes_release_everywhere(struct redis_link *link, struct command *command,
+                                       const char *incarnation, struct heddle_error *err)
+{
+    AUTO_REPLY reply = NULL;
+
+    heddle_status status = redis_callf(link, &reply, err, "GET", "heddle:partitions", NULL);
+    if (status != HEDDLE_OK)
+        return status;
+    return lanes_release(link, command, (unsigned)redis_reply_integer(reply), incarnation, err);
+}
+
+heddle_status lanes_suspect(struct redis_link *link, struct command *command, unsigned partition,
+                            const char *incarnation, const char *lane, const char *id,
+                            int poison_crashes, struct heddle_error *err)
+{
+    AUTO_REPLY reply = NULL;
+
+    command_begin(command, "heddle_suspect", partition);
+    command_string(command, incarnation);
+    command_string(command, lane);
+    command_string(command, id);
+    command_number(command, poison_crashes);
+    heddle_status status = command_send(command, link, err);
+    return status == HEDDLE_OK ? receive(link, &reply, err) : status;
+}
+
+heddle_status lanes_give_back(struct redis_link *link, struct command *command, unsigned partition,
+                              const char *incarnation, char cursor[24],
+                              lanes_unknown_function *is_unknown, void *argument,
+                              struct heddle_error *err)
+{
+    AUTO_REPLY page = NULL;
+    AUTO_REPLY reply = NULL;
+    bool is_any = false;
+
+    command_begin(command, "heddle_holds", partition);
+    command_string(command, incarnation);
+    command_string(command, cursor);
+    heddle_status status = command_send(command, link, err);
+    if (status == HEDDLE_OK)
+        status = receive(link, &page, err);
+    if (status != HEDDLE_OK)
+        return status;
+    snprintf(cursor, 24, "%s", redis_reply_text(redis_reply_at(page, 0)).data);
+    command_begin(command, "heddle_give_back", partition);
+    command_string(command, incarnation);
+    for (size_t i = 1; i + 1 < redis_reply_count(page); i += 2) {
+        struct heddle_text lane = redis_reply_text(redis_reply_at(page, i));
+        int64_t seq = redis_reply_integer(redis_reply_at(page, i + 1));
+        if (!is_unknown(argument, lane, (uint64_t)seq))
+            continue;
+        is_any = true;
+        command_text(command, lane);
+        command_number(command, seq);
+    }
+    if (!is_any)
+        return HEDDLE_OK;
+    status = command_send(command, link, err);
+    return status == HEDDLE_OK ? receive(link, &reply, err) : status;
+}
+
 static void append_request(struct command *command, const struct lanes_request *request)
 {
     command_string(command, request->incarnation);
@@ -192,13 +253,13 @@ static heddle_status read_claims(const struct redis_reply *reply, unsigned parti
 static void append_settlement(struct command *command, const struct settlement *settlement)
 {
     static const char *const names[] = {
-        [LANE_KEEP] = "keep", [LANE_RELEASE] = "release", [LANE_WAIT] = "wait", [LANE_HALT] = "halt"};
+        [LANE_KEEP] = "keep", [LANE_RELEASE] = "release", [LANE_WAIT] = "wait", [LANE_GAP] = "gap", [LANE_HALT] = "halt"};
     const struct claim *claim = settlement->claim;
 
     command_text(command, claim->lane);
     command_number(command, (int64_t)claim->seq);
     command_string(command, names[settlement->disposition]);
-    if (settlement->disposition == LANE_WAIT)
+    if (settlement->disposition == LANE_WAIT || settlement->disposition == LANE_GAP)
         command_number(command, settlement->wait_ms);
     else
         command_string(command, settlement->reason);

@@ -4,8 +4,7 @@
  * calls on many partitions; answers come in the order of the calls. All of it is
  * confined to the thread that owns the link. Statuses are those of link/redis.h:
  * after HEDDLE_RETRY the link is closed and the answers of calls that were sent
- * are lost: a claim that nobody heard of is freed when the incarnation's
- * lease ends, or by lanes_release. */
+ * are lost: a claim that nobody heard of is freed by lanes_give_back. */
 #ifndef QUEUE_LANES_H
 #define QUEUE_LANES_H
 
@@ -40,10 +39,10 @@ heddle_status lanes_claim_receive(struct redis_link *link, unsigned partition,
                                   const struct lanes_request *request, struct lanes_answer *answer,
                                   struct heddle_error *err) HEDDLE_MUST_CHECK;
 
-/* Claims halted lanes whose next operation is one of `ops` (NULL-terminated). `cursor`, 16 characters
- * at least, is "0" at first and again when all were seen. One round trip. */
+/* Claims lanes that are halted for one of `reasons` (NULL-terminated). `cursor` is "0" at first and
+ * again when all were seen. One round trip. */
 heddle_status lanes_adopt(struct redis_link *link, struct command *command, unsigned partition,
-                          const struct lanes_request *request, const char *const *ops,
+                          const struct lanes_request *request, const char *const *reasons,
                           char cursor[24], struct lanes_answer *answer,
                           struct heddle_error *err) HEDDLE_MUST_CHECK;
 
@@ -51,6 +50,7 @@ enum disposition {
     LANE_KEEP,    /* more of the claim comes */
     LANE_RELEASE, /* ready again where it has operations left */
     LANE_WAIT,    /* its next operation failed and comes again in wait_ms */
+    LANE_GAP,     /* the journal knows an operation that comes first: in wait_ms again, rebuilt by then */
     LANE_HALT,    /* it stops until somebody resolves `reason` */
 };
 
@@ -91,5 +91,25 @@ heddle_status lanes_beat(struct redis_link *link, struct command *command, unsig
 /* Frees every lane of the incarnation in every partition, and its beat. */
 heddle_status lanes_release(struct redis_link *link, struct command *command, unsigned partitions,
                             const char *incarnation, struct heddle_error *err) HEDDLE_MUST_CHECK;
+
+/* The same for a processor that is dead, whoever asks; the partitions are read from Redis. */
+heddle_status lanes_release_everywhere(struct redis_link *link, struct command *command,
+                                       const char *incarnation,
+                                       struct heddle_error *err) HEDDLE_MUST_CHECK;
+
+/* A dead processor's lane whose operation may have killed it: halted as a suspect, for a quarantine.
+ * With `poison_crashes` > 0 the operation is charged a crash, and given up where it has so many. */
+heddle_status lanes_suspect(struct redis_link *link, struct command *command, unsigned partition,
+                            const char *incarnation, const char *lane, const char *id,
+                            int poison_crashes, struct heddle_error *err) HEDDLE_MUST_CHECK;
+
+/* Some of the lanes that Redis believes to be the incarnation's, from `cursor` on ("0" at first, and
+ * again when all were seen): those for which `is_unknown` says true are freed, if they still are of
+ * that claim. Two round trips at most, and one where there is nothing to free. */
+typedef bool lanes_unknown_function(void *argument, struct heddle_text lane, uint64_t seq);
+heddle_status lanes_give_back(struct redis_link *link, struct command *command, unsigned partition,
+                              const char *incarnation, char cursor[24],
+                              lanes_unknown_function *is_unknown, void *argument,
+                              struct heddle_error *err) HEDDLE_MUST_CHECK;
 
 #endif

@@ -211,11 +211,12 @@ def test_time_that_runs_out_is_exit_5(new_stack):
     assert new_stack.cli("await", identity, "--timeout", "200ms").returncode == 5
 
 
-def test_durable_mode_is_refused_with_exit_3(stack):
-    for mode in ((), ("--durable",)):
+def test_durable_is_the_default_and_direct_is_asked_for(stack):
+    for mode, numbered in (((), True), (("--durable",), True), (("--direct",), None)):
         done = stack.cli("submit", *mode, "--user", "ann", "--op", "list_threads")
-        assert (done.returncode, done.stdout) == (3, "")
-        assert_one_line(done.stderr, "direct")
+        assert done.returncode == 0, done.stderr
+        row = stack.sql("select seq is not null from heddle.operations where id = %s", done.stdout.strip())
+        assert row == ([(True,)] if numbered else [])
 
 
 def test_a_full_redis_is_exit_6(new_stack):

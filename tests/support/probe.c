@@ -2,10 +2,14 @@
  * drains. Exits 0 where everything was drained, 1 where not, 4 where it could
  * not start. The main thread alone takes signals.
  *
- *   heddle-probe [--workers N] [--lease MS] [--drain MS] [--statement MS] */
+ * With --processes it is a supervisor and so many of them.
+ *
+ *   heddle-probe [--processes N] [--workers N] [--lease MS] [--drain MS] [--statement MS] */
 #include "probe_handlers.h"
 
+#include "engine/board.h"
 #include "engine/processor.h"
+#include "engine/supervisor.h"
 
 #include "heddle/log.h"
 
@@ -13,9 +17,13 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
-static const struct option flags[] = {{"workers", required_argument, NULL, 'w'},
+static int processes;
+
+static const struct option flags[] = {{"processes", required_argument, NULL, 'p'},
+                                      {"workers", required_argument, NULL, 'w'},
                                       {"lease", required_argument, NULL, 'l'},
                                       {"drain", required_argument, NULL, 'd'},
                                       {"statement", required_argument, NULL, 's'},
@@ -29,6 +37,9 @@ static bool read_flags(int argc, char **argv, struct processor_options *options)
         long value = optarg ? strtol(optarg, NULL, 10) : 0;
 
         switch (flag) {
+        case 'p':
+            processes = (int)value;
+            break;
         case 'w':
             options->workers = (int)value;
             break;
@@ -67,6 +78,39 @@ static void block_signals(void)
     pthread_sigmask(SIG_BLOCK, &all, NULL);
 }
 
+static int live(void *argument, struct board *board, bool is_quarantine)
+{
+    struct processor_options options = *(const struct processor_options *)argument;
+    struct heddle_error err = {0};
+    struct processor *processor;
+    const struct timespec look = {0, 100000000};
+
+    block_signals();
+    options.board = board;
+    options.is_quarantine = is_quarantine;
+    if (board)
+        options.workers = board->slot_count;
+    if (is_quarantine)
+        options.claim_operations_max = 1;
+    if (processor_new(&options, &processor, &err) != HEDDLE_OK) {
+        fprintf(stderr, "%s: %s\n", err.where, err.text);
+        return 4;
+    }
+    processor_start(processor);
+    heddle_log(HEDDLE_LOG_INFO, is_quarantine ? "quarantine" : "ready", "workers=%d",
+               options.workers);
+    if (is_quarantine)
+        while (!processor_is_idle(processor))
+            nanosleep(&look, NULL);
+    else
+        wait_for_end();
+    /* A worker may still be inside a handler: then there is nothing to free in peace. */
+    if (!processor_drain(processor))
+        _exit(1);
+    processor_free(processor);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     struct processor_options options = {
@@ -90,25 +134,19 @@ int main(int argc, char **argv)
         .retry_cap_ms = 100,
         .with_prepared_statements = true,
     };
-    struct heddle_error err = {0};
-    struct processor *processor;
-
     if (!options.redis || !options.postgres || !getenv("PROBE_DIR") ||
         !read_flags(argc, argv, &options)) {
         fprintf(stderr, "usage: see the head of tests/support/probe.c\n");
         return 2;
     }
-    block_signals();
-    if (processor_new(&options, &processor, &err) != HEDDLE_OK) {
-        fprintf(stderr, "%s: %s\n", err.where, err.text);
-        return 4;
-    }
-    processor_start(processor);
-    heddle_log(HEDDLE_LOG_INFO, "ready", "workers=%d", options.workers);
-    wait_for_end();
-    /* A worker may still be inside a handler: then there is nothing to free in peace. */
-    if (!processor_drain(processor))
-        _exit(1);
-    processor_free(processor);
-    return 0;
+    if (processes == 0)
+        return live(&options, NULL, false);
+    return supervisor_run(&(struct supervisor_options){.processes = processes,
+                                                       .workers = options.workers,
+                                                       .redis = options.redis,
+                                                       .redis_timeout_ms = 5000,
+                                                       .poison_crashes = 3,
+                                                       .drain_ms = options.drain_ms,
+                                                       .child = live,
+                                                       .argument = &options});
 }

@@ -4,7 +4,7 @@
  *   ms      how long the operation takes: in apply for probe_record, in
  *           prepare for probe_prepare
  *   gate    probe_prepare waits until the file GATE.PID exists
- *   kind    how probe_fail fails: refuse_check, refuse_prepare, refuse_apply,
+ *   kind    how probe_crash ends the process: abort, segv, overflow; how probe_fail fails: refuse_check, refuse_prepare, refuse_apply,
  *           or a kind of the SQL function probe.fail
  *
  * Traces of a transaction stand in the tables of probe.sql, and commit with it.
@@ -15,6 +15,7 @@
 #include "heddle/uow.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -210,6 +211,35 @@ static heddle_status fail_apply(struct heddle_task *task, struct heddle_uow *uow
     return heddle_uow_query(uow, &fail_statement, params, NULL, err);
 }
 
+static int overflow(volatile int depth)
+{
+    volatile char frame[4096];
+
+    frame[0] = (char)depth;
+    if (depth < 0)
+        return 0;
+    return overflow(depth + 1) + frame[0];
+}
+
+/* Ends the process as the payload says. */
+static heddle_status crash(struct heddle_task *task, struct heddle_uow *uow,
+                           struct heddle_error *err)
+{
+    struct heddle_text kind = {"", 0};
+    bool found;
+    heddle_status status = record(task, uow, 0, err);
+
+    if (status == HEDDLE_OK)
+        status = heddle_payload_text(task, "kind", &kind, &found, err);
+    if (status != HEDDLE_OK)
+        return status;
+    if (strcmp(kind.data, "overflow") == 0)
+        return overflow(0) ? HEDDLE_OK : HEDDLE_RETRY;
+    if (strcmp(kind.data, "segv") == 0)
+        raise(SIGSEGV);
+    abort();
+}
+
 static const struct heddle_handler record_handler = {.op = "probe_record", .apply = apply_record};
 static const struct heddle_handler prepare_handler = {
     .op = "probe_prepare", .prepare = prepare_slowly, .apply = apply_at_once};
@@ -219,5 +249,7 @@ static const struct heddle_handler fail_handler = {
 static const struct heddle_handler liar_handler = {
     .op = "probe_liar", .flags = HEDDLE_HANDLER_READ_ONLY, .apply = apply_at_once};
 
-const struct heddle_handler *const probe_handlers[] = {&record_handler, &prepare_handler,
-                                                       &fail_handler, &liar_handler, NULL};
+static const struct heddle_handler crash_handler = {.op = "probe_crash", .apply = crash};
+
+const struct heddle_handler *const probe_handlers[] = {
+    &record_handler, &prepare_handler, &fail_handler, &liar_handler, &crash_handler, NULL};

@@ -1,0 +1,54 @@
+/* What a processor shows its supervisor: shared memory that outlives a crash.
+ *
+ * The supervisor maps a board before it forks. The child writes: each worker its own slot, the crash
+ * handler the number of the crashing one. The supervisor reads after the child's death. */
+#ifndef ENGINE_BOARD_H
+#define ENGINE_BOARD_H
+
+#include "heddle/operation.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+enum { BOARD_NO_SLOT = -1 };
+
+/* The operation that a worker runs. */
+struct board_slot {
+    atomic_bool is_busy;
+    unsigned partition;
+    char id[HEDDLE_ID_SIZE + 1];
+    char lane[HEDDLE_USER_SIZE_MAX + 1];
+};
+
+struct board {
+    char incarnation[128]; /* set by the supervisor */
+    atomic_bool is_ready;  /* it has started once */
+    atomic_int crashed;    /* the slot on whose thread it crashed, or BOARD_NO_SLOT */
+    int slot_count;
+    struct board_slot slots[];
+};
+
+/* A name that no other run of a processor has: host and pid for people, the rest at random. */
+void incarnation_name(char *name, size_t size);
+
+/* Maps a board that a child shares; NULL where there is no memory. */
+struct board *board_new(int slot_count);
+void board_free(struct board *board);
+
+/* Makes it blank, for the next child. */
+void board_reset(struct board *board, const char *incarnation);
+
+/* On the worker's thread: around an operation. A NULL slot is a processor without supervisor. */
+void board_enter(struct board_slot *slot, unsigned partition, struct heddle_text lane,
+                 const char *id);
+void board_leave(struct board_slot *slot);
+
+enum { BOARD_STACK_BYTES = 64 << 10 };
+
+/* On the worker's thread, once: a crash on it (SEGV, BUS, ILL, FPE, ABRT) writes its slot's number
+ * before the process dies of it. That runs on `stack`, BOARD_STACK_BYTES that outlive the thread, so
+ * after an overflow too. */
+void board_watch(struct board *board, int number, void *stack);
+
+#endif

@@ -1,0 +1,371 @@
+/* See relay.h. */
+#include "engine/relay.h"
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/thread.h"
+#include "engine/reconcile.h"
+#include "heddle/client.h"
+#include "heddle/uow.h"
+#include "ledger/journal.h"
+#include "link/pg.h"
+#include "link/redis.h"
+#include "queue/admin.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+enum {
+    PAGE_COUNT = 1000,
+    REQUESTS_MAX = 1000,       /* more gaps than that are the reconciler's */
+    SLEEP_MS = 1000,
+    /* A submitter that believes us awake has not committed yet: look again soon. */
+    DOZE_MS = 10,
+    RECONCILE_EVERY_MS = 1000,
+    FORGET_COUNT = 1000,
+    ARENA_KEEP_BYTES = 4 << 20,
+    RETRY_BASE_MS = 20,
+    RETRY_CAP_MS = 1000,
+};
+
+/* Session locks; the second is heddle.wake_relay's. */
+#define LEADER_KEY "7522537965569666158"
+#define ASLEEP_KEY "7522537965569666159"
+
+static const struct heddle_statement listen_outbox = {"heddle_listen", "listen heddle_outbox", 0};
+static const struct heddle_statement lead = {
+    "heddle_lead", "select pg_try_advisory_lock(" LEADER_KEY ")", 0};
+static const struct heddle_statement fall_asleep = {
+    "heddle_fall_asleep", "select pg_try_advisory_lock(" ASLEEP_KEY ")", 0};
+static const struct heddle_statement wake_up = {
+    "heddle_wake_up", "select pg_advisory_unlock(" ASLEEP_KEY ")", 0};
+
+struct request {
+    struct request *next;
+    size_t size;
+    char lane[];
+};
+
+struct relay {
+    const struct processor_options *options;
+    unsigned partitions;
+    struct pg_link *pg;
+    struct redis_link *redis;
+    struct heddle_client *client;
+    struct command command;
+    struct reconciler reconciler;
+    struct arena arena;
+    bool is_listening, is_leader;
+    int64_t next_reconcile_ms;
+    int event_fd; /* a request, or the end */
+    atomic_bool is_stopping;
+    pthread_t thread;
+
+    struct mutex mutex;
+    struct request *requests GUARDED;
+    size_t request_count GUARDED;
+};
+
+static void *relay_body(void *argument);
+static heddle_status tend(struct relay *relay, struct heddle_error *err);
+static heddle_status take_office(struct relay *relay, struct heddle_error *err);
+static heddle_status serve_requests(struct relay *relay, struct heddle_error *err);
+static heddle_status relay_page(struct relay *relay, size_t *count, struct heddle_error *err);
+static heddle_status push(struct relay *relay, const struct journal_page *page,
+                          struct heddle_error *err);
+static heddle_status reconcile(struct relay *relay, struct heddle_error *err);
+static heddle_status rest(struct relay *relay, struct heddle_error *err);
+static heddle_status is_granted(struct relay *relay, const struct heddle_statement *statement,
+                                bool *granted, struct heddle_error *err);
+static void recover(struct relay *relay, const struct heddle_error *cause, int failures);
+
+heddle_status relay_new(const struct processor_options *options, unsigned partitions,
+                        struct relay **relay, struct heddle_error *err)
+{
+    const struct pg_options pg_options = {
+        .conninfo = options->postgres,
+        .application_name = "heddle relay",
+        .connect_timeout_ms = options->connect_timeout_ms,
+        .deadline_ms = options->commit_deadline_ms,
+        .with_prepared_statements = true,
+    };
+    struct relay *fresh = memory_take_zeroed(1, sizeof *fresh);
+
+    fresh->options = options;
+    fresh->partitions = partitions;
+    fresh->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (fresh->event_fd < 0)
+        abort();
+    command_init(&fresh->command);
+    arena_init(&fresh->arena, ARENA_KEEP_BYTES);
+    mutex_init(&fresh->mutex);
+    heddle_status status = pg_new(&pg_options, &fresh->pg, err);
+    if (status == HEDDLE_OK)
+        status = redis_new(options->redis, options->redis_timeout_ms, &fresh->redis, err);
+    if (status == HEDDLE_OK)
+        status = heddle_client_new(options->redis, options->redis_timeout_ms, &fresh->client, err);
+    reconciler_init(&fresh->reconciler, fresh->pg, fresh->redis, &fresh->command, partitions);
+    if (status != HEDDLE_OK) {
+        relay_free(fresh);
+        return status;
+    }
+    *relay = fresh;
+    return HEDDLE_OK;
+}
+
+void relay_free(struct relay *relay)
+{
+    if (!relay)
+        return;
+    mutex_lock(&relay->mutex);
+    while (relay->requests) {
+        struct request *request = relay->requests;
+        relay->requests = request->next;
+        free(request);
+    }
+    mutex_unlock(&relay->mutex);
+    reconciler_done(&relay->reconciler);
+    heddle_client_free(relay->client);
+    redis_free(relay->redis);
+    pg_free(relay->pg);
+    command_done(&relay->command);
+    arena_done(&relay->arena);
+    mutex_done(&relay->mutex);
+    close(relay->event_fd);
+    free(relay);
+}
+
+void relay_start(struct relay *relay)
+{
+    thread_start(&relay->thread, "heddle-relay", relay_body, relay);
+}
+
+void relay_stop(struct relay *relay)
+{
+    atomic_store(&relay->is_stopping, true);
+    eventfd_write(relay->event_fd, 1);
+    thread_join(relay->thread);
+}
+
+void relay_rebuild(struct relay *relay, struct heddle_text lane)
+{
+    struct request *request = memory_take(sizeof *request + lane.size + 1);
+
+    request->size = lane.size;
+    memcpy(request->lane, lane.data, lane.size);
+    request->lane[lane.size] = '\0';
+    mutex_lock(&relay->mutex);
+    bool has_room = relay->request_count < REQUESTS_MAX;
+    if (has_room) {
+        request->next = relay->requests;
+        relay->requests = request;
+        relay->request_count++;
+    }
+    mutex_unlock(&relay->mutex);
+    if (has_room)
+        eventfd_write(relay->event_fd, 1);
+    else
+        free(request);
+}
+
+static void *relay_body(void *argument)
+{
+    struct relay *relay = argument;
+    int failures = 0;
+
+    while (!atomic_load(&relay->is_stopping)) {
+        struct heddle_error err;
+        if (tend(relay, &err) == HEDDLE_OK)
+            failures = 0;
+        else
+            recover(relay, &err, ++failures);
+        arena_reset(&relay->arena);
+    }
+    return NULL;
+}
+
+/* One round: rebuilds that were asked for, then, as the leader, a page of the outbox; with nothing
+ * to do, some reconciling and a rest. */
+static heddle_status tend(struct relay *relay, struct heddle_error *err)
+{
+    size_t relayed = 0;
+
+    heddle_status status = take_office(relay, err);
+    if (status == HEDDLE_OK)
+        status = serve_requests(relay, err);
+    if (status == HEDDLE_OK && relay->is_leader)
+        status = relay_page(relay, &relayed, err);
+    if (status == HEDDLE_OK && relay->is_leader && clock_now_ms() >= relay->next_reconcile_ms)
+        status = reconcile(relay, err);
+    if (status == HEDDLE_OK && relayed == 0)
+        status = rest(relay, err);
+    return status;
+}
+
+static heddle_status take_office(struct relay *relay, struct heddle_error *err)
+{
+    heddle_status status = HEDDLE_OK;
+
+    if (!pg_is_connected(relay->pg))
+        relay->is_listening = relay->is_leader = false;
+    if (!relay->is_listening)
+        status = pg_query(relay->pg, &listen_outbox, NULL, NULL, err);
+    relay->is_listening = status == HEDDLE_OK;
+    if (status == HEDDLE_OK && !relay->is_leader) {
+        status = is_granted(relay, &lead, &relay->is_leader, err);
+        if (status == HEDDLE_OK && relay->is_leader)
+            heddle_log(HEDDLE_LOG_INFO, "relay_leads", "pid=%d", (int)getpid());
+    }
+    return status;
+}
+
+static heddle_status serve_requests(struct relay *relay, struct heddle_error *err)
+{
+    heddle_status status = HEDDLE_OK;
+    eventfd_t ignored;
+
+    (void)!eventfd_read(relay->event_fd, &ignored);
+    mutex_lock(&relay->mutex);
+    struct request *requests = relay->requests;
+    relay->requests = NULL;
+    relay->request_count = 0;
+    mutex_unlock(&relay->mutex);
+    while (requests) {
+        struct request *next = requests->next;
+        /* One that fails is left to the reconciler. */
+        if (status == HEDDLE_OK)
+            status = reconciler_rebuild(&relay->reconciler,
+                                        (struct heddle_text){requests->lane, requests->size}, err);
+        arena_reset(&relay->reconciler.arena);
+        free(requests);
+        requests = next;
+    }
+    return status;
+}
+
+/* Pushes first and forgets then: a crash in between pushes twice, which is idempotent by id. */
+static heddle_status relay_page(struct relay *relay, size_t *count, struct heddle_error *err)
+{
+    struct journal_page page;
+
+    heddle_status status = journal_outbox(relay->pg, PAGE_COUNT, &relay->arena, &page, err);
+    if (status != HEDDLE_OK || page.count == 0)
+        return status;
+    *count = page.count;
+    status = push(relay, &page, err);
+    if (status == HEDDLE_OK)
+        status = journal_relayed(relay->pg, &page, &relay->arena, err);
+    arena_reset(&relay->arena);
+    return status;
+}
+
+static heddle_status push(struct relay *relay, const struct journal_page *page,
+                          struct heddle_error *err)
+{
+    struct heddle_submission *submissions =
+        arena_alloc(&relay->arena, page->count * sizeof *submissions);
+    struct heddle_receipt *receipts = arena_alloc(&relay->arena, page->count * sizeof *receipts);
+    size_t count = 0;
+
+    for (size_t i = 0; i < page->count; i++) {
+        const struct heddle_operation *operation = &page->entries[i].operation;
+        if (operation->user.size == 0)
+            continue;
+        submissions[count++] = (struct heddle_submission){
+            .user = operation->user,
+            .op = operation->op,
+            .thread = operation->thread,
+            .payload = operation->payload,
+            .id = {operation->id, HEDDLE_ID_SIZE},
+            .is_journaled = true,
+        };
+    }
+    heddle_status status =
+        count > 0 ? heddle_client_submit(relay->client, submissions, count, receipts, err)
+                  : HEDDLE_OK;
+    for (size_t i = 0; status == HEDDLE_OK && i < count; i++) {
+        if (receipts[i].status == HEDDLE_OK)
+            continue;
+        *err = receipts[i].error;
+        /* A full Redis: the page stays in the outbox. A refusal: it would be refused again. */
+        if (receipts[i].status == HEDDLE_RETRY || receipts[i].status == HEDDLE_FATAL)
+            status = receipts[i].status;
+        else
+            heddle_log(HEDDLE_LOG_ERROR, "relay_refused", "id=%s lane=%s text=%s",
+                       submissions[i].id.data, LOG_TEXT(submissions[i].user.data),
+                       LOG_TEXT(err->text));
+    }
+    return status;
+}
+
+static heddle_status reconcile(struct relay *relay, struct heddle_error *err)
+{
+    bool is_last = false;
+    int forgotten = 0;
+
+    heddle_status status = reconciler_step(&relay->reconciler, &is_last, err);
+    if (status == HEDDLE_OK && is_last) {
+        relay->next_reconcile_ms = clock_now_ms() + RECONCILE_EVERY_MS;
+        status = journal_forget_idle(relay->pg, FORGET_COUNT, &forgotten, err);
+    }
+    return status;
+}
+
+/* Sleeps without losing a wake-up: asleep is said first, then the outbox is looked at once more. */
+static heddle_status rest(struct relay *relay, struct heddle_error *err)
+{
+    bool is_asleep = false, is_notified, is_awake;
+    size_t relayed = 0;
+
+    heddle_status status = HEDDLE_OK;
+    if (relay->is_leader)
+        status = is_granted(relay, &fall_asleep, &is_asleep, err);
+    if (status == HEDDLE_OK && is_asleep)
+        status = relay_page(relay, &relayed, err);
+    if (status == HEDDLE_OK && relayed == 0)
+        status = pg_await_notification(relay->pg, relay->event_fd,
+                                       relay->is_leader && !is_asleep ? DOZE_MS : SLEEP_MS,
+                                       &is_notified, err);
+    if (status == HEDDLE_OK && is_asleep)
+        status = is_granted(relay, &wake_up, &is_awake, err);
+    return status;
+}
+
+static heddle_status is_granted(struct relay *relay, const struct heddle_statement *statement,
+                                bool *granted, struct heddle_error *err)
+{
+    AUTO_ROWS rows = NULL;
+
+    heddle_status status = pg_query(relay->pg, statement, NULL, &rows, err);
+    if (status == HEDDLE_OK)
+        *granted = strcmp(heddle_rows_text(rows, 0, 0), "t") == 0;
+    return status;
+}
+
+/* Both links are opened anew. A Redis that has lost everything is set up again: the journal knows how. */
+static void recover(struct relay *relay, const struct heddle_error *cause, int failures)
+{
+    unsigned partitions = 0;
+    int64_t payload_bytes_max = 0;
+    struct queue_facts facts;
+    struct heddle_error err = {0};
+
+    heddle_log(HEDDLE_LOG_WARNING, "relay_retry", "attempt=%d text=%s", failures,
+               LOG_TEXT(cause->text));
+    redis_close(relay->redis);
+    if (queue_facts_get(relay->redis, &facts, &err) == HEDDLE_OK &&
+        (facts.partitions == 0 || facts.library_version == 0) &&
+        journal_partitions(relay->pg, &partitions, &payload_bytes_max, &err) == HEDDLE_OK &&
+        partitions > 0 &&
+        queue_install(relay->redis, partitions, payload_bytes_max, &err) == HEDDLE_OK)
+        heddle_log(HEDDLE_LOG_WARNING, "queue_set_up_again", "partitions=%u", partitions);
+    redis_close(relay->redis);
+    pg_close(relay->pg);
+    if (!atomic_load(&relay->is_stopping))
+        clock_sleep_ms(clock_backoff_ms(failures, RETRY_BASE_MS, RETRY_CAP_MS));
+}

@@ -1,0 +1,238 @@
+/* See journal.h. The rules stand in sql/0003_durable.sql. */
+#include "ledger/journal.h"
+
+#include "base/text.h"
+#include "heddle/uow.h"
+#include "link/pg.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct heddle_statement submit = {
+    "heddle_submit", "select heddle.submit_text($1, $2, $3, $4, $5)", 5};
+
+/* Columns of an entry: seq, age, id, user, op, thread, payload. */
+static const struct heddle_statement outbox = {
+    "heddle_outbox",
+    "select x.seq, 0, x.id, o.user_id, o.op, o.thread, o.payload"
+    " from heddle.outbox x left join heddle.operations o on o.id = x.id and o.finished_at is null"
+    " order by x.seq limit $1",
+    1};
+
+static const struct heddle_statement relayed = {
+    "heddle_relayed", "delete from heddle.outbox where seq = any ($1::bigint[])", 1};
+
+static const struct heddle_statement unfinished = {
+    "heddle_unfinished",
+    "select seq, (extract(epoch from clock_timestamp() - submitted_at) * 1000)::bigint, id, user_id,"
+    " op, thread, null from heddle.operations"
+    " where finished_at is null and seq is not null and (user_id, seq) > ($1, $2)"
+    " order by user_id, seq limit $3",
+    3};
+
+static const struct heddle_statement lane_entries = {
+    "heddle_lane",
+    "select seq, 0, id, user_id, op, thread, payload from heddle.operations"
+    " where finished_at is null and seq is not null and user_id = $1 order by seq limit $2",
+    2};
+
+static const struct heddle_statement settings = {
+    "heddle_settings",
+    "select coalesce(max(value) filter (where key = 'partitions'), '0'),"
+    " coalesce(max(value) filter (where key = 'payload_max'), '1048576') from heddle.settings",
+    0};
+
+static const struct heddle_statement set_settings = {
+    "heddle_set_settings",
+    "insert into heddle.settings values ('partitions', $1), ('payload_max', $2)"
+    " on conflict (key) do update set value = excluded.value",
+    2};
+
+static const struct heddle_statement forget = {"heddle_forget",
+                                               "select heddle.forget_idle_lanes($1)", 1};
+
+static heddle_status refusal(heddle_status status, struct heddle_error *err);
+static void read_page(const struct heddle_rows *rows, struct arena *arena,
+                      struct journal_page *page);
+static struct heddle_text field(const struct heddle_rows *rows, int row, int column,
+                                struct arena *arena);
+
+heddle_status journal_submit(struct pg_link *link, struct heddle_text user, struct heddle_text op,
+                             struct heddle_text thread, struct heddle_text payload,
+                             char id[HEDDLE_ID_SIZE + 1], struct heddle_error *err)
+{
+    /* A fresh id is ours, not the server's: after a lost answer the same call repeats nothing. */
+    if (id[0] == '\0')
+        heddle_uuid_new(id);
+    const char *const params[] = {user.data, op.data, payload.size > 0 ? payload.data : "{}",
+                                  thread.size > 0 ? thread.data : NULL, id};
+    return refusal(pg_query(link, &submit, params, NULL, err), err);
+}
+
+heddle_status journal_submit_many(struct pg_link *link, const struct heddle_operation *operations,
+                                  size_t count, struct heddle_error *err)
+{
+    heddle_status status = pg_begin(link, false, err);
+
+    for (size_t i = 0; status == HEDDLE_OK && i < count; i++) {
+        const struct heddle_operation *operation = &operations[i];
+        const char *const params[] = {
+            operation->user.data, operation->op.data,
+            operation->payload.size > 0 ? operation->payload.data : "{}",
+            operation->thread.size > 0 ? operation->thread.data : NULL, operation->id};
+        status = pg_queue(link, &submit, params, err);
+    }
+    if (status == HEDDLE_OK)
+        status = pg_commit(link, err);
+    if (status != HEDDLE_OK)
+        pg_rollback(link);
+    /* The ids make it safe to ask again. */
+    return status == HEDDLE_UNKNOWN ? HEDDLE_RETRY : refusal(status, err);
+}
+
+heddle_status journal_outbox(struct pg_link *link, size_t most, struct arena *arena,
+                             struct journal_page *page, struct heddle_error *err)
+{
+    AUTO_ROWS rows = NULL;
+    char limit[24];
+    const char *const params[] = {limit};
+
+    snprintf(limit, sizeof limit, "%zu", most);
+    heddle_status status = pg_query(link, &outbox, params, &rows, err);
+    if (status == HEDDLE_OK)
+        read_page(rows, arena, page);
+    return status;
+}
+
+heddle_status journal_relayed(struct pg_link *link, const struct journal_page *page,
+                              struct arena *arena, struct heddle_error *err)
+{
+    enum { NUMBER_SIZE = 21 };
+    char *list = arena_alloc(arena, page->count * NUMBER_SIZE + 3);
+    const char *const params[] = {list};
+    size_t used = 0;
+
+    for (size_t i = 0; i < page->count; i++)
+        used += (size_t)sprintf(list + used, "%c%" PRId64, i == 0 ? '{' : ',', page->entries[i].seq);
+    strcpy(list + used, used > 0 ? "}" : "{}");
+    return pg_query(link, &relayed, params, NULL, err);
+}
+
+heddle_status journal_unfinished(struct pg_link *link, const char *user, int64_t seq, size_t most,
+                                 struct arena *arena, struct journal_page *page,
+                                 struct heddle_error *err)
+{
+    AUTO_ROWS rows = NULL;
+    char seq_text[24], limit[24];
+    const char *const params[] = {user, seq_text, limit};
+
+    snprintf(seq_text, sizeof seq_text, "%" PRId64, seq);
+    snprintf(limit, sizeof limit, "%zu", most);
+    heddle_status status = pg_query(link, &unfinished, params, &rows, err);
+    if (status == HEDDLE_OK)
+        read_page(rows, arena, page);
+    return status;
+}
+
+heddle_status journal_lane(struct pg_link *link, const char *lane, size_t most,
+                           struct arena *arena, struct journal_page *page, struct heddle_error *err)
+{
+    AUTO_ROWS rows = NULL;
+    char limit[24];
+    const char *const params[] = {lane, limit};
+
+    snprintf(limit, sizeof limit, "%zu", most);
+    heddle_status status = pg_query(link, &lane_entries, params, &rows, err);
+    if (status == HEDDLE_OK)
+        read_page(rows, arena, page);
+    return status;
+}
+
+heddle_status journal_partitions(struct pg_link *link, unsigned *partitions,
+                                 int64_t *payload_bytes_max, struct heddle_error *err)
+{
+    AUTO_ROWS rows = NULL;
+
+    heddle_status status = pg_query(link, &settings, NULL, &rows, err);
+    if (status != HEDDLE_OK)
+        return status;
+    *partitions = (unsigned)strtoul(heddle_rows_text(rows, 0, 0), NULL, 10);
+    *payload_bytes_max = strtoll(heddle_rows_text(rows, 0, 1), NULL, 10);
+    return HEDDLE_OK;
+}
+
+heddle_status journal_set_partitions(struct pg_link *link, unsigned partitions,
+                                     int64_t payload_bytes_max, struct heddle_error *err)
+{
+    char count[16], bytes[24];
+    const char *const params[] = {count, bytes};
+
+    snprintf(count, sizeof count, "%u", partitions);
+    snprintf(bytes, sizeof bytes, "%" PRId64, payload_bytes_max);
+    return pg_query(link, &set_settings, params, NULL, err);
+}
+
+heddle_status journal_forget_idle(struct pg_link *link, int most, int *forgotten,
+                                  struct heddle_error *err)
+{
+    AUTO_ROWS rows = NULL;
+    char limit[12];
+    const char *const params[] = {limit};
+
+    snprintf(limit, sizeof limit, "%d", most);
+    heddle_status status = pg_query(link, &forget, params, &rows, err);
+    if (status == HEDDLE_OK)
+        *forgotten = atoi(heddle_rows_text(rows, 0, 0));
+    return status;
+}
+
+/* heddle.submit says `HEDDLE <code> <text>`, as the queue's functions do. */
+static heddle_status refusal(heddle_status status, struct heddle_error *err)
+{
+    static const char invalid[] = "HEDDLE invalid ", conflict[] = "HEDDLE conflict ";
+    char text[sizeof err->text];
+
+    if (status != HEDDLE_PERMANENT)
+        return status;
+    snprintf(text, sizeof text, "%s", err->text);
+    if (strncmp(text, invalid, sizeof invalid - 1) == 0)
+        return heddle_refuse(err, HEDDLE_KIND_INVALID, "%s", text + sizeof invalid - 1);
+    if (strncmp(text, conflict, sizeof conflict - 1) == 0)
+        return heddle_refuse(err, HEDDLE_KIND_CONFLICT, "%s", text + sizeof conflict - 1);
+    /* Data exceptions: JSON or UTF-8 that Postgres does not take. */
+    if (strncmp(err->sqlstate, "22", 2) == 0)
+        return heddle_refuse(err, HEDDLE_KIND_INVALID, "%s", text);
+    return status;
+}
+
+static void read_page(const struct heddle_rows *rows, struct arena *arena,
+                      struct journal_page *page)
+{
+    page->count = (size_t)heddle_rows_count(rows);
+    page->entries = arena_alloc(arena, (page->count + 1) * sizeof *page->entries);
+    for (size_t i = 0; i < page->count; i++) {
+        struct journal_entry *entry = &page->entries[i];
+        int row = (int)i;
+        *entry = (struct journal_entry){
+            .seq = strtoll(heddle_rows_text(rows, row, 0), NULL, 10),
+            .age_ms = strtoll(heddle_rows_text(rows, row, 1), NULL, 10),
+            .operation = {
+                .user = field(rows, row, 3, arena),
+                .op = field(rows, row, 4, arena),
+                .thread = field(rows, row, 5, arena),
+                .payload = field(rows, row, 6, arena),
+            },
+        };
+        snprintf(entry->operation.id, sizeof entry->operation.id, "%s",
+                 heddle_rows_text(rows, row, 2));
+    }
+}
+
+static struct heddle_text field(const struct heddle_rows *rows, int row, int column,
+                                struct arena *arena)
+{
+    const char *text = heddle_rows_text(rows, row, column);
+    return text ? arena_copy_text(arena, text, strlen(text)) : TEXT("");
+}

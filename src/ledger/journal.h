@@ -1,0 +1,69 @@
+/* The journal: operations that are accepted when a Postgres transaction commits, before Redis hears
+ * of them. On the caller's thread and link, outside any unit of work. */
+#ifndef LEDGER_JOURNAL_H
+#define LEDGER_JOURNAL_H
+
+#include "base/arena.h"
+#include "heddle/error.h"
+#include "heddle/operation.h"
+
+#include <stddef.h>
+
+struct pg_link;
+
+/* Submits one operation (heddle.submit): its id, or a new one where it has none, is left in `id`.
+ * HEDDLE_REFUSED: invalid or a conflict. HEDDLE_RETRY: submit again with the same id. */
+heddle_status journal_submit(struct pg_link *link, struct heddle_text user, struct heddle_text op,
+                             struct heddle_text thread, struct heddle_text payload,
+                             char id[HEDDLE_ID_SIZE + 1],
+                             struct heddle_error *err) HEDDLE_MUST_CHECK;
+
+/* Submits all of them in one transaction and one round trip; every operation has its id. A refusal of one
+ * refuses all: submit them one by one then. HEDDLE_RETRY: submit again, which repeats nothing. */
+heddle_status journal_submit_many(struct pg_link *link, const struct heddle_operation *operations,
+                                  size_t count, struct heddle_error *err) HEDDLE_MUST_CHECK;
+
+/* An operation that has not ended. Its texts lie in the arena of the call. */
+struct journal_entry {
+    int64_t seq;
+    int64_t age_ms;
+    struct heddle_operation operation;
+};
+
+struct journal_page {
+    struct journal_entry *entries; /* in the arena of the call */
+    size_t count;
+};
+
+/* What Redis has still to hear of, in the order of submission. Entries whose operation has ended meanwhile have no
+ * user. */
+heddle_status journal_outbox(struct pg_link *link, size_t most, struct arena *arena,
+                             struct journal_page *page, struct heddle_error *err) HEDDLE_MUST_CHECK;
+
+/* Removes a page that Redis has taken from the outbox. */
+heddle_status journal_relayed(struct pg_link *link, const struct journal_page *page,
+                              struct arena *arena, struct heddle_error *err) HEDDLE_MUST_CHECK;
+
+/* Unfinished operations behind (user, seq), in the order of users and their lanes; without payloads. */
+heddle_status journal_unfinished(struct pg_link *link, const char *user, int64_t seq, size_t most,
+                                 struct arena *arena, struct journal_page *page,
+                                 struct heddle_error *err) HEDDLE_MUST_CHECK;
+
+/* The first unfinished operations of a lane, whole. */
+heddle_status journal_lane(struct pg_link *link, const char *lane, size_t most,
+                           struct arena *arena, struct journal_page *page,
+                           struct heddle_error *err) HEDDLE_MUST_CHECK;
+
+/* Number of partitions that Redis must be set up with; 0 where it was never said. */
+heddle_status journal_partitions(struct pg_link *link, unsigned *partitions,
+                                 int64_t *payload_bytes_max,
+                                 struct heddle_error *err) HEDDLE_MUST_CHECK;
+heddle_status journal_set_partitions(struct pg_link *link, unsigned partitions,
+                                     int64_t payload_bytes_max,
+                                     struct heddle_error *err) HEDDLE_MUST_CHECK;
+
+/* Drops the rows of up to `most` idle lanes. */
+heddle_status journal_forget_idle(struct pg_link *link, int most, int *forgotten,
+                                  struct heddle_error *err) HEDDLE_MUST_CHECK;
+
+#endif

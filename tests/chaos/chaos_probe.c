@@ -1,0 +1,195 @@
+/* A processor for the chaos harness, with one handler that leaves traces which show a repetition, a
+ * loss or a wrong order: see chaos.sql. Runs until TERM, then drains; exits 0 where everything
+ * was drained, 1 where not, 4 where it could not start. The main thread alone takes signals.
+ *
+ *   heddle-chaos [--workers N] [--lease MS] [--patience MS]
+ *
+ * --patience bounds every answer of Redis and of Postgres. What an operation does stands in its
+ * payload:
+ *
+ *   n        recorded
+ *   ms       how long the transaction takes at least
+ *   outside  how long prepare takes at least, in ms
+ *   fails    attempts that fail in a way that passes
+ *   refuse   true: refused after the effects, which must not stay */
+#include "engine/processor.h"
+
+#include "heddle/log.h"
+#include "heddle/uow.h"
+
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { DURATION_MS_MAX = 60000, FAILS_MAX = 100 };
+
+static const struct heddle_statement record_statement = {
+    "chaos_record",
+    "insert into chaos.effects (lane, id, n, attempt, pid)"
+    " values ($1, $2::uuid, $3::int, $4::int, $5::int)",
+    5};
+static const struct heddle_statement count_statement = {
+    "chaos_count",
+    "insert into chaos.counters (lane, count) values ($1, 1)"
+    " on conflict (lane) do update set count = counters.count + 1",
+    1};
+static const struct heddle_statement sleep_statement = {"chaos_sleep",
+                                                        "select pg_sleep($1::float8 / 1000)", 1};
+static const struct heddle_statement fail_statement = {"chaos_fail",
+                                                       "select chaos.fail($1::int, $2::int)", 2};
+static const struct heddle_statement leave_statement = {
+    "chaos_leave", "update chaos.effects set left_at = clock_timestamp() where id = $1::uuid", 1};
+
+static heddle_status member(struct heddle_task *task, const char *name, int64_t most,
+                            int64_t *value, struct heddle_error *err)
+{
+    bool found;
+
+    *value = 0;
+    return heddle_payload_integer(task, name, 0, most, value, &found, err);
+}
+
+static const char *number(struct heddle_task *task, int64_t value)
+{
+    return heddle_task_format(task, "%lld", (long long)value);
+}
+
+static heddle_status prepare(struct heddle_task *task, struct heddle_error *err)
+{
+    int64_t duration_ms;
+    heddle_status status = member(task, "outside", DURATION_MS_MAX, &duration_ms, err);
+
+    if (status == HEDDLE_OK && duration_ms > 0) {
+        struct timespec left = {duration_ms / 1000, duration_ms % 1000 * 1000000};
+        while (nanosleep(&left, &left) != 0)
+            continue;
+    }
+    return status;
+}
+
+/* No branch between the statements: they may all be on the wire at once. */
+static heddle_status apply(struct heddle_task *task, struct heddle_uow *uow,
+                           struct heddle_error *err)
+{
+    const struct heddle_operation *operation = heddle_task_operation(task);
+    int64_t n, duration_ms, fails;
+    bool is_refused = false, found;
+
+    heddle_status status = member(task, "n", INT32_MAX, &n, err);
+    if (status == HEDDLE_OK)
+        status = member(task, "ms", DURATION_MS_MAX, &duration_ms, err);
+    if (status == HEDDLE_OK)
+        status = member(task, "fails", FAILS_MAX, &fails, err);
+    if (status == HEDDLE_OK)
+        status = heddle_payload_boolean(task, "refuse", &is_refused, &found, err);
+    if (status != HEDDLE_OK)
+        return status;
+
+    const char *const effect[] = {operation->user.data, operation->id, number(task, n),
+                                  number(task, operation->attempt), number(task, getpid())};
+    const char *const pause[] = {number(task, duration_ms)};
+    const char *const failure[] = {number(task, operation->attempt), number(task, fails)};
+    const char *const id[] = {operation->id};
+    status = heddle_uow_send(uow, &record_statement, effect, err);
+    if (status == HEDDLE_OK)
+        status = heddle_uow_send(uow, &count_statement, effect, err);
+    if (status == HEDDLE_OK && duration_ms > 0)
+        status = heddle_uow_send(uow, &sleep_statement, pause, err);
+    if (status == HEDDLE_OK && fails > 0)
+        status = heddle_uow_send(uow, &fail_statement, failure, err);
+    if (status == HEDDLE_OK)
+        status = heddle_uow_send(uow, &leave_statement, id, err);
+    if (status == HEDDLE_OK && is_refused)
+        status = heddle_refuse(err, HEDDLE_KIND_CONFLICT, "refused as it was told");
+    return status;
+}
+
+static const struct heddle_handler work = {.op = "chaos_work", .prepare = prepare, .apply = apply};
+static const struct heddle_handler *const handlers[] = {&work, NULL};
+
+static const struct option flags[] = {{"workers", required_argument, NULL, 'w'},
+                                      {"lease", required_argument, NULL, 'l'},
+                                      {"patience", required_argument, NULL, 'p'},
+                                      {0}};
+
+static bool read_flags(int argc, char **argv, struct processor_options *options)
+{
+    int flag;
+
+    while ((flag = getopt_long(argc, argv, "", flags, NULL)) != -1) {
+        int value = optarg ? (int)strtol(optarg, NULL, 10) : 0;
+        if (flag == 'w') {
+            options->workers = value;
+        } else if (flag == 'l') {
+            options->lease_ms = value;
+            options->statement_timeout_ms = value / 2;
+            options->idle_transaction_timeout_ms = value / 3;
+        } else if (flag == 'p') {
+            options->redis_timeout_ms = options->connect_timeout_ms = value;
+            options->commit_deadline_ms = value;
+        } else {
+            return false;
+        }
+    }
+    return optind == argc;
+}
+
+static void wait_for_end(void)
+{
+    sigset_t ends;
+    int taken;
+
+    sigemptyset(&ends);
+    sigaddset(&ends, SIGTERM);
+    sigwait(&ends, &taken);
+}
+
+int main(int argc, char **argv)
+{
+    struct processor_options options = {
+        .redis = getenv("HEDDLE_REDIS"),
+        .postgres = getenv("HEDDLE_POSTGRES"),
+        .handlers = handlers,
+        .workers = 4,
+        .claim_lanes_max = 16,
+        .claim_operations_max = 8,
+        .lease_ms = 1500,
+        .drain_ms = 10000,
+        .result_ttl_ms = 60000,
+        .redis_timeout_ms = 1500,
+        .connect_timeout_ms = 1500,
+        .statement_timeout_ms = 750,
+        .lock_timeout_ms = 300,
+        .idle_transaction_timeout_ms = 500,
+        .commit_deadline_ms = 1500,
+        .retry_attempts = 3,
+        .retry_base_ms = 5,
+        .retry_cap_ms = 100,
+        .with_prepared_statements = true,
+    };
+    struct heddle_error err = {0};
+    struct processor *processor;
+    sigset_t all;
+
+    if (!options.redis || !options.postgres || !read_flags(argc, argv, &options)) {
+        fprintf(stderr, "usage: see the head of tests/chaos/chaos_probe.c\n");
+        return 2;
+    }
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, NULL);
+    if (processor_new(&options, &processor, &err) != HEDDLE_OK) {
+        fprintf(stderr, "%s: %s\n", err.where, err.text);
+        return 4;
+    }
+    processor_start(processor);
+    heddle_log(HEDDLE_LOG_INFO, "ready", "workers=%d", options.workers);
+    wait_for_end();
+    if (!processor_drain(processor))
+        _exit(1);
+    processor_free(processor);
+    return 0;
+}

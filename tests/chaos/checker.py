@@ -1,0 +1,156 @@
+"""Judges a round by what was told, what took effect, what the ledger says and what Redis still has.
+
+    acknowledged   exactly once
+    refused        never
+    unknown        at most once; for a durable one: as often as the journal has it
+    in a lane      in the order of submission, one at a time
+    all of them    ended in the ledger; or direct, lost by a Redis that lost data, and never repeated
+"""
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+
+from submissions import ACKNOWLEDGED, REFUSED, Submission
+
+SHOWN_MAX = 10
+ENDED = ("done", "failed")
+
+
+@dataclass
+class Effect:
+    place: int
+    lane: str
+    id: str
+    attempt: int
+    pid: int
+    entered: float
+    left: float
+
+
+@dataclass
+class Verdict:
+    operations: int = 0
+    acknowledged: int = 0
+    refused: int = 0
+    unknown: int = 0
+    forgiven: int = 0      # direct ones that a Redis took along that lost its data
+    lost: list[str] = field(default_factory=list)
+    repeated: list[str] = field(default_factory=list)
+    disordered: list[str] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
+
+    def findings(self) -> list[str]:
+        return [f"{name}: {text}" for name in ("lost", "repeated", "disordered", "others")
+                for text in getattr(self, name)]
+
+    def report(self) -> str:
+        found = self.findings()
+        more = [f"… and {len(found) - SHOWN_MAX} more"] if len(found) > SHOWN_MAX else []
+        return "\n".join(found[:SHOWN_MAX] + more)
+
+
+def read_effects(sql) -> list[Effect]:
+    rows = sql("select place, lane, id::text, attempt, pid, extract(epoch from entered)::float8,"
+               " extract(epoch from coalesce(left_at, entered))::float8 from chaos.effects order by place")
+    return [Effect(*row) for row in rows]
+
+
+def judge(submissions: list[Submission], effects: list[Effect], sql, redis_lost_data: bool = False,
+          has_time: bool = True) -> Verdict:
+    told = Counter(submission.told for submission in submissions)
+    verdict = Verdict(len(submissions), told[ACKNOWLEDGED], told[REFUSED])
+    verdict.unknown = len(submissions) - verdict.acknowledged - verdict.refused
+    ledger = {id: (state, seq) for id, state, seq in
+              sql("select id::text, state::text, seq from heddle.operations")}
+    times = Counter(effect.id for effect in effects)
+    known = {submission.id for submission in submissions}
+    for submission in submissions:
+        _judge_one(verdict, submission, times[submission.id], ledger, redis_lost_data)
+    for stranger in (set(times) | set(ledger)) - known:
+        verdict.others.append(f"nobody submitted {stranger}")
+    _judge_counters(verdict, effects, sql)
+    by_id = {submission.id: submission for submission in submissions}
+    lanes = defaultdict(list)
+    for effect in effects:
+        lanes[effect.lane].append(effect)
+    for lane, ran in lanes.items():
+        _judge_order(verdict, lane, ran, by_id, ledger)
+        if has_time:
+            _judge_overlap(verdict, lane, ran)
+    _judge_left_overs(verdict, sql)
+    return verdict
+
+
+def _judge_one(verdict: Verdict, submission: Submission, times: int, ledger: dict,
+               redis_lost_data: bool) -> None:
+    state, seq = ledger.get(submission.id, (None, None))
+    wanted = 1 if submission.has_effect else 0
+    if times > 1:
+        verdict.repeated.append(f"{submission}: {times} times")
+    elif submission.told == REFUSED:
+        if times or state:
+            verdict.others.append(f"{submission}: took effect {times} times, is {state}")
+    elif state is None:
+        if times:
+            verdict.others.append(f"{submission}: took effect, the ledger does not know it")
+        elif submission.told != ACKNOWLEDGED:
+            pass
+        elif redis_lost_data and not submission.is_durable:
+            verdict.forgiven += 1
+        else:
+            verdict.lost.append(f"{submission}: the ledger does not know it")
+    elif state not in ENDED:
+        verdict.lost.append(f"{submission}: is {state}")
+    elif (state == "done") != bool(wanted) or times != wanted:
+        verdict.others.append(f"{submission}: is {state}, took effect {times} times, not {wanted}")
+    elif (seq is not None) != submission.is_durable:
+        verdict.others.append(f"{submission}: its number is {seq}")
+
+
+def _judge_counters(verdict: Verdict, effects: list[Effect], sql) -> None:
+    counted = Counter(effect.lane for effect in effects)
+    for lane, count in sql("select lane, count from chaos.counters"):
+        if counted.pop(lane, 0) != count:
+            verdict.others.append(f"lane {lane}: its counter says {count}")
+    for lane in counted:
+        verdict.others.append(f"lane {lane}: has no counter")
+
+
+def _judge_order(verdict: Verdict, lane: str, ran: list[Effect], by_id: dict[str, Submission],
+                 ledger: dict) -> None:
+    """Durable operations keep their order, direct ones theirs."""
+    for is_durable in (False, True):
+        _judge_lane(verdict, [by_id[effect.id] for effect in ran
+                              if effect.id in by_id and by_id[effect.id].is_durable == is_durable])
+    numbers = [ledger[effect.id][1] for effect in ran if ledger.get(effect.id, (None, None))[1] is not None]
+    if numbers != sorted(numbers):
+        verdict.disordered.append(f"lane {lane}: journal numbers {numbers}")
+
+
+def _judge_overlap(verdict: Verdict, lane: str, ran: list[Effect]) -> None:
+    for before, after in zip(ran, ran[1:]):
+        if after.entered < before.left:
+            verdict.others.append(f"lane {lane}: {before.id} and {after.id} overlap")
+
+
+def _judge_lane(verdict: Verdict, ran: list[Submission]) -> None:
+    """Nothing may run after something that was submitted when it had been acknowledged already."""
+    earliest_told, earliest = float("inf"), None
+    for submission in reversed(ran):
+        if earliest_told < submission.sent_at:
+            verdict.disordered.append(f"{earliest} ran after {submission}")
+        if submission.told_at < earliest_told:
+            earliest_told, earliest = submission.told_at, submission
+
+
+def _judge_left_overs(verdict: Verdict, sql) -> None:
+    for what, query in {
+        "rows of the outbox": "select count(*) from heddle.outbox",
+        "tails of idle lanes": "select count(*) from heddle.lane_tails",
+        "heads of idle lanes": "select count(*) from heddle.lane_heads",
+        "running rows": "select count(*) from heddle.operations where finished_at is null",
+    }.items():
+        left = sql(query)[0][0]
+        if left:
+            verdict.others.append(f"left behind: {left} {what}")

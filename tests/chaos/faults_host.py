@@ -1,0 +1,142 @@
+"""What happens to hosts: their disks fill up, their clocks jump, the network between them parts."""
+from __future__ import annotations
+
+import random
+import time
+from pathlib import Path
+
+import psycopg2
+import redis
+from servers import until
+
+from faults import Fault, Injection
+from generator import TookTooLong
+from world import Plan, World
+
+HOUR = 3600
+
+
+class FullDisk(Fault):
+    """Shared by both servers: the disk fills up for a while, then there is room again."""
+    short, full, per_round, gap_s = 0, 20, 5, 1.5
+
+    def inject(self, world: World, rng: random.Random) -> Injection:
+        at = time.time()
+        self._fill(world.mounted)
+        time.sleep(rng.uniform(0.5, 2.0))
+        self.heal(world)
+        return Injection(at, time.time())
+
+    def heal(self, world: World) -> None:
+        (world.mounted / "filler").unlink(missing_ok=True)
+        self._restart(world)
+
+    @staticmethod
+    def _fill(folder: Path) -> None:
+        with open(folder / "filler", "wb", buffering=0) as filler:
+            for size in (1 << 20, 1 << 12, 1):
+                try:
+                    while True:
+                        filler.write(b"\0" * size)
+                except OSError:
+                    continue
+
+    def _restart(self, world: World) -> None:
+        raise NotImplementedError
+
+
+class PostgresDisk(FullDisk):
+    """Postgres' disk is full: an outage, not a loss."""
+    name = "postgres-disk"
+    plan = Plan(disk_mib=("postgres", 160), postgres_settings=("max_wal_size=48MB", "min_wal_size=32MB"))
+    within_s = 3.5
+
+    def _restart(self, world: World) -> None:
+        """A Postgres that found no room for its log has ended, or is about to."""
+        def answers() -> bool:
+            if not world.postgres.is_alive():
+                world.postgres.start()
+            try:
+                world.sql("create table if not exists chaos.room ()")
+                return True
+            except (psycopg2.Error, TookTooLong):
+                return False
+        until(answers, "Postgres is back", 30, 0.05)
+
+
+class RedisDisk(FullDisk):
+    """Redis' disk is full: with appendfsync always it ends; everything told is kept."""
+    name = "redis-disk"
+    plan = Plan(disk_mib=("redis", 24))
+    within_s = 3.5
+
+    def _restart(self, world: World) -> None:
+        def answers() -> bool:
+            if not world.redis.is_alive():
+                world.redis.start()
+            try:
+                return bool(world.redis.client().set("heddle-chaos-room", 1, px=1))
+            except redis.RedisError:
+                return False
+        until(answers, "Redis is back", 30, 0.05)
+
+
+class RedisDiskEverySecond(RedisDisk):
+    """The same with appendfsync everysec: Redis refuses to write until there is room."""
+    name = "redis-disk-everysec"
+    plan = Plan(disk_mib=("redis", 24), fsync="everysec")
+    loses_redis = True
+
+
+class Jump(Fault):
+    """Shared by the clocks: a jump to and fro, by seconds and by hours. Each stays until the next."""
+    short, full, per_round, gap_s = 0, 60, 12, 0.8
+    within_s = 3.5
+
+    def inject(self, world: World, rng: random.Random) -> Injection:
+        at = time.time()
+        world.clock.jump(rng.choice([-1, 1]) * rng.choice([0.5, 2, 30, HOUR, 24 * HOUR]))
+        return Injection(at, at)
+
+    def heal(self, world: World) -> None:
+        world.clock.jump(0)
+
+
+class RedisClock(Jump):
+    """Redis' clock jumps: leases, waiting lanes and virtual time are of its time."""
+    name = "redis-clock"
+    plan = Plan(redis_clock=True)
+
+
+class ProcessorClock(Jump):
+    """The wall clock of the processors jumps."""
+    name = "processor-clock"
+    plan = Plan(processor_clock=True)
+
+
+class PostgresClock(Jump):
+    """Postgres' clock jumps: ages of the journal's rows are of its time."""
+    name = "postgres-clock"
+    plan = Plan(postgres_clock=True)
+    has_time = False
+
+
+class Partition(Fault):
+    """A network namespace with some of the processors is cut off, one way or both, and joined again."""
+    name = "partition"
+    plan = Plan(processors=3, is_apart=True)
+    short, full, per_round, gap_s = 0, 100, 10, 1.0
+    within_s = 3.5
+
+    def inject(self, world: World, rng: random.Random) -> Injection:
+        at = time.time()
+        world.namespace.part(*rng.choice([(True, True), (True, False), (False, True)]))
+        time.sleep(rng.uniform(0.5, 5.0))
+        world.namespace.join()
+        return Injection(at, time.time())
+
+    def heal(self, world: World) -> None:
+        world.namespace.join()
+
+
+ALL = (PostgresDisk, RedisDisk, RedisDiskEverySecond, RedisClock, ProcessorClock, PostgresClock, Partition)

@@ -1,0 +1,111 @@
+"""A round: a world, a load, a fault injected again and again, and the verdict in the end."""
+from __future__ import annotations
+
+import random
+import time
+from dataclasses import dataclass, field, replace
+
+from checker import Effect, Verdict, judge, read_effects
+from faults import Fault, Injection
+from generator import Generator, Load
+from submissions import ACKNOWLEDGED, Submission
+from world import World
+
+RATE = 40                # operations a second
+DRAIN_SECONDS = 45
+GIVE_UP_SECONDS = 600
+
+
+@dataclass
+class Outcome:
+    fault: str
+    seed: str
+    injected: int = 0
+    verdict: Verdict = field(default_factory=Verdict)
+    recoveries: list[float] = field(default_factory=list)   # s, from the end of the fault
+    since_fault: list[float] = field(default_factory=list)  # s, from its beginning
+    problems: list[str] = field(default_factory=list)
+    logs: str = ""
+
+    def findings(self) -> list[str]:
+        return self.problems + self.verdict.findings()
+
+
+def run_round(fault: Fault, seed: str, injections: int) -> Outcome:
+    """Plays the round that belongs to the seed."""
+    rng = random.Random(f"{seed}:{fault.name}")
+    seconds = injections * fault.gap_s + 2
+    load = replace(fault.load, seconds=seconds, operations=max(int(RATE * seconds), 60))
+    outcome = Outcome(fault.name, seed)
+    with World(fault.plan) as world:
+        try:
+            fault.set_up(world)
+            world.start_processors()
+            _play(world, fault, rng, injections, load, outcome)
+        finally:
+            fault.close()
+    return outcome
+
+
+def _play(world: World, fault: Fault, rng: random.Random, injections: int, load: Load,
+          outcome: Outcome) -> None:
+    generator = Generator(f"{outcome.seed}:{fault.name}", load, world.redis_connection,
+                          world.postgres_connection)
+    generator.start()
+    try:
+        happened = _inject_all(world, fault, rng, injections, generator)
+    finally:
+        fault.heal(world)
+    generator.join(load.seconds + GIVE_UP_SECONDS)
+    outcome.injected = sum(injection.count for injection in happened)
+    _judge(outcome, world, fault, generator.submissions, happened)
+
+
+def _inject_all(world: World, fault: Fault, rng: random.Random, injections: int,
+                generator: Generator) -> list[Injection]:
+    happened: list[Injection] = []
+    give_up = time.monotonic() + GIVE_UP_SECONDS
+    while len(happened) < injections and time.monotonic() < give_up:
+        until = time.monotonic() + fault.gap_s * rng.uniform(0.4, 1.6)
+        while (left := until - time.monotonic()) > 0:
+            world.keep_alive()
+            time.sleep(min(left, 0.05))
+        happened.append(fault.inject(world, rng))
+    while generator.is_active() and time.monotonic() < give_up:
+        world.keep_alive()
+        time.sleep(0.05)
+    return happened
+
+
+def _judge(outcome: Outcome, world: World, fault: Fault, submissions: list[Submission],
+           happened: list[Injection]) -> None:
+    is_drained = world.wait_drained(DRAIN_SECONDS)
+    if not is_drained:
+        outcome.problems.append(f"not drained within {DRAIN_SECONDS} s; Redis has {world.queued()}:"
+                                f" {world.cli('check').stdout}")
+    effects = read_effects(world.sql)
+    outcome.verdict = judge(submissions, effects, world.sql, fault.loses_redis, fault.has_time)
+    if is_drained:
+        outcome.problems += world.stop_processors()
+    for injection in happened if fault.has_time else ():
+        measure(outcome, injection, submissions, effects)
+    late = [seconds for seconds in outcome.recoveries if seconds > fault.within_s]
+    if late:
+        outcome.problems.append(f"{len(late)} of {len(outcome.recoveries)} lanes took more than"
+                                f" {fault.within_s} s to go on, up to {max(late):.1f} s")
+    if outcome.findings():
+        outcome.logs = world.logs()
+
+
+def measure(outcome: Outcome, injection: Injection, submissions: list[Submission],
+             effects: list[Effect]) -> None:
+    """For each lane that had something to do when the fault struck: when did it go on?"""
+    done_at = {effect.id: effect.left for effect in effects}
+    pending = {s.lane for s in submissions if s.told == ACKNOWLEDGED and s.sent_at < injection.at
+               and done_at.get(s.id, 0) > injection.at}
+    lanes = pending if injection.lanes is None else pending & injection.lanes
+    for lane in lanes:
+        first = min((e.left for e in effects if e.lane == lane and e.left > injection.at), default=None)
+        if first is not None:
+            outcome.since_fault.append(first - injection.at)
+            outcome.recoveries.append(max(first - max(injection.over_at, injection.at), 0.0))
