@@ -27,7 +27,7 @@ struct heddle_submission {
 struct heddle_receipt {
     heddle_status status; /* HEDDLE_OK: accepted (again, or for the first time) */
     char id[HEDDLE_ID_SIZE + 1];
-    char state[16];       /* "queued", … */
+    char state[16]; /* "queued", … */
     unsigned partition;
     struct heddle_error error; /* where status is not HEDDLE_OK */
 };

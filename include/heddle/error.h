@@ -35,9 +35,9 @@ enum heddle_kind {
 
 struct heddle_error {
     enum heddle_kind kind;
-    char where[48];    /* the function or command that failed */
-    char sqlstate[6];  /* Postgres' five characters, or empty */
-    char text[400];    /* one line, for people; always valid UTF-8 */
+    char where[48];   /* the function or command that failed */
+    char sqlstate[6]; /* Postgres' five characters, or empty */
+    char text[400];   /* one line, for people; always valid UTF-8 */
 };
 
 /* Fills `err` (which may be NULL) and returns `status`, so that a caller can

@@ -50,8 +50,8 @@ struct heddle_operation {
 enum heddle_end {
     HEDDLE_END_NONE = 0, /* it has not */
     HEDDLE_END_DONE = 'd',
-    HEDDLE_END_FAILED = 'f',    /* refused, with a kind */
-    HEDDLE_END_DEAD = 'x',      /* given up, with its last error */
+    HEDDLE_END_FAILED = 'f', /* refused, with a kind */
+    HEDDLE_END_DEAD = 'x',   /* given up, with its last error */
     HEDDLE_END_CANCELLED = 'c',
 };
 
@@ -123,13 +123,14 @@ bool heddle_is_uuid(const char *text, size_t size);
 void heddle_uuid_new(char uuid[HEDDLE_ID_SIZE + 1]);
 
 enum heddle_handler_flag {
-    HEDDLE_HANDLER_READ_ONLY = 1 << 0,    /* apply runs in a READ ONLY transaction, leaves no ledger row */
+    HEDDLE_HANDLER_READ_ONLY =
+        1 << 0, /* apply runs in a READ ONLY transaction, leaves no ledger row */
     HEDDLE_HANDLER_NEVER_BUNDLE = 1 << 1, /* always a transaction of its own */
 };
 
 struct heddle_handler {
-    const char *op;  /* 1–64 of a-z0-9_. */
-    unsigned flags;  /* of enum heddle_handler_flag */
+    const char *op; /* 1–64 of a-z0-9_. */
+    unsigned flags; /* of enum heddle_handler_flag */
     heddle_status (*check)(struct heddle_task *task, struct heddle_error *err);
     heddle_status (*prepare)(struct heddle_task *task, struct heddle_error *err);
     heddle_status (*apply)(struct heddle_task *task, struct heddle_uow *uow,

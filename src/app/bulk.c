@@ -92,8 +92,8 @@ heddle_status bulk_send(struct bulk *bulk, struct heddle_error *err)
     bool has_progress;
 
     for (int attempt = 1; bulk->window_count > 0; attempt++) {
-        heddle_status status = door_submit(bulk->door, bulk->submissions,
-                                           bulk->window_count, bulk->receipts, err);
+        heddle_status status =
+            door_submit(bulk->door, bulk->submissions, bulk->window_count, bulk->receipts, err);
         if (status == HEDDLE_OK)
             status = sort_receipts(bulk, err);
         if (status == HEDDLE_OK)

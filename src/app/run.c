@@ -60,8 +60,7 @@ static int processor_main(void *argument, struct board *board, bool is_quarantin
 {
     const struct invocation *invocation = argument;
     const struct options *options = invocation->options;
-    struct processor_options processor_options =
-        options_for_processor(options, workers_registry());
+    struct processor_options processor_options = options_for_processor(options, workers_registry());
     enum signal_wish wish = SIGNAL_NONE;
     struct processor *processor;
     struct heddle_error err;

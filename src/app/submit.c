@@ -217,8 +217,8 @@ static enum exit_code wait_one(const struct invocation *invocation, struct door 
     size_t next;
 
     (void)input_duration(invocation->arguments, "wait", &timeout_ms);
-    heddle_status status = heddle_client_await_many(door->client, receipt, 1, timeout_ms, keep_result,
-                                                    &tracked.result, &next, &err);
+    heddle_status status = heddle_client_await_many(door->client, receipt, 1, timeout_ms,
+                                                    keep_result, &tracked.result, &next, &err);
     if (tracked.result) {
         tracking_state_of(tracked.result, strlen(tracked.result), tracked.state);
     } else if (status == HEDDLE_OK || status == HEDDLE_RETRY) {

@@ -33,7 +33,8 @@ heddle_status heddle_fail(struct heddle_error *err, heddle_status status, const 
     return status;
 }
 
-heddle_status heddle_refuse(struct heddle_error *err, enum heddle_kind kind, const char *format, ...)
+heddle_status heddle_refuse(struct heddle_error *err, enum heddle_kind kind, const char *format,
+                            ...)
 {
     va_list arguments;
     va_start(arguments, format);

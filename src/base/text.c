@@ -83,8 +83,8 @@ bool text_parse_integer(const char *string, int64_t *value)
 bool text_parse_duration_us(const char *string, int64_t *duration_us)
 {
     static const struct unit units[] = {
-        {"us", 1},           {"ms", 1000},          {"s", 1000000},       {"m", 60000000},
-        {"h", 3600000000},   {"d", 86400000000},    {NULL, 0},
+        {"us", 1},         {"ms", 1000},       {"s", 1000000}, {"m", 60000000},
+        {"h", 3600000000}, {"d", 86400000000}, {NULL, 0},
     };
     return parse_with_unit(string, units, duration_us);
 }

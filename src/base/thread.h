@@ -16,8 +16,8 @@
 #else
 #define THREAD_ANNOTATION(x)
 #endif
-/* A member of a struct with a mutex: to be touched only with a mutex held. (In C, clang can't be told
- * which: the struct's own.) */
+/* A member of a struct with a mutex: to be touched only with a mutex held. (In C, clang can't be
+ * told which: the struct's own.) */
 #define GUARDED THREAD_ANNOTATION(guarded_var)
 #define REQUIRES(mutex) THREAD_ANNOTATION(requires_capability(mutex))
 #define ACQUIRES(mutex) THREAD_ANNOTATION(acquire_capability(mutex))

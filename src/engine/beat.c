@@ -90,9 +90,8 @@ static void *beat_body(void *argument)
     do {
         struct heddle_error err;
         int freed = 0;
-        heddle_status status =
-            lanes_beat(beat->link, &beat->command, options->partitions, options->incarnation,
-                       options->lease_ms, &freed, &err);
+        heddle_status status = lanes_beat(beat->link, &beat->command, options->partitions,
+                                          options->incarnation, options->lease_ms, &freed, &err);
         for (unsigned p = 0; status == HEDDLE_OK && p < options->partitions; p++)
             status = give_back(beat, p, &err);
         if (status != HEDDLE_OK) {
@@ -129,8 +128,7 @@ static bool sleep_unless_stopped(struct beat *beat, int64_t duration_ms)
     int64_t deadline_us = clock_now_us() + duration_ms * 1000;
 
     mutex_lock(&beat->mutex);
-    while (!beat->is_stopping &&
-           condition_wait_until(&beat->stopped, &beat->mutex, deadline_us))
+    while (!beat->is_stopping && condition_wait_until(&beat->stopped, &beat->mutex, deadline_us))
         ;
     bool goes_on = !beat->is_stopping;
     mutex_unlock(&beat->mutex);

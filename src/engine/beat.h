@@ -1,7 +1,7 @@
 /* The beat: says that this processor lives, and frees the lanes of those that don't.
  *
- * It also gives back what Redis believes to be ours and nobody here knows of. One thread with a Redis
- * link of its own, so that nothing else can hold it up. */
+ * It also gives back what Redis believes to be ours and nobody here knows of. One thread with a
+ * Redis link of its own, so that nothing else can hold it up. */
 #ifndef ENGINE_BEAT_H
 #define ENGINE_BEAT_H
 

@@ -29,8 +29,8 @@ void incarnation_name(char *name, size_t size)
 
 struct board *board_new(int slot_count)
 {
-    struct board *board = mmap(NULL, size_for(slot_count), PROT_READ | PROT_WRITE,
-                               MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct board *board =
+        mmap(NULL, size_for(slot_count), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (board == MAP_FAILED)
         return NULL;
     board->slot_count = slot_count;

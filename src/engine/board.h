@@ -1,7 +1,7 @@
 /* What a processor shows its supervisor: shared memory that outlives a crash.
  *
- * The supervisor maps a board before it forks. The child writes: each worker its own slot, the crash
- * handler the number of the crashing one. The supervisor reads after the child's death. */
+ * The supervisor maps a board before it forks. The child writes: each worker its own slot, the
+ * crash handler the number of the crashing one. The supervisor reads after the child's death. */
 #ifndef ENGINE_BOARD_H
 #define ENGINE_BOARD_H
 
@@ -47,8 +47,8 @@ void board_leave(struct board_slot *slot);
 enum { BOARD_STACK_BYTES = 64 << 10 };
 
 /* On the worker's thread, once: a crash on it (SEGV, BUS, ILL, FPE, ABRT) writes its slot's number
- * before the process dies of it. That runs on `stack`, BOARD_STACK_BYTES that outlive the thread, so
- * after an overflow too. */
+ * before the process dies of it. That runs on `stack`, BOARD_STACK_BYTES that outlive the thread,
+ * so after an overflow too. */
 void board_watch(struct board *board, int number, void *stack);
 
 #endif

@@ -17,8 +17,8 @@
 #include <unistd.h>
 
 enum {
-    SUSPECTS_EVERY_MS = 50,     /* of a quarantine, which lives for moments */
-    POLL_MS = 1000,             /* the net: nothing relies on it at a healthy Redis */
+    SUSPECTS_EVERY_MS = 50, /* of a quarantine, which lives for moments */
+    POLL_MS = 1000,         /* the net: nothing relies on it at a healthy Redis */
     CLAIM_BYTES_MAX = 4 << 20,
     RETRY_BASE_MS = 20,
     RETRY_CAP_MS = 1000,
@@ -27,8 +27,8 @@ enum {
 /* What is known of a partition. */
 struct partition {
     bool is_hot;
-    int64_t due_ms;      /* when a waiting lane comes due (clock_now_ms); INT64_MAX: none known */
-    int64_t halted;      /* lanes that wait for somebody: perhaps for us */
+    int64_t due_ms; /* when a waiting lane comes due (clock_now_ms); INT64_MAX: none known */
+    int64_t halted; /* lanes that wait for somebody: perhaps for us */
     char adopt_cursor[24];
 };
 
@@ -40,9 +40,9 @@ struct fetcher {
     struct redis_link *wake_link; /* subscribed */
     struct command command;
     struct partition *partitions;
-    const char **reasons;         /* halted lanes that we can resolve, NULL-terminated */
-    struct arena names;           /* of the reasons */
-    unsigned turn;                /* the partition that is served first */
+    const char **reasons; /* halted lanes that we can resolve, NULL-terminated */
+    struct arena names;   /* of the reasons */
+    unsigned turn;        /* the partition that is served first */
     uint64_t seq;
     int64_t next_poll_ms;
     int stop_fd;
@@ -328,7 +328,10 @@ static heddle_status wait_for_work(struct fetcher *fetcher, bool is_starved,
             wake_ms = fetcher->partitions[p].due_ms;
     int64_t left_ms = wake_ms - clock_now_ms();
     /* Without room there is nothing to do when a lane comes due. */
-    poll(fds, is_starved ? 3 : 2, left_ms > 0 && !is_starved ? (int)left_ms : is_starved ? POLL_MS : 0);
+    poll(fds, is_starved ? 3 : 2,
+         left_ms > 0 && !is_starved ? (int)left_ms
+         : is_starved               ? POLL_MS
+                                    : 0);
     heat_due(fetcher);
     if (fds[0].revents)
         return read_wakes(fetcher, err);

@@ -1,7 +1,8 @@
-/* The claims that this processor has in hand, from Redis' answer until the settlement is acknowledged.
+/* The claims that this processor has in hand, from Redis' answer until the settlement is
+ * acknowledged.
  *
- * What Redis believes to be ours and is not in here is a claim whose answer was lost, or that a failover
- * brought back: its lane would wait for ever, for we live and beat. Thread-safe. */
+ * What Redis believes to be ours and is not in here is a claim whose answer was lost, or that a
+ * failover brought back: its lane would wait for ever, for we live and beat. Thread-safe. */
 #ifndef ENGINE_HOLDINGS_H
 #define ENGINE_HOLDINGS_H
 

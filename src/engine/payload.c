@@ -83,7 +83,8 @@ heddle_status heddle_payload_only(struct heddle_task *task, const char *const *a
     json_t *value;
 
     (void)member_of(task, "");
-    json_object_foreach(task->payload, key, value) {
+    json_object_foreach(task->payload, key, value)
+    {
         const char *const *known = allowed;
         while (*known && strcmp(*known, key) != 0)
             known++;
@@ -92,8 +93,8 @@ heddle_status heddle_payload_only(struct heddle_task *task, const char *const *a
         char list[200] = "none";
         size_t used = 0;
         for (known = allowed; *known && used + 1 < sizeof list; known++)
-            used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", used ? ", " : "",
-                                     *known);
+            used +=
+                (size_t)snprintf(list + used, sizeof list - used, "%s%s", used ? ", " : "", *known);
         return heddle_refuse(err, HEDDLE_KIND_INVALID, "unknown member '%.80s'; allowed: %s", key,
                              list);
     }
@@ -116,8 +117,7 @@ static json_t *member_of(struct heddle_task *task, const char *member)
     return json_is_null(json) ? NULL : json;
 }
 
-static heddle_status refuse_type(const char *member, const char *expected,
-                                 struct heddle_error *err)
+static heddle_status refuse_type(const char *member, const char *expected, struct heddle_error *err)
 {
     return heddle_refuse(err, HEDDLE_KIND_INVALID, "%s must be %s", member, expected);
 }

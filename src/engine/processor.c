@@ -166,7 +166,8 @@ static heddle_status build(struct processor *processor, unsigned partitions,
     if (status == HEDDLE_OK)
         status = beat_new(&beat, processor->holdings, &processor->beat, err);
     if (status == HEDDLE_OK)
-        status = fetcher_new(&fetcher, processor->queue, processor->holdings, &processor->fetcher, err);
+        status =
+            fetcher_new(&fetcher, processor->queue, processor->holdings, &processor->fetcher, err);
     if (status == HEDDLE_OK)
         status = relay_new(options, partitions, &processor->relay, err);
     processor->shared.options = options;

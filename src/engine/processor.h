@@ -16,11 +16,11 @@ struct board;
 struct processor;
 
 struct processor_options {
-    const char *redis;    /* address; borrowed until processor_free */
-    const char *postgres; /* connection string; borrowed likewise */
+    const char *redis;                            /* address; borrowed until processor_free */
+    const char *postgres;                         /* connection string; borrowed likewise */
     const struct heddle_handler *const *handlers; /* NULL-terminated; borrowed likewise */
     int workers;
-    int claim_lanes_max;  /* lanes a claim takes at most */
+    int claim_lanes_max;      /* lanes a claim takes at most */
     int claim_operations_max; /* operations of one lane a claim takes at most */
     int64_t lease_ms;
     int64_t drain_ms;
@@ -31,11 +31,11 @@ struct processor_options {
     int lock_timeout_ms;
     int idle_transaction_timeout_ms;
     int commit_deadline_ms;
-    int retry_attempts;   /* in place, before the lane waits */
+    int retry_attempts; /* in place, before the lane waits */
     int64_t retry_base_ms, retry_cap_ms;
     bool with_prepared_statements;
-    struct board *board;      /* what the supervisor watches; NULL: there is none */
-    bool is_quarantine;       /* runs suspects alone: no lane but theirs is claimed */
+    struct board *board; /* what the supervisor watches; NULL: there is none */
+    bool is_quarantine;  /* runs suspects alone: no lane but theirs is claimed */
 };
 
 /* Connects, checks versions and eviction policy, joins the queue; nothing is claimed yet.

@@ -13,7 +13,7 @@
 
 enum {
     PAGE_COUNT = 1000,
-    LANE_COUNT = 256,         /* a lane's first operations; more are found by the next pass */
+    LANE_COUNT = 256, /* a lane's first operations; more are found by the next pass */
     ARENA_KEEP_BYTES = 1 << 20,
     /* Younger ones may still be on their way. */
     AGE_LEAST_MS = 2000,
@@ -25,8 +25,8 @@ static heddle_status compare_partition(struct reconciler *reconciler, unsigned p
 void reconciler_init(struct reconciler *reconciler, struct pg_link *pg, struct redis_link *redis,
                      struct command *command, unsigned partitions)
 {
-    *reconciler = (struct reconciler){
-        .pg = pg, .redis = redis, .command = command, .partitions = partitions};
+    *reconciler =
+        (struct reconciler){.pg = pg, .redis = redis, .command = command, .partitions = partitions};
     arena_init(&reconciler->arena, ARENA_KEEP_BYTES);
 }
 
@@ -78,7 +78,8 @@ heddle_status reconciler_rebuild(struct reconciler *reconciler, struct heddle_te
     return status;
 }
 
-/* The page's operations of one partition against Redis; lanes that miss some are rebuilt, once each. */
+/* The page's operations of one partition against Redis; lanes that miss some are rebuilt, once
+ * each. */
 static heddle_status compare_partition(struct reconciler *reconciler, unsigned partition,
                                        const struct journal_page *page, struct heddle_error *err)
 {

@@ -1,5 +1,5 @@
-/* The reconciler: compares the journal with Redis, page after page, and rebuilds lanes of which Redis
- * has lost operations. Runs on the relay's thread, with its links. */
+/* The reconciler: compares the journal with Redis, page after page, and rebuilds lanes of which
+ * Redis has lost operations. Runs on the relay's thread, with its links. */
 #ifndef ENGINE_RECONCILE_H
 #define ENGINE_RECONCILE_H
 

@@ -22,7 +22,7 @@
 
 enum {
     PAGE_COUNT = 1000,
-    REQUESTS_MAX = 1000,       /* more gaps than that are the reconciler's */
+    REQUESTS_MAX = 1000, /* more gaps than that are the reconciler's */
     SLEEP_MS = 1000,
     /* A submitter that believes us awake has not committed yet: look again soon. */
     DOZE_MS = 10,
@@ -38,12 +38,12 @@ enum {
 #define ASLEEP_KEY "7522537965569666159"
 
 static const struct heddle_statement listen_outbox = {"heddle_listen", "listen heddle_outbox", 0};
-static const struct heddle_statement lead = {
-    "heddle_lead", "select pg_try_advisory_lock(" LEADER_KEY ")", 0};
+static const struct heddle_statement lead = {"heddle_lead",
+                                             "select pg_try_advisory_lock(" LEADER_KEY ")", 0};
 static const struct heddle_statement fall_asleep = {
     "heddle_fall_asleep", "select pg_try_advisory_lock(" ASLEEP_KEY ")", 0};
-static const struct heddle_statement wake_up = {
-    "heddle_wake_up", "select pg_advisory_unlock(" ASLEEP_KEY ")", 0};
+static const struct heddle_statement wake_up = {"heddle_wake_up",
+                                                "select pg_advisory_unlock(" ASLEEP_KEY ")", 0};
 
 struct request {
     struct request *next;
@@ -347,7 +347,8 @@ static heddle_status is_granted(struct relay *relay, const struct heddle_stateme
     return status;
 }
 
-/* Both links are opened anew. A Redis that has lost everything is set up again: the journal knows how. */
+/* Both links are opened anew. A Redis that has lost everything is set up again: the journal knows
+ * how. */
 static void recover(struct relay *relay, const struct heddle_error *cause, int failures)
 {
     unsigned partitions = 0;

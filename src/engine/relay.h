@@ -1,7 +1,7 @@
 /* The relay: carries operations from the journal's outbox to Redis, and rebuilds what Redis lost.
  *
- * One thread in every processor, with a Postgres session and a Redis link of its own. One of them in
- * the fleet leads (a session advisory lock) and relays; all rebuild lanes in which their workers
+ * One thread in every processor, with a Postgres session and a Redis link of its own. One of them
+ * in the fleet leads (a session advisory lock) and relays; all rebuild lanes in which their workers
  * found a gap. An idle leader sleeps until a submitter wakes it: see heddle.wake_relay. */
 #ifndef ENGINE_RELAY_H
 #define ENGINE_RELAY_H

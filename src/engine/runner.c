@@ -20,10 +20,10 @@
 
 enum {
     ARENA_KEEP_BYTES = 1 << 20,
-    SETTLE_EVERY_US = 20000,      /* results of a long claim don't wait for its end */
+    SETTLE_EVERY_US = 20000, /* results of a long claim don't wait for its end */
     LANE_WAIT_BASE_MS = 100,
     LANE_WAIT_CAP_MS = 30000,
-    GAP_WAIT_MS = 1000,           /* the net; a rebuilt lane is ready at once */
+    GAP_WAIT_MS = 1000, /* the net; a rebuilt lane is ready at once */
 };
 
 struct runner {
@@ -60,10 +60,8 @@ static heddle_status persist(struct run *run,
 static heddle_status begin(struct run *run, struct heddle_uow *uow, bool is_read_only,
                            struct heddle_error *err);
 static bool leaves_no_row(const struct run *run);
-static enum heddle_end end_for(heddle_status status, struct heddle_error *err);
 static void conclude(struct run *run);
-static const struct heddle_handler *handler_for(const struct runner *runner,
-                                                struct heddle_text op);
+static const struct heddle_handler *handler_for(const struct runner *runner, struct heddle_text op);
 static void log_operation(enum heddle_log_level level, const char *event, const struct run *run,
                           const struct heddle_error *err);
 
@@ -176,7 +174,7 @@ static enum disposition run_operation(struct runner *runner, struct claim *claim
         status = persist(&run, attempt, &err);
     if (!run.is_gap &&
         (status == HEDDLE_REFUSED || status == HEDDLE_PERMANENT || status == HEDDLE_FATAL)) {
-        enum heddle_end end = end_for(status, &err);
+        enum heddle_end end = outcome_end_for(status, &err);
         if (end == HEDDLE_END_DEAD)
             log_operation(HEDDLE_LOG_ERROR, "operation_dead", &run, &err);
         run.outcome = outcome_failed(end, &err, &claim->arena);
@@ -318,7 +316,8 @@ static heddle_status recall(struct run *run, struct heddle_error *err)
     heddle_status status = begin(run, &uow, true, err);
     if (status != HEDDLE_OK)
         return status;
-    status = ledger_find(&uow, &run->claimed->operation, &claim->arena, &answer, &run->outcome, err);
+    status =
+        ledger_find(&uow, &run->claimed->operation, &claim->arena, &answer, &run->outcome, err);
     uow_rollback(&uow);
     if (status != HEDDLE_OK)
         return status;
@@ -358,27 +357,12 @@ static bool leaves_no_row(const struct run *run)
     return (run->handler->flags & HEDDLE_HANDLER_READ_ONLY) && !run->claimed->is_journaled;
 }
 
-/* Data that does not fit was refused; anything else that fails for good is ours to look into. */
-static enum heddle_end end_for(heddle_status status, struct heddle_error *err)
-{
-    if (status == HEDDLE_REFUSED)
-        return HEDDLE_END_FAILED;
-    if (strncmp(err->sqlstate, "22", 2) == 0)
-        err->kind = HEDDLE_KIND_INVALID;
-    else if (strncmp(err->sqlstate, "23", 2) == 0)
-        err->kind = HEDDLE_KIND_CONFLICT;
-    else
-        return HEDDLE_END_DEAD;
-    return HEDDLE_END_FAILED;
-}
-
 static void conclude(struct run *run)
 {
     struct claimed_operation *claimed = run->claimed;
 
     claimed->end = run->outcome.end;
-    claimed->result =
-        outcome_format(&run->outcome, claimed->operation.id, &run->task.claim->arena);
+    claimed->result = outcome_format(&run->outcome, claimed->operation.id, &run->task.claim->arena);
     claimed->sends_result = claimed->wants_reply || !run->is_in_ledger;
     if (heddle_log_enabled(HEDDLE_LOG_DEBUG))
         log_operation(HEDDLE_LOG_DEBUG, "operation_ended", run, NULL);

@@ -251,8 +251,8 @@ static heddle_status publish_events(struct settler *settler, const struct claim 
     for (const struct claim_event *event = claim->events; status == HEDDLE_OK && event;
          event = event->next) {
         AUTO_REPLY reply = NULL;
-        status = redis_callf(settler->link, &reply, err, "PUBLISH", "heddle:events", event->json,
-                             NULL);
+        status =
+            redis_callf(settler->link, &reply, err, "PUBLISH", "heddle:events", event->json, NULL);
     }
     return status;
 }

@@ -24,11 +24,11 @@ enum {
 
 struct child {
     struct board *board;
-    pid_t pid;            /* 0: not running */
+    pid_t pid; /* 0: not running */
     int64_t started_ms;
-    int64_t restart_ms;   /* when it is to be started */
-    int failures;         /* in a row */
-    bool was_ready;       /* once: it can start */
+    int64_t restart_ms; /* when it is to be started */
+    int failures;       /* in a row */
+    bool was_ready;     /* once: it can start */
     bool is_quarantine;
 };
 
@@ -39,7 +39,7 @@ struct supervisor {
     struct redis_link *redis;
     struct command command;
     sigset_t signals;
-    bool has_suspects;    /* since the quarantine was last started */
+    bool has_suspects; /* since the quarantine was last started */
     bool is_stopping;
     int64_t kill_ms;
     int exit_code;
@@ -129,8 +129,9 @@ static void start(struct supervisor *supervisor, struct child *child)
     child->pid = fork();
     if (child->pid < 0) {
         child->pid = 0;
-        child->restart_ms = clock_now_ms() + clock_backoff_ms(++child->failures, RESTART_BASE_MS,
-                                                              RESTART_CAP_MS) + 1;
+        child->restart_ms = clock_now_ms() +
+                            clock_backoff_ms(++child->failures, RESTART_BASE_MS, RESTART_CAP_MS) +
+                            1;
         return;
     }
     if (child->pid > 0)
@@ -211,10 +212,10 @@ static void mourn(struct supervisor *supervisor, struct child *child, int wait_s
         return;
     }
     child->failures = clock_now_ms() - child->started_ms > HEALTHY_MS ? 1 : child->failures + 1;
-    child->restart_ms = child->is_quarantine && is_clean && !supervisor->has_suspects
-                            ? INT64_MAX
-                            : clock_now_ms() + clock_backoff_ms(child->failures, RESTART_BASE_MS,
-                                                                RESTART_CAP_MS);
+    child->restart_ms =
+        child->is_quarantine && is_clean && !supervisor->has_suspects
+            ? INT64_MAX
+            : clock_now_ms() + clock_backoff_ms(child->failures, RESTART_BASE_MS, RESTART_CAP_MS);
 }
 
 /* True where an operation is suspected of the crash: of the thread that crashed, or, where nobody

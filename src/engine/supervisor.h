@@ -1,7 +1,7 @@
 /* The supervisor: forks processors, before any thread exists, and starts those anew that die.
  *
- * The lanes of a dead child are free at once. Operations that were on a crashing thread are suspects:
- * their lanes go to a quarantine process that tries each alone. One that crashes there is
+ * The lanes of a dead child are free at once. Operations that were on a crashing thread are
+ * suspects: their lanes go to a quarantine process that tries each alone. One that crashes there is
  * charged, and given up after `poison_crashes`; its neighbours are charged nothing. */
 #ifndef ENGINE_SUPERVISOR_H
 #define ENGINE_SUPERVISOR_H
@@ -14,8 +14,8 @@
 
 struct supervisor_options {
     int processes;
-    int workers;          /* of a processor: slots of its board */
-    const char *redis;    /* borrowed */
+    int workers;       /* of a processor: slots of its board */
+    const char *redis; /* borrowed */
     int redis_timeout_ms;
     int poison_crashes;
     int64_t drain_ms;

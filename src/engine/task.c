@@ -12,8 +12,8 @@
 void task_init(struct heddle_task *task, struct claim *claim,
                const struct heddle_operation *operation, struct arena *arena, struct pg_link *link)
 {
-    *task = (struct heddle_task){
-        .operation = operation, .claim = claim, .arena = arena, .link = link};
+    *task =
+        (struct heddle_task){.operation = operation, .claim = claim, .arena = arena, .link = link};
 }
 
 void task_done(struct heddle_task *task)

@@ -12,11 +12,11 @@
 enum { SHARDS = 16, BUCKETS = 16 };
 
 struct userlock {
-    struct userlock *next;   /* in its bucket */
+    struct userlock *next; /* in its bucket */
     struct condition freed;
     uint64_t hash;
-    size_t references;       /* holder and waiters; guarded by the shard's mutex */
-    bool is_held;            /* likewise */
+    size_t references; /* holder and waiters; guarded by the shard's mutex */
+    bool is_held;      /* likewise */
     size_t size;
     char name[];
 };

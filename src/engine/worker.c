@@ -12,7 +12,7 @@ struct worker {
     int number;
     struct runqueue *queue;
     struct runner *runner;
-    struct board *board;  /* NULL: nobody watches */
+    struct board *board; /* NULL: nobody watches */
     void *crash_stack;
 
     struct mutex mutex;
@@ -70,8 +70,7 @@ void worker_start(struct worker *worker)
 bool worker_join(struct worker *worker, int64_t deadline_us)
 {
     mutex_lock(&worker->mutex);
-    while (!worker->has_ended &&
-           condition_wait_until(&worker->ended, &worker->mutex, deadline_us))
+    while (!worker->has_ended && condition_wait_until(&worker->ended, &worker->mutex, deadline_us))
         ;
     bool has_ended = worker->has_ended;
     mutex_unlock(&worker->mutex);

@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct heddle_statement submit = {
-    "heddle_submit", "select heddle.submit_text($1, $2, $3, $4, $5)", 5};
+static const struct heddle_statement submit = {"heddle_submit",
+                                               "select heddle.submit_text($1, $2, $3, $4, $5)", 5};
 
 /* Columns of an entry: seq, age, id, user, op, thread, payload. */
 static const struct heddle_statement outbox = {
@@ -26,7 +26,8 @@ static const struct heddle_statement relayed = {
 
 static const struct heddle_statement unfinished = {
     "heddle_unfinished",
-    "select seq, (extract(epoch from clock_timestamp() - submitted_at) * 1000)::bigint, id, user_id,"
+    "select seq, (extract(epoch from clock_timestamp() - submitted_at) * 1000)::bigint, id, "
+    "user_id,"
     " op, thread, null from heddle.operations"
     " where finished_at is null and seq is not null and (user_id, seq) > ($1, $2)"
     " order by user_id, seq limit $3",
@@ -78,10 +79,10 @@ heddle_status journal_submit_many(struct pg_link *link, const struct heddle_oper
 
     for (size_t i = 0; status == HEDDLE_OK && i < count; i++) {
         const struct heddle_operation *operation = &operations[i];
-        const char *const params[] = {
-            operation->user.data, operation->op.data,
-            operation->payload.size > 0 ? operation->payload.data : "{}",
-            operation->thread.size > 0 ? operation->thread.data : NULL, operation->id};
+        const char *const params[] = {operation->user.data, operation->op.data,
+                                      operation->payload.size > 0 ? operation->payload.data : "{}",
+                                      operation->thread.size > 0 ? operation->thread.data : NULL,
+                                      operation->id};
         status = pg_queue(link, &submit, params, err);
     }
     if (status == HEDDLE_OK)
@@ -115,7 +116,8 @@ heddle_status journal_relayed(struct pg_link *link, const struct journal_page *p
     size_t used = 0;
 
     for (size_t i = 0; i < page->count; i++)
-        used += (size_t)sprintf(list + used, "%c%" PRId64, i == 0 ? '{' : ',', page->entries[i].seq);
+        used +=
+            (size_t)sprintf(list + used, "%c%" PRId64, i == 0 ? '{' : ',', page->entries[i].seq);
     strcpy(list + used, used > 0 ? "}" : "{}");
     return pg_query(link, &relayed, params, NULL, err);
 }
@@ -136,8 +138,8 @@ heddle_status journal_unfinished(struct pg_link *link, const char *user, int64_t
     return status;
 }
 
-heddle_status journal_lane(struct pg_link *link, const char *lane, size_t most,
-                           struct arena *arena, struct journal_page *page, struct heddle_error *err)
+heddle_status journal_lane(struct pg_link *link, const char *lane, size_t most, struct arena *arena,
+                           struct journal_page *page, struct heddle_error *err)
 {
     AUTO_ROWS rows = NULL;
     char limit[24];
@@ -218,12 +220,13 @@ static void read_page(const struct heddle_rows *rows, struct arena *arena,
         *entry = (struct journal_entry){
             .seq = strtoll(heddle_rows_text(rows, row, 0), NULL, 10),
             .age_ms = strtoll(heddle_rows_text(rows, row, 1), NULL, 10),
-            .operation = {
-                .user = field(rows, row, 3, arena),
-                .op = field(rows, row, 4, arena),
-                .thread = field(rows, row, 5, arena),
-                .payload = field(rows, row, 6, arena),
-            },
+            .operation =
+                {
+                    .user = field(rows, row, 3, arena),
+                    .op = field(rows, row, 4, arena),
+                    .thread = field(rows, row, 5, arena),
+                    .payload = field(rows, row, 6, arena),
+                },
         };
         snprintf(entry->operation.id, sizeof entry->operation.id, "%s",
                  heddle_rows_text(rows, row, 2));

@@ -18,8 +18,9 @@ heddle_status journal_submit(struct pg_link *link, struct heddle_text user, stru
                              char id[HEDDLE_ID_SIZE + 1],
                              struct heddle_error *err) HEDDLE_MUST_CHECK;
 
-/* Submits all of them in one transaction and one round trip; every operation has its id. A refusal of one
- * refuses all: submit them one by one then. HEDDLE_RETRY: submit again, which repeats nothing. */
+/* Submits all of them in one transaction and one round trip; every operation has its id. A refusal
+ * of one refuses all: submit them one by one then. HEDDLE_RETRY: submit again, which repeats
+ * nothing. */
 heddle_status journal_submit_many(struct pg_link *link, const struct heddle_operation *operations,
                                   size_t count, struct heddle_error *err) HEDDLE_MUST_CHECK;
 
@@ -35,8 +36,8 @@ struct journal_page {
     size_t count;
 };
 
-/* What Redis has still to hear of, in the order of submission. Entries whose operation has ended meanwhile have no
- * user. */
+/* What Redis has still to hear of, in the order of submission. Entries whose operation has ended
+ * meanwhile have no user. */
 heddle_status journal_outbox(struct pg_link *link, size_t most, struct arena *arena,
                              struct journal_page *page, struct heddle_error *err) HEDDLE_MUST_CHECK;
 
@@ -44,15 +45,15 @@ heddle_status journal_outbox(struct pg_link *link, size_t most, struct arena *ar
 heddle_status journal_relayed(struct pg_link *link, const struct journal_page *page,
                               struct arena *arena, struct heddle_error *err) HEDDLE_MUST_CHECK;
 
-/* Unfinished operations behind (user, seq), in the order of users and their lanes; without payloads. */
+/* Unfinished operations behind (user, seq), in the order of users and their lanes; without
+ * payloads. */
 heddle_status journal_unfinished(struct pg_link *link, const char *user, int64_t seq, size_t most,
                                  struct arena *arena, struct journal_page *page,
                                  struct heddle_error *err) HEDDLE_MUST_CHECK;
 
 /* The first unfinished operations of a lane, whole. */
-heddle_status journal_lane(struct pg_link *link, const char *lane, size_t most,
-                           struct arena *arena, struct journal_page *page,
-                           struct heddle_error *err) HEDDLE_MUST_CHECK;
+heddle_status journal_lane(struct pg_link *link, const char *lane, size_t most, struct arena *arena,
+                           struct journal_page *page, struct heddle_error *err) HEDDLE_MUST_CHECK;
 
 /* Number of partitions that Redis must be set up with; 0 where it was never said. */
 heddle_status journal_partitions(struct pg_link *link, unsigned *partitions,

@@ -16,10 +16,10 @@
 
 enum { INSERT_PARAMS = 7, DECIDE_PARAMS = 11 };
 
-static const struct heddle_statement enter = {
-    "heddle_ledger_enter",
-    "insert into heddle.operations (" INSERT_COLUMNS ") values (" INSERT_VALUES ", 'running')",
-    INSERT_PARAMS};
+static const struct heddle_statement enter = {"heddle_ledger_enter",
+                                              "insert into heddle.operations (" INSERT_COLUMNS
+                                              ") values (" INSERT_VALUES ", 'running')",
+                                              INSERT_PARAMS};
 
 static const struct heddle_statement enter_journaled = {"heddle_enter",
                                                         "select heddle.enter($1, $2)", 2};
@@ -80,8 +80,8 @@ heddle_status ledger_finish(struct heddle_uow *uow, const struct heddle_operatio
                             const struct outcome *outcome, struct heddle_error *err)
 {
     char code[12], attempt[12];
-    const char *const params[] = {operation->id, heddle_end_name(outcome->end), code, outcome->data,
-                                  outcome->error, attempt};
+    const char *const params[] = {
+        operation->id, heddle_end_name(outcome->end), code, outcome->data, outcome->error, attempt};
 
     snprintf(code, sizeof code, "%d", outcome->code);
     snprintf(attempt, sizeof attempt, "%d", operation->attempt);

@@ -13,13 +13,14 @@
 
 struct heddle_uow;
 
-/* Inserts the operation's row before its effects, without waiting. Where the id has a row, the whole
- * transaction fails, with whatever was sent behind: see ledger_is_duplicate. */
+/* Inserts the operation's row before its effects, without waiting. Where the id has a row, the
+ * whole transaction fails, with whatever was sent behind: see ledger_is_duplicate. */
 heddle_status ledger_enter(struct heddle_uow *uow, const struct heddle_operation *operation,
                            struct heddle_error *err) HEDDLE_MUST_CHECK;
 
 /* The same for an operation of the journal, with the lane's lock: the transaction fails unless the
- * operation is the next one of its lane. See ledger_is_duplicate, ledger_is_gap, ledger_is_stray. */
+ * operation is the next one of its lane. See ledger_is_duplicate, ledger_is_gap, ledger_is_stray.
+ */
 heddle_status ledger_enter_journaled(struct heddle_uow *uow,
                                      const struct heddle_operation *operation, int64_t lane_key,
                                      struct heddle_error *err) HEDDLE_MUST_CHECK;
@@ -29,7 +30,8 @@ heddle_status ledger_finish(struct heddle_uow *uow, const struct heddle_operatio
                             const struct outcome *outcome,
                             struct heddle_error *err) HEDDLE_MUST_CHECK;
 
-/* Inserts a row that has ended at once: the decision to refuse or to give up. Fails like ledger_enter. */
+/* Inserts a row that has ended at once: the decision to refuse or to give up. Fails like
+ * ledger_enter. */
 heddle_status ledger_decide(struct heddle_uow *uow, const struct heddle_operation *operation,
                             const struct outcome *outcome,
                             struct heddle_error *err) HEDDLE_MUST_CHECK;

@@ -33,12 +33,11 @@ static const struct heddle_statement is_installed = {
 static const struct heddle_statement current = {
     "heddle_migration_current", "select coalesce(max(number), 0) from heddle.migrations", 0};
 
-static const char begin_migrations[] =
-    "select pg_advisory_lock(" LOCK_KEY ");"
-    "create schema if not exists heddle;"
-    "create table if not exists heddle.migrations ("
-    " number integer primary key, name text not null,"
-    " applied_at timestamptz not null default now())";
+static const char begin_migrations[] = "select pg_advisory_lock(" LOCK_KEY ");"
+                                       "create schema if not exists heddle;"
+                                       "create table if not exists heddle.migrations ("
+                                       " number integer primary key, name text not null,"
+                                       " applied_at timestamptz not null default now())";
 
 static heddle_status apply(struct pg_link *link, const struct migration *migration,
                            struct heddle_error *err);
@@ -94,9 +93,10 @@ static heddle_status apply(struct pg_link *link, const struct migration *migrati
     struct heddle_error ignored;
     char *script;
 
-    if (asprintf(&script,
-                 "begin; %s; insert into heddle.migrations (number, name) values (%d, '%s'); commit",
-                 migration->sql, migration->number, migration->name) < 0)
+    if (asprintf(
+            &script,
+            "begin; %s; insert into heddle.migrations (number, name) values (%d, '%s'); commit",
+            migration->sql, migration->number, migration->name) < 0)
         abort();
     heddle_status status = pg_script(link, script, err);
     free(script);

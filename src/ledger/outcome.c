@@ -4,6 +4,7 @@
 #include "base/text.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include <jansson.h>
 
@@ -12,11 +13,24 @@ struct outcome outcome_done(const char *data)
     return (struct outcome){.end = HEDDLE_END_DONE, .code = 200, .data = data};
 }
 
+enum heddle_end outcome_end_for(heddle_status status, struct heddle_error *err)
+{
+    if (status == HEDDLE_REFUSED)
+        return HEDDLE_END_FAILED;
+    if (strncmp(err->sqlstate, "22", 2) == 0)
+        err->kind = HEDDLE_KIND_INVALID;
+    else if (strncmp(err->sqlstate, "23", 2) == 0)
+        err->kind = HEDDLE_KIND_CONFLICT;
+    else
+        return HEDDLE_END_DEAD;
+    return HEDDLE_END_FAILED;
+}
+
 struct outcome outcome_failed(enum heddle_end end, const struct heddle_error *err,
                               struct arena *arena)
 {
-    json_t *object = json_pack("{s:s, s:s}", "kind", heddle_kind_name(err->kind), "message",
-                               err->text);
+    json_t *object =
+        json_pack("{s:s, s:s}", "kind", heddle_kind_name(err->kind), "message", err->text);
     char *text = json_dumps(object, JSON_COMPACT);
 
     if (!text)

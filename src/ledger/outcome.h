@@ -9,12 +9,17 @@
 struct outcome {
     enum heddle_end end;
     int code;
-    const char *data;  /* JSON of a done operation, or NULL; lives in the arena that it was made in */
+    const char
+        *data; /* JSON of a done operation, or NULL; lives in the arena that it was made in */
     const char *error; /* JSON {"kind","message"} of another, or NULL; likewise */
 };
 
 /* Done, with the data (NULL: null). */
 struct outcome outcome_done(const char *data);
+
+/* How an operation ends that was refused or failed for good: data that does not fit, or collides,
+ * is the submitter's (failed; sets err->kind), anything else is ours to look into (dead). */
+enum heddle_end outcome_end_for(heddle_status status, struct heddle_error *err);
 
 /* Ended otherwise, for the reason in `err`. The error's JSON lies in the arena. */
 struct outcome outcome_failed(enum heddle_end end, const struct heddle_error *err,

@@ -15,9 +15,9 @@
 struct pg_link;
 
 struct heddle_uow {
-    struct pg_link *link;     /* borrowed; one owner, one unit of work at a time */
-    heddle_status failed;     /* the first failure; HEDDLE_OK: none */
-    struct heddle_rows **rows;/* of its queries, owned */
+    struct pg_link *link;      /* borrowed; one owner, one unit of work at a time */
+    heddle_status failed;      /* the first failure; HEDDLE_OK: none */
+    struct heddle_rows **rows; /* of its queries, owned */
     size_t rows_count, rows_capacity;
 };
 

@@ -173,8 +173,8 @@ static bool send_statement(struct pg_link *link, const struct heddle_statement *
         expect(link, EXPECT_PREPARE, statement);
         if (link->prepared_count == link->prepared_capacity) {
             link->prepared_capacity = link->prepared_capacity ? link->prepared_capacity * 2 : 16;
-            link->prepared = memory_resize(link->prepared,
-                                           link->prepared_capacity * sizeof *link->prepared);
+            link->prepared =
+                memory_resize(link->prepared, link->prepared_capacity * sizeof *link->prepared);
         }
         link->prepared[link->prepared_count++] = (struct prepared){statement, false};
     }
@@ -201,8 +201,7 @@ static heddle_status answer_all(struct pg_link *link, PGresult **rows, struct he
 
     for (size_t i = 0; i < link->expected_count; i++) {
         const struct expectation expected = link->expected[i];
-        heddle_status status =
-            answer_one(link, &expected, &last, first == HEDDLE_OK ? err : NULL);
+        heddle_status status = answer_one(link, &expected, &last, first == HEDDLE_OK ? err : NULL);
         if (!link->conn) {
             PQclear(last);
             return first != HEDDLE_OK ? first : status;
@@ -297,9 +296,9 @@ static heddle_status fail_result(const PGresult *result, const struct heddle_sta
 
     if (!sqlstate)
         sqlstate = "";
-    heddle_status status = heddle_fail(err, pg_classify(sqlstate),
-                                       statement ? statement->name : "script", "%s",
-                                       text ? text : PQresultErrorMessage(result));
+    heddle_status status =
+        heddle_fail(err, pg_classify(sqlstate), statement ? statement->name : "script", "%s",
+                    text ? text : PQresultErrorMessage(result));
     if (err)
         snprintf(err->sqlstate, sizeof err->sqlstate, "%s", sqlstate);
     return status;

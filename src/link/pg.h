@@ -16,14 +16,14 @@
 struct pg_link;
 
 struct pg_options {
-    const char *conninfo;           /* libpq connection string; copied */
-    const char *application_name;   /* seen in pg_stat_activity; copied */
+    const char *conninfo;         /* libpq connection string; copied */
+    const char *application_name; /* seen in pg_stat_activity; copied */
     int connect_timeout_ms;
-    int statement_timeout_ms;       /* 0: the server's own */
-    int lock_timeout_ms;            /* 0: the server's own */
-    int idle_transaction_timeout_ms;/* 0: the server's own */
-    int deadline_ms;                /* the client's patience with one exchange, COMMIT included */
-    bool with_prepared_statements;  /* off for poolers that can't */
+    int statement_timeout_ms;        /* 0: the server's own */
+    int lock_timeout_ms;             /* 0: the server's own */
+    int idle_transaction_timeout_ms; /* 0: the server's own */
+    int deadline_ms;                 /* the client's patience with one exchange, COMMIT included */
+    bool with_prepared_statements;   /* off for poolers that can't */
 };
 
 /* Checks the connection string only. HEDDLE_FATAL with what is wrong with it. */

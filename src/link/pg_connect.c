@@ -81,13 +81,18 @@ void pg_close(struct pg_link *link)
 heddle_status pg_open(struct pg_link *link, struct heddle_error *err)
 {
     /* Defaults first: what stands in the connection string overrides them. */
-    const char *const keywords[] = {"keepalives_idle", "keepalives_interval", "keepalives_count",
-                                    "tcp_user_timeout", "fallback_application_name", "dbname",
-                                    "options", NULL};
-    const char *const values[] = {"5", "2", "3", "10000", link->application_name, link->conninfo,
-                                  link->session_options, NULL};
-    const int64_t deadline_us =
-        clock_now_us() + (int64_t)link->options.connect_timeout_ms * 1000;
+    const char *const keywords[] = {"keepalives_idle",
+                                    "keepalives_interval",
+                                    "keepalives_count",
+                                    "tcp_user_timeout",
+                                    "fallback_application_name",
+                                    "dbname",
+                                    "options",
+                                    NULL};
+    const char *const values[] = {
+        "5", "2", "3", "10000", link->application_name, link->conninfo, link->session_options,
+        NULL};
+    const int64_t deadline_us = clock_now_us() + (int64_t)link->options.connect_timeout_ms * 1000;
 
     link->conn = PQconnectStartParams(keywords, values, 1);
     if (!link->conn || PQstatus(link->conn) == CONNECTION_BAD)

@@ -1,7 +1,6 @@
 /* Notifications on a connection that listens. Runs on the owner's thread; see pg.h. */
 #include "link/pg_internal.h"
 
-
 #include <errno.h>
 #include <poll.h>
 

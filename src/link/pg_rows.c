@@ -40,8 +40,8 @@ heddle_status pg_classify(const char *sqlstate)
      * 55P03 lock not available, 57014 query canceled (statement_timeout), 25P03 idle in transaction
      * timeout, 25006 read-only (a standby after a failover), 40 rollback, 08 connection,
      * 53 resources (connections, disk, memory), 57P0x shutdown and start-up, 58 I/O. */
-    static const char *const passing[] = {"55P03", "57014", "25P03", "25006", "40", "08",
-                                          "53",    "57P0",  "58",    NULL};
+    static const char *const passing[] = {"55P03", "57014", "25P03", "25006", "40",
+                                          "08",    "53",    "57P0",  "58",    NULL};
 
     /* Without a state the error is libpq's own: the connection. */
     if (*sqlstate == '\0')

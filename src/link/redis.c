@@ -17,9 +17,9 @@ enum { CALL_ARGUMENTS_MAX = 16 };
 
 struct redis_link {
     struct redis_address address;
-    int timeout_ms;         /* of every exchange but those that say otherwise */
-    int socket_timeout_ms;  /* what the socket is set to */
-    redisContext *context;  /* NULL: not connected */
+    int timeout_ms;        /* of every exchange but those that say otherwise */
+    int socket_timeout_ms; /* what the socket is set to */
+    redisContext *context; /* NULL: not connected */
 };
 
 static heddle_status lost(struct redis_link *link, struct heddle_error *err);
@@ -188,7 +188,8 @@ static heddle_status lost(struct redis_link *link, struct heddle_error *err)
 {
     if (!link->context)
         return heddle_fail(err, HEDDLE_RETRY, "redis", "not connected");
-    bool timed_out = link->context->err == REDIS_ERR_IO && (errno == EAGAIN || errno == EWOULDBLOCK);
+    bool timed_out =
+        link->context->err == REDIS_ERR_IO && (errno == EAGAIN || errno == EWOULDBLOCK);
     heddle_status status =
         heddle_fail(err, HEDDLE_RETRY, "redis", "%s",
                     timed_out ? "no answer within the time limit" : link->context->errstr);

@@ -116,8 +116,8 @@ static heddle_status parse_unix(const char *rest, struct redis_address *address,
     if (size == 0 || *rest != '/')
         return heddle_fail(err, HEDDLE_FATAL, "redis",
                            "redis address needs an absolute path: unix:///path");
-    if (query && (strncmp(query, "?db=", 4) != 0 ||
-                  !parse_number(query + 4, 0, 65535, &address->database)))
+    if (query &&
+        (strncmp(query, "?db=", 4) != 0 || !parse_number(query + 4, 0, 65535, &address->database)))
         return heddle_fail(err, HEDDLE_FATAL, "redis",
                            "redis address: only ?db=NUMBER may follow the path");
     address->socket_path = copy(rest, size);

@@ -57,8 +57,8 @@ heddle_status queue_install(struct redis_link *link, unsigned partitions, int64_
         snprintf(key, sizeof key, "heddle:{%u}", p);
         snprintf(count, sizeof count, "%u", partitions);
         snprintf(bytes, sizeof bytes, "%lld", (long long)payload_bytes_max);
-        status = redis_callf(link, &reply, err, "FCALL", "heddle_setup", "1", key, count, bytes,
-                             NULL);
+        status =
+            redis_callf(link, &reply, err, "FCALL", "heddle_setup", "1", key, count, bytes, NULL);
         if (status == HEDDLE_OK && redis_reply_integer(reply) != partitions)
             return heddle_refuse(err, HEDDLE_KIND_CONFLICT,
                                  "partition %u was set up for %lld partitions, not %u", p,

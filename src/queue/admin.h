@@ -19,16 +19,17 @@ struct queue_facts {
 /* The version of the function library in this binary. */
 int queue_library_version(void);
 
-/* Loads the function library and fixes the number of partitions. Again is fine; an installed library
- * that is newer stays. HEDDLE_REFUSED where the partitions are fixed to another number: err says which. */
+/* Loads the function library and fixes the number of partitions. Again is fine; an installed
+ * library that is newer stays. HEDDLE_REFUSED where the partitions are fixed to another number: err
+ * says which. */
 heddle_status queue_install(struct redis_link *link, unsigned partitions, int64_t payload_bytes_max,
                             struct heddle_error *err) HEDDLE_MUST_CHECK;
 
 heddle_status queue_facts_get(struct redis_link *link, struct queue_facts *facts,
                               struct heddle_error *err) HEDDLE_MUST_CHECK;
 
-/* HEDDLE_FATAL, with one line that says what to do, unless the library is installed in a version that
- * this binary understands, the partitions are set and the eviction policy is noeviction. */
+/* HEDDLE_FATAL, with one line that says what to do, unless the library is installed in a version
+ * that this binary understands, the partitions are set and the eviction policy is noeviction. */
 heddle_status queue_facts_judge(const struct queue_facts *facts,
                                 struct heddle_error *err) HEDDLE_MUST_CHECK;
 
@@ -39,7 +40,8 @@ struct queue_census {
     int64_t operations, lanes, ready, claimed, waiting, halted, processors;
 };
 
-/* Counts everything and reports each broken lane invariant, in bounded steps beside live traffic. */
+/* Counts everything and reports each broken lane invariant, in bounded steps beside live traffic.
+ */
 heddle_status queue_check(struct redis_link *link, unsigned partitions, struct queue_census *census,
                           queue_finding_function *report, void *argument,
                           struct heddle_error *err) HEDDLE_MUST_CHECK;

@@ -1,4 +1,4 @@
-/* Claims and the records they are read from. The layout of a record is described in heddle.lua. */
+/* Claims and the records they are read from. The layout of a record stands in lua/library.lua. */
 #include "queue/claim.h"
 
 #include "base/text.h"

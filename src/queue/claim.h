@@ -14,12 +14,12 @@
 struct claimed_operation {
     struct heddle_operation operation; /* its texts lie in the claim */
     struct heddle_text trace;
-    bool wants_reply;       /* somebody waits for the result */
-    bool is_journaled;      /* durable: the journal has its row */
-    bool is_poisoned;       /* it has crashed its process too often */
-    enum heddle_end end;     /* set by the worker */
+    bool wants_reply;          /* somebody waits for the result */
+    bool is_journaled;         /* durable: the journal has its row */
+    bool is_poisoned;          /* it has crashed its process too often */
+    enum heddle_end end;       /* set by the worker */
     struct heddle_text result; /* JSON for clients, in the claim's arena; set with `end` */
-    bool sends_result;      /* Redis needs it: somebody waits, or the ledger does not keep it */
+    bool sends_result;         /* Redis needs it: somebody waits, or the ledger does not keep it */
 };
 
 /* An event to publish, owned by the claim. */
@@ -29,13 +29,13 @@ struct claim_event {
 };
 
 struct claim {
-    struct claim *next;          /* of whatever list its owner keeps */
-    struct claim *next_held;     /* among the processor's claims: engine/holdings.h */
+    struct claim *next;      /* of whatever list its owner keeps */
+    struct claim *next_held; /* among the processor's claims: engine/holdings.h */
     unsigned partition;
-    uint64_t seq;                /* with the processor's incarnation: the claim's token */
+    uint64_t seq; /* with the processor's incarnation: the claim's token */
     struct heddle_text lane;
-    struct arena arena;          /* results and events */
-    struct claim_event *events;  /* the newest first */
+    struct arena arena;         /* results and events */
+    struct claim_event *events; /* the newest first */
     size_t operation_count;
     struct claimed_operation operations[];
 };

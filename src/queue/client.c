@@ -13,10 +13,10 @@
 #include <string.h>
 
 enum {
-    GROUP_COUNT_MAX = 256,          /* of heddle_submit_many */
-    GROUP_BYTES_MAX = 4 << 20,      /* so that no call holds Redis up for long */
-    AWAIT_WINDOW = 128,             /* waits in flight on the connection */
-    AWAIT_SLACK_MS = 1000,          /* beyond Redis' own timeout */
+    GROUP_COUNT_MAX = 256,     /* of heddle_submit_many */
+    GROUP_BYTES_MAX = 4 << 20, /* so that no call holds Redis up for long */
+    AWAIT_WINDOW = 128,        /* waits in flight on the connection */
+    AWAIT_SLACK_MS = 1000,     /* beyond Redis' own timeout */
 };
 
 struct heddle_client {
@@ -174,7 +174,7 @@ heddle_status heddle_client_status(struct heddle_client *client, struct heddle_t
     if (user.size > 0)
         return ask_partition(client, digest_partition(user, client->partitions), id, state, result,
                              err);
-    /* An id of ours is a version 8 UUID and carries its partition: see heddle.lua. */
+    /* An id of ours is a version 8 UUID and carries its partition: see lua/records.lua. */
     if (strlen(id) == HEDDLE_ID_SIZE && id[14] == '8') {
         char digits[4] = {id[20], id[21], id[22], '\0'};
         own = (unsigned)strtoul(digits, NULL, 16);
@@ -200,8 +200,7 @@ static heddle_status learn_partitions(struct heddle_client *client, struct heddl
 
     if (client->partitions > 0)
         return HEDDLE_OK;
-    heddle_status status =
-        redis_callf(client->link, &reply, err, "GET", "heddle:partitions", NULL);
+    heddle_status status = redis_callf(client->link, &reply, err, "GET", "heddle:partitions", NULL);
     if (status != HEDDLE_OK)
         return status;
     client->partitions = (unsigned)redis_reply_integer(reply);
@@ -263,8 +262,8 @@ static heddle_status send_group(struct heddle_client *client, const struct group
         command_text(command, submission->op);
         command_text(command, submission->thread);
         command_text(command, submission->payload);
-        command_number(command, (submission->id.size > 0) + submission->reply +
-                                submission->is_journaled);
+        command_number(command,
+                       (submission->id.size > 0) + submission->reply + submission->is_journaled);
         if (submission->id.size > 0) {
             command_string(command, "id");
             command_text(command, submission->id);
@@ -338,8 +337,9 @@ static heddle_status ask_partition(struct heddle_client *client, unsigned partit
         return status;
     snprintf(state, 16, "%s", redis_reply_text(redis_reply_at(reply, 0)).data);
     struct heddle_text text = redis_reply_text(redis_reply_at(reply, 1));
-    *result = redis_reply_type(redis_reply_at(reply, 1)) == REDIS_TEXT ? strndup(text.data, text.size)
-                                                                       : NULL;
+    *result = redis_reply_type(redis_reply_at(reply, 1)) == REDIS_TEXT
+                  ? strndup(text.data, text.size)
+                  : NULL;
     return HEDDLE_OK;
 }
 

@@ -1,4 +1,4 @@
-/* See lanes.h. The functions that are called here stand in heddle.lua. */
+/* See lanes.h. The functions that are called here stand in lua/. */
 #include "queue/lanes.h"
 
 #include "base/log.h"
@@ -19,9 +19,8 @@ static heddle_status read_claims(const struct redis_reply *reply, unsigned parti
                                  struct heddle_error *err);
 static void append_settlement(struct command *command, const struct settlement *settlement);
 
-heddle_status lanes_claim_send(struct redis_link *link, struct command *command,
-                               unsigned partition, const struct lanes_request *request,
-                               struct heddle_error *err)
+heddle_status lanes_claim_send(struct redis_link *link, struct command *command, unsigned partition,
+                               const struct lanes_request *request, struct heddle_error *err)
 {
     command_begin(command, "heddle_claim", partition);
     append_request(command, request);
@@ -237,9 +236,9 @@ static heddle_status read_claims(const struct redis_reply *reply, unsigned parti
     claim_list_init(&answer->claims);
     for (size_t i = 3; i + 1 < redis_reply_count(reply); i += 2) {
         struct claim *claim;
-        heddle_status status = claim_new(partition, request->seq,
-                                         redis_reply_text(redis_reply_at(reply, i)),
-                                         redis_reply_text(redis_reply_at(reply, i + 1)), &claim, err);
+        heddle_status status =
+            claim_new(partition, request->seq, redis_reply_text(redis_reply_at(reply, i)),
+                      redis_reply_text(redis_reply_at(reply, i + 1)), &claim, err);
         if (status != HEDDLE_OK) {
             while ((claim = claim_list_pop(&answer->claims)))
                 claim_free(claim);
@@ -252,8 +251,11 @@ static heddle_status read_claims(const struct redis_reply *reply, unsigned parti
 
 static void append_settlement(struct command *command, const struct settlement *settlement)
 {
-    static const char *const names[] = {
-        [LANE_KEEP] = "keep", [LANE_RELEASE] = "release", [LANE_WAIT] = "wait", [LANE_GAP] = "gap", [LANE_HALT] = "halt"};
+    static const char *const names[] = {[LANE_KEEP] = "keep",
+                                        [LANE_RELEASE] = "release",
+                                        [LANE_WAIT] = "wait",
+                                        [LANE_GAP] = "gap",
+                                        [LANE_HALT] = "halt"};
     const struct claim *claim = settlement->claim;
 
     command_text(command, claim->lane);

@@ -32,8 +32,8 @@ struct lanes_answer {
     bool is_exhausted;   /* no ready lane is left; the incarnation is woken when there is one */
 };
 
-heddle_status lanes_claim_send(struct redis_link *link, struct command *command,
-                               unsigned partition, const struct lanes_request *request,
+heddle_status lanes_claim_send(struct redis_link *link, struct command *command, unsigned partition,
+                               const struct lanes_request *request,
                                struct heddle_error *err) HEDDLE_MUST_CHECK;
 heddle_status lanes_claim_receive(struct redis_link *link, unsigned partition,
                                   const struct lanes_request *request, struct lanes_answer *answer,
@@ -50,8 +50,9 @@ enum disposition {
     LANE_KEEP,    /* more of the claim comes */
     LANE_RELEASE, /* ready again where it has operations left */
     LANE_WAIT,    /* its next operation failed and comes again in wait_ms */
-    LANE_GAP,     /* the journal knows an operation that comes first: in wait_ms again, rebuilt by then */
-    LANE_HALT,    /* it stops until somebody resolves `reason` */
+    LANE_GAP,  /* the journal knows an operation that comes first: in wait_ms again, rebuilt by then
+                */
+    LANE_HALT, /* it stops until somebody resolves `reason` */
 };
 
 /* A part of a claim that is settled: operations [first, first + count). */
@@ -71,8 +72,8 @@ heddle_status lanes_settle_send(struct redis_link *link, struct command *command
                                 const struct settlement *settlements,
                                 struct heddle_error *err) HEDDLE_MUST_CHECK;
 
-/* Logs lanes that were not ours any more. `wanted` is called for each operation whose result somebody asked
- * for after it was claimed; it may use the link. */
+/* Logs lanes that were not ours any more. `wanted` is called for each operation whose result
+ * somebody asked for after it was claimed; it may use the link. */
 typedef void lanes_wanted_function(void *argument, struct heddle_text id);
 heddle_status lanes_settle_receive(struct redis_link *link, lanes_wanted_function *wanted,
                                    void *argument, struct heddle_error *err) HEDDLE_MUST_CHECK;
@@ -97,15 +98,16 @@ heddle_status lanes_release_everywhere(struct redis_link *link, struct command *
                                        const char *incarnation,
                                        struct heddle_error *err) HEDDLE_MUST_CHECK;
 
-/* A dead processor's lane whose operation may have killed it: halted as a suspect, for a quarantine.
- * With `poison_crashes` > 0 the operation is charged a crash, and given up where it has so many. */
+/* A dead processor's lane whose operation may have killed it: halted as a suspect, for a
+ * quarantine. With `poison_crashes` > 0 the operation is charged a crash, and given up where it has
+ * so many. */
 heddle_status lanes_suspect(struct redis_link *link, struct command *command, unsigned partition,
                             const char *incarnation, const char *lane, const char *id,
                             int poison_crashes, struct heddle_error *err) HEDDLE_MUST_CHECK;
 
-/* Some of the lanes that Redis believes to be the incarnation's, from `cursor` on ("0" at first, and
- * again when all were seen): those for which `is_unknown` says true are freed, if they still are of
- * that claim. Two round trips at most, and one where there is nothing to free. */
+/* Some of the lanes that Redis believes to be the incarnation's, from `cursor` on ("0" at first,
+ * and again when all were seen): those for which `is_unknown` says true are freed, if they still
+ * are of that claim. Two round trips at most, and one where there is nothing to free. */
 typedef bool lanes_unknown_function(void *argument, struct heddle_text lane, uint64_t seq);
 heddle_status lanes_give_back(struct redis_link *link, struct command *command, unsigned partition,
                               const char *incarnation, char cursor[24],

@@ -1,4 +1,4 @@
-/* Claims: who gets which lane, and when. The functions of heddle.lua, called directly. */
+/* Claims: who gets which lane, and when. The functions of src/queue/lua, called directly. */
 #include "desk.h"
 
 #include "base/clock.h"

@@ -1,4 +1,4 @@
-/* Claims: the records of heddle.lua, written here by hand from their description. */
+/* Claims: the records of src/queue/lua, written here by hand from their description. */
 #include "base/text.h"
 #include "queue/claim.h"
 

@@ -1,0 +1,70 @@
+-- Keys, refusals, time, and what text is.
+
+local keys_of = {}
+
+local function keys(p)
+    local k = keys_of[p]
+    if not k then
+        local base = 'heddle:{' .. p .. '}:'
+        k = { partition = p, base = base, lane = base .. 'lane:' }
+        for _, name in ipairs { 'meta', 'ops', 'ready', 'waiting', 'halted', 'beats', 'idle', 'replies' } do
+            k[name] = base .. name
+        end
+        keys_of[p] = k
+    end
+    return k
+end
+
+-- The partition that a call names by its one key.
+local function named(keys_given)
+    local p = keys_given[1] and tonumber(keys_given[1]:match('^heddle:{(%d+)}$'))
+    if not p then
+        return nil, redis.error_reply('HEDDLE invalid the key must be heddle:{P}, P a partition')
+    end
+    return keys(p)
+end
+
+local function refuse(code, text)
+    return redis.error_reply('HEDDLE ' .. code .. ' ' .. text)
+end
+
+local function now()
+    local time = call('TIME')
+    return tonumber(time[1]) * 1000000 + tonumber(time[2])
+end
+
+local function now_ms()
+    return math.floor(now() / 1000)
+end
+
+-- Calls `command key …` with a list of any length.
+local function in_chunks(command, key, list)
+    for i = 1, #list, UNPACK_MAX do
+        call(command, key, unpack(list, i, math.min(i + UNPACK_MAX - 1, #list)))
+    end
+end
+
+local function is_utf8(text)
+    if not find(text, '[%z\128-\255]') then return true end
+    local i, size = 1, #text
+    while i <= size do
+        local a, b = byte(text, i, i + 1)
+        local more
+        if a < 0x80 then more = 0
+        elseif a >= 0xC2 and a <= 0xDF then more = 1
+        elseif a >= 0xE0 and a <= 0xEF then more = 2
+        elseif a >= 0xF0 and a <= 0xF4 then more = 3
+        else return false end
+        if a == 0 or i + more > size then return false end
+        if (a == 0xE0 and b < 0xA0) or (a == 0xED and b > 0x9F)
+            or (a == 0xF0 and b < 0x90) or (a == 0xF4 and b > 0x8F) then
+            return false
+        end
+        for k = i + 1, i + more do
+            local c = byte(text, k)
+            if c < 0x80 or c > 0xBF then return false end
+        end
+        i = i + more + 1
+    end
+    return true
+end

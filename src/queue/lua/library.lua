@@ -1,0 +1,51 @@
+#!lua name=heddle
+--[[ The queue: all of its state changes, as Redis functions.
+
+Keys of partition P, all in one slot (B = "heddle:{P}:"):
+
+  B meta           hash    partitions, payload_max, vt (virtual time, in µs of service)
+  B ops            hash    operation id -> record: every operation that has not ended
+  B lane:LANE      list    ids of the lane's operations, the oldest first
+  B ready          zset    lane -> start tag: lanes that wait for a processor
+  B held:INC       hash    lane -> "seq:tag:count": lanes that the processor INC has claimed
+  B waiting        zset    lane -> due time in ms: lanes that wait for a time
+  B halted         hash    lane -> reason: lanes that wait for somebody
+  B beats          zset    INC -> the time in ms at which its claims expire
+  B idle           set     processors that found nothing and want to be woken
+  B replies        hash    id -> how many submissions asked for a reply
+  B reply:ID       list    a result for each of them, for result_ttl
+  B result:ID      string  a result that the ledger does not keep, for result_ttl
+
+Invariant: a lane with operations is in exactly one of ready, held:*, waiting, halted; one without
+is in none. A claimed operation stays in its lane until it is settled, so no crash loses it.
+
+Ready lanes are served in the order of their start tags: start-time fair queueing (P. Goyal,
+H. Vin, H. Cheng, 1996) with measured execution time as the cost. A lane that turns empty leaves
+nothing behind.
+
+A record is a header (see HEADER), then id, user, op, thread, payload, trace, a NUL behind each, so
+that a C program can use them where they are. ]]
+
+local VERSION = 1
+local HEADER = '>BBHBBHHHI4I8' -- version, flags, user, op, thread, trace sizes, attempts, crashes, payload size, µs
+local HEADER_SIZE, ID_SIZE = 24, 36
+local RECORD_VERSION, FLAG_REPLY, FLAG_JOURNAL, FLAG_POISON = 1, 1, 2, 4
+local USER_MAX, OP_MAX, THREAD_MAX, TRACE_MAX = 256, 64, 64, 512
+local MANY_MAX, UNPACK_MAX, WAKE_TRIES, REBUILD_DEPTH = 256, 4000, 8, 2000
+local STATES = { d = 'done', f = 'failed', x = 'dead', c = 'cancelled' }
+local OPTIONS = 'id, reply, trace' -- and journal, which is the relay's
+
+-- Redis seeds math.random alike at each call, and a failover forgets a counter. So an id's salt is
+-- of the load (SALT) and of this process (the address of a table).
+local SALT = '@SALT@'
+local process_salt
+local id_count = 0
+
+-- While a library loads, none of Lua's own functions are there: the first call fetches them.
+local call, sub, byte, find, format, UUID
+
+local function open()
+    call = redis.call
+    sub, byte, find, format = string.sub, string.byte, string.find, string.format
+    UUID = '^' .. ('%x'):rep(8) .. ('%-' .. ('%x'):rep(4)):rep(3) .. '%-' .. ('%x'):rep(12) .. '$'
+end

@@ -1,0 +1,84 @@
+-- Processors: beats, and the lanes of those that died or forgot.
+
+-- Frees up to `most` lanes of a processor; returns how many it still holds.
+local function free_lanes(k, incarnation, most)
+    local held = k.base .. 'held:' .. incarnation
+    local lanes = call('HRANDFIELD', held, most, 'WITHVALUES')
+    for i = 1, #lanes, 2 do
+        call('HDEL', held, lanes[i])
+        if call('EXISTS', k.lane .. lanes[i]) == 1 then
+            make_ready(k, lanes[i], tonumber(lanes[i + 1]:match(':(%d+):')))
+        end
+    end
+    local left = call('HLEN', held)
+    if left == 0 then
+        call('ZREM', k.beats, incarnation)
+        call('SREM', k.idle, incarnation)
+    end
+    return left
+end
+
+-- INCARNATION LEASE_MS -> lanes of expired processors that were freed, or that still are to be
+local function heartbeat(keys_given, args)
+    local k, problem = named(keys_given)
+    if problem then return problem end
+    local lease_ms = tonumber(args[2])
+    if not lease_ms then return refuse('invalid', 'expected INCARNATION LEASE_MS') end
+    beat(k, args[1], lease_ms)
+    local expired = call('ZRANGEBYSCORE', k.beats, '-inf', now_ms(), 'LIMIT', 0, 4)
+    local left = 0
+    for _, incarnation in ipairs(expired) do left = left + free_lanes(k, incarnation, 100) end
+    return { #expired, left }
+end
+
+-- INCARNATION: frees its lanes, up to 100 a call -> how many it still holds
+local function release(keys_given, args)
+    local k, problem = named(keys_given)
+    if problem then return problem end
+    return free_lanes(k, args[1], 100)
+end
+
+-- INCARNATION CURSOR -> [next cursor, lane, seq, …]: some of the lanes that it holds
+local function holds(keys_given, args)
+    local k, problem = named(keys_given)
+    if problem then return problem end
+    local page = call('HSCAN', k.base .. 'held:' .. args[1], args[2], 'COUNT', 100)
+    local answer = { page[1] }
+    for i = 1, #page[2], 2 do
+        answer[#answer + 1] = page[2][i]
+        answer[#answer + 1] = page[2][i + 1]:match('^%d+')
+    end
+    return answer
+end
+
+-- INCARNATION, then LANE SEQ …: claims that their processor does not know of
+local function give_back(keys_given, args)
+    local k, problem = named(keys_given)
+    if problem then return problem end
+    local held = k.base .. 'held:' .. args[1]
+    for i = 2, #args, 2 do
+        local claimed = call('HGET', held, args[i])
+        if claimed and claimed:match('^%d+') == args[i + 1] then
+            call('HDEL', held, args[i])
+            if call('EXISTS', k.lane .. args[i]) == 1 then
+                make_ready(k, args[i], tonumber(claimed:match(':(%d+):')))
+            end
+        end
+    end
+    return redis.status_reply('OK')
+end
+
+-- INCARNATION LANE ID POISON_CRASHES: the lane of a dead processor's suspect goes to the quarantine.
+-- POISON_CRASHES > 0 charges the operation; with so many crashes it is given up.
+local function suspect(keys_given, args)
+    local k, problem = named(keys_given)
+    if problem then return problem end
+    local incarnation, lane, id, poison_crashes = args[1], args[2], args[3], tonumber(args[4])
+    if not poison_crashes then return refuse('invalid', 'expected INCARNATION LANE ID POISON_CRASHES') end
+    if call('HDEL', k.base .. 'held:' .. incarnation, lane) == 0 then return 0 end
+    if call('EXISTS', k.lane .. lane) == 0 then return 0 end
+    local record = poison_crashes > 0 and call('HGET', k.ops, id)
+    if record then call('HSET', k.ops, id, crashed(record, poison_crashes)) end
+    call('HSET', k.halted, lane, 'suspect')
+    return 1
+end

@@ -1,0 +1,42 @@
+-- Records and ids of operations.
+
+local function record_of(o, at_us)
+    return struct.pack(HEADER, RECORD_VERSION, (o.reply and FLAG_REPLY or 0) + (o.journal and FLAG_JOURNAL or 0), #o.user, #o.op, #o.thread,
+        #o.trace, 0, 0, #o.payload, at_us)
+        .. o.id .. '\0' .. o.user .. '\0' .. o.op .. '\0' .. o.thread .. '\0' .. o.payload .. '\0'
+        .. o.trace .. '\0'
+end
+
+-- What makes two submissions the same: user, op, thread and payload with their sizes.
+local function content_of(record)
+    local _, _, user, op, thread, _, _, _, payload = struct.unpack(HEADER, record)
+    local from = HEADER_SIZE + ID_SIZE + 2
+    return sub(record, 3, 6) .. sub(record, 13, 16)
+        .. sub(record, from, from + user + op + thread + payload + 2)
+end
+
+local function attempted(record)
+    local attempts = struct.unpack('>H', record, 9)
+    return sub(record, 1, 8) .. struct.pack('>H', math.min(attempts + 1, 65535)) .. sub(record, 11)
+end
+
+local function crashed(record, poison_crashes)
+    local flags, crashes = byte(record, 2), struct.unpack('>H', record, 11) + 1
+    if crashes >= poison_crashes and flags < FLAG_POISON then flags = flags + FLAG_POISON end
+    return sub(record, 1, 1) .. string.char(flags) .. sub(record, 3, 10)
+        .. struct.pack('>H', math.min(crashes, 65535)) .. sub(record, 13)
+end
+
+local function user_of(record)
+    local size = struct.unpack('>H', record, 3)
+    return sub(record, HEADER_SIZE + ID_SIZE + 2, HEADER_SIZE + ID_SIZE + 1 + size)
+end
+
+-- A UUID (version 8): µs since the epoch, partition, counter, salt.
+local function new_id(p, at_us)
+    process_salt = process_salt or sub(redis.sha1hex(SALT .. tostring({}) .. tostring(call)), 1, 8)
+    id_count = (id_count + 1) % 0x40000
+    local high = math.floor(at_us / 0x1000)
+    return format('%08x-%04x-8%03x-%x%03x-%04x%s', math.floor(high / 0x10000), high % 0x10000,
+        at_us % 0x1000, 8 + math.floor(id_count / 0x10000), p, id_count % 0x10000, process_salt)
+end

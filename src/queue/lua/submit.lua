@@ -1,0 +1,215 @@
+-- Submission: what web tiers and the relay call.
+
+local function state_of(k, id, record)
+    local lane = user_of(record)
+    if call('ZSCORE', k.waiting, lane) then return 'retrying' end
+    if call('HEXISTS', k.halted, lane) == 1 then return 'halted' end
+    for _, incarnation in ipairs(call('ZRANGE', k.beats, 0, -1)) do
+        local claim = call('HGET', k.base .. 'held:' .. incarnation, lane)
+        if claim then
+            local count = tonumber(claim:match(':(%d+)$'))
+            local place = call('LPOS', k.lane .. lane, id, 'MAXLEN', count)
+            return place and 'running' or 'queued'
+        end
+    end
+    return 'queued'
+end
+
+local function push_reply(k, id, result, count, ttl_ms)
+    local key = k.base .. 'reply:' .. id
+    for _ = 1, count do call('RPUSH', key, result) end
+    call('PEXPIRE', key, ttl_ms)
+end
+
+-- The same id again: {id, state} where it is the same operation, an error where it is not, nil
+-- where Redis does not know the id.
+local function submitted_before(k, o)
+    local record = call('HGET', k.ops, o.id)
+    if record then
+        if content_of(record) ~= content_of(record_of(o, 0)) then
+            return refuse('conflict', 'the id is in use by another operation')
+        end
+        if o.reply then call('HINCRBY', k.replies, o.id, 1) end
+        return { o.id, state_of(k, o.id, record) }
+    end
+    local key = k.base .. 'result:' .. o.id
+    local result = call('GET', key)
+    if not result then return nil end
+    if sub(result, 2, 41) ~= redis.sha1hex(content_of(record_of(o, 0))) then
+        return refuse('conflict', 'the id is in use by another operation')
+    end
+    if o.reply then push_reply(k, o.id, sub(result, 42), 1, math.max(call('PTTL', key), 1000)) end
+    return { o.id, STATES[sub(result, 1, 1)] }
+end
+
+-- Reads USER OP THREAD PAYLOAD and `pairs` options at args[i]; an error where they are not fit.
+local function read_submission(args, i, pairs_count, payload_max)
+    local o = { user = args[i], op = args[i + 1], thread = args[i + 2], payload = args[i + 3], trace = '' }
+    if #o.user < 1 or #o.user > USER_MAX or not is_utf8(o.user) then
+        return nil, refuse('invalid', 'user must be 1 to 256 bytes of UTF-8 without NUL')
+    end
+    if #o.op > OP_MAX or not find(o.op, '^[a-z0-9_.]+$') then
+        return nil, refuse('invalid', 'op must be 1 to 64 characters of a-z0-9_.')
+    end
+    if #o.thread > THREAD_MAX or not is_utf8(o.thread) then
+        return nil, refuse('invalid', 'thread must be at most 64 bytes of UTF-8 without NUL')
+    end
+    if #o.payload > payload_max then
+        return nil, refuse('invalid', 'payload must be at most ' .. payload_max .. ' bytes')
+    end
+    if o.payload == '' then o.payload = '{}' end
+    for n = i + 4, i + 3 + 2 * pairs_count, 2 do
+        local name, value = args[n], args[n + 1]
+        if name == 'id' then
+            if not find(value, UUID) then return nil, refuse('invalid', 'option id must be a UUID') end
+            o.id = value:lower()
+        elseif name == 'reply' then
+            if value ~= '0' and value ~= '1' then
+                return nil, refuse('invalid', 'option reply must be 0 or 1')
+            end
+            o.reply = value == '1'
+        elseif name == 'journal' then
+            o.journal = value == '1'
+        elseif name == 'trace' then
+            if #value > TRACE_MAX or not is_utf8(value) then
+                return nil, refuse('invalid', 'option trace must be at most 512 bytes of UTF-8')
+            end
+            o.trace = value
+        else
+            return nil, refuse('invalid', 'unknown option; allowed are ' .. OPTIONS)
+        end
+    end
+    return o
+end
+
+local function enqueue(k, o, at_us)
+    if o.id then
+        local known = submitted_before(k, o)
+        if known then return known end
+    else
+        o.id = new_id(k.partition, at_us)
+    end
+    call('HSET', k.ops, o.id, record_of(o, at_us))
+    if o.reply then call('HINCRBY', k.replies, o.id, 1) end
+    if call('RPUSH', k.lane .. o.user, o.id) == 1 then make_ready(k, o.user) end
+    return { o.id, 'queued' }
+end
+
+local function partition_of(user, partitions)
+    return tonumber(sub(redis.sha1hex(user), 1, 4), 16) % partitions
+end
+
+local NOT_SET_UP = 'Redis is not set up for Heddle: run heddle migrate'
+
+local function submit(keys_given, args)
+    local k, problem, partitions
+    if #args < 4 or #args % 2 ~= 0 then
+        return refuse('invalid', 'expected USER OP THREAD PAYLOAD [OPTION VALUE]...')
+    end
+    if #keys_given > 0 then
+        k, problem = named(keys_given)
+        if problem then return problem end
+    else
+        partitions = tonumber(call('GET', 'heddle:partitions') or '')
+        if not partitions then return refuse('version', NOT_SET_UP) end
+        k = keys(partition_of(args[1], partitions))
+    end
+    local meta = call('HMGET', k.meta, 'partitions', 'payload_max')
+    if not meta[1] then return refuse('version', NOT_SET_UP) end
+    local o
+    o, problem = read_submission(args, 1, (#args - 4) / 2, tonumber(meta[2]))
+    if problem then return problem end
+    if partition_of(o.user, tonumber(meta[1])) ~= k.partition then
+        return refuse('invalid', 'the user belongs to another partition')
+    end
+    return enqueue(k, o, now())
+end
+
+-- USER OP THREAD PAYLOAD N and N pairs OPTION VALUE, up to 256 times; an answer or error each.
+local function submit_many(keys_given, args)
+    local k, problem = named(keys_given)
+    if problem then return problem end
+    local meta = call('HMGET', k.meta, 'partitions', 'payload_max')
+    if not meta[1] then return refuse('version', NOT_SET_UP) end
+    local starts, i = {}, 1
+    while i <= #args do
+        local pairs_count = tonumber(args[i + 4])
+        if not pairs_count or pairs_count < 0 or pairs_count % 1 ~= 0
+            or i + 4 + 2 * pairs_count > #args or #starts == MANY_MAX then
+            return refuse('invalid', 'expected up to 256 times USER OP THREAD PAYLOAD N [OPTION VALUE]...')
+        end
+        starts[#starts + 1] = { i, pairs_count }
+        i = i + 5 + 2 * pairs_count
+    end
+    local answers, at_us, partitions = {}, now(), tonumber(meta[1])
+    for n, start in ipairs(starts) do
+        local from, pairs_count = start[1], start[2]
+        local o, answer = read_submission(args, from, 0, tonumber(meta[2]))
+        if o and pairs_count > 0 then
+            local flat = { o.user, o.op, o.thread, o.payload, unpack(args, from + 5, from + 4 + 2 * pairs_count) }
+            o, answer = read_submission(flat, 1, pairs_count, tonumber(meta[2]))
+        end
+        if o and partition_of(o.user, partitions) ~= k.partition then
+            o, answer = nil, refuse('invalid', 'the user belongs to another partition')
+        end
+        answers[n] = o and enqueue(k, o, at_us) or answer
+    end
+    return answers
+end
+
+local function find_status(k, id)
+    local record = call('HGET', k.ops, id)
+    if record then return { state_of(k, id, record), false } end
+    local result = call('GET', k.base .. 'result:' .. id)
+    if result then return { STATES[sub(result, 1, 1)], sub(result, 42) } end
+    return { 'unknown', false }
+end
+
+local function status(keys_given, args)
+    if #args ~= 2 then return refuse('invalid', 'expected USER ID') end
+    if not find(args[2], UUID) then return refuse('invalid', 'ID must be a UUID') end
+    local partitions = tonumber(call('GET', 'heddle:partitions') or '')
+    if #keys_given > 0 then
+        local k, problem = named(keys_given)
+        if problem then return problem end
+        return find_status(k, args[2]:lower())
+    end
+    if not partitions then return refuse('version', NOT_SET_UP) end
+    return find_status(keys(partition_of(args[1], partitions)), args[2]:lower())
+end
+
+-- What partition P knows of an id, whoever's it is: [state, result].
+local function lookup(keys_given, args)
+    local k, problem = named(keys_given)
+    if problem then return problem end
+    if #args ~= 1 or not find(args[1], UUID) then return refuse('invalid', 'ID must be a UUID') end
+    return find_status(k, args[1]:lower())
+end
+
+-- ID: a reply is wanted for an operation that somebody else has submitted, perhaps one that Redis has still to
+-- hear of -> its state as Redis knows it; one that has ended is answered at once.
+local function want(keys_given, args)
+    local k, problem = named(keys_given)
+    if problem then return problem end
+    local id = args[1] and args[1]:lower()
+    if not id or not find(id, UUID) then return refuse('invalid', 'ID must be a UUID') end
+    local key = k.base .. 'result:' .. id
+    local result = call('GET', key)
+    if result then
+        push_reply(k, id, sub(result, 42), 1, math.max(call('PTTL', key), 1000))
+        return STATES[sub(result, 1, 1)]
+    end
+    call('HINCRBY', k.replies, id, 1)
+    local record = call('HGET', k.ops, id)
+    return record and state_of(k, id, record) or 'unknown'
+end
+
+-- ID: one reply that was wanted is not any more.
+local function unwant(keys_given, args)
+    local k, problem = named(keys_given)
+    if problem then return problem end
+    if call('HEXISTS', k.replies, args[1]) == 1 and call('HINCRBY', k.replies, args[1], -1) <= 0 then
+        call('HDEL', k.replies, args[1])
+    end
+    return redis.status_reply('OK')
+end
