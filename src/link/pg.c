@@ -1,8 +1,7 @@
 /* The pipeline of a Postgres connection. Runs on the owner's thread; see pg.h.
  *
- * Whatever is sent is noted in `expected`; answers come in that order. A
- * failure makes the server skip everything up to the next sync, so after one
- * a sync is sent and the rest is read as skipped. */
+ * Whatever is sent is noted in `expected`; answers come in that order. Each exchange ends with a
+ * sync: a failure makes the server skip everything up to it, which is read as skipped. */
 #include "link/pg_internal.h"
 
 #include "base/arena.h"
@@ -24,6 +23,7 @@ static bool send_sync(struct pg_link *link);
 static heddle_status answer_all(struct pg_link *link, PGresult **rows, struct heddle_error *err);
 static heddle_status answer_one(struct pg_link *link, const struct expectation *expected,
                                 PGresult **rows, struct heddle_error *err);
+static bool ends_session(const PGresult *result);
 static bool next_result(struct pg_link *link, PGresult **result);
 static heddle_status fail_result(const PGresult *result, const struct heddle_statement *statement,
                                  struct heddle_error *err);
@@ -65,7 +65,9 @@ heddle_status pg_flush(struct pg_link *link, struct heddle_rows **rows, struct h
     if (!link->conn)
         return lost(link, "not connected", err);
     start_deadline(link);
-    if (!PQsendFlushRequest(link->conn))
+    /* A sync, not a mere flush: it commits nothing inside a transaction, and only behind one do the
+     * server's timeouts run for a client that hangs. */
+    if (!send_sync(link))
         return lost(link, PQerrorMessage(link->conn), err);
     heddle_status status = answer_all(link, rows ? &result : NULL, err);
     if (status == HEDDLE_OK && rows)
@@ -206,13 +208,8 @@ static heddle_status answer_all(struct pg_link *link, PGresult **rows, struct he
             PQclear(last);
             return first != HEDDLE_OK ? first : status;
         }
-        if (status == HEDDLE_OK || first != HEDDLE_OK)
-            continue;
-        first = status;
-        if (link->expected[link->expected_count - 1].kind != EXPECT_SYNC && !send_sync(link)) {
-            PQclear(last);
-            return lost(link, PQerrorMessage(link->conn), NULL), first;
-        }
+        if (first == HEDDLE_OK)
+            first = status;
     }
     link->expected_count = 0;
     if (first != HEDDLE_OK)
@@ -230,7 +227,6 @@ static heddle_status answer_one(struct pg_link *link, const struct expectation *
 {
     heddle_status status = HEDDLE_OK;
     PGresult *result, *end = NULL;
-    bool is_told = true;
 
     if (!next_result(link, &result))
         return lost(link, NULL, err);
@@ -247,8 +243,16 @@ static heddle_status answer_one(struct pg_link *link, const struct expectation *
         break;
     default:
         status = fail_result(result, expected->statement, err);
-        /* libpq's own words, not the server's: nobody knows how far it came. */
-        is_told = PQresultErrorField(result, PG_DIAG_SQLSTATE) != NULL;
+        if (ends_session(result)) {
+            /* The server told why, so a COMMIT behind this statement did not run – unless this was
+             * COMMIT, or the words are libpq's own. */
+            bool is_told = PQresultErrorField(result, PG_DIAG_SQLSTATE) != NULL;
+            if (link->commit_is_sent && (expected->statement == &commit || !is_told))
+                status = HEDDLE_UNKNOWN;
+            PQclear(result);
+            pg_close(link);
+            return status;
+        }
     }
     if (expected->kind == EXPECT_ROWS && status == HEDDLE_OK) {
         PQclear(*rows);
@@ -256,17 +260,21 @@ static heddle_status answer_one(struct pg_link *link, const struct expectation *
     } else {
         PQclear(result);
     }
-    /* A NULL ends each statement. A server that said goodbye sends none. */
+    /* A NULL ends each statement. */
     if (!next_result(link, &end) || end) {
         PQclear(end);
         if (status == HEDDLE_OK)
             return lost(link, NULL, err);
-        /* It told us why, so COMMIT behind this statement did not run – unless this was COMMIT. */
-        if (link->commit_is_sent && (expected->statement == &commit || !is_told))
-            status = HEDDLE_UNKNOWN;
         pg_close(link);
     }
     return status;
+}
+
+/* True where nothing follows: the server said goodbye, or libpq speaks of a lost connection. */
+static bool ends_session(const PGresult *result)
+{
+    const char *severity = PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);
+    return !severity || strcmp(severity, "FATAL") == 0 || strcmp(severity, "PANIC") == 0;
 }
 
 /* The next result, NULL where a statement's results end. False: lost, or too late. */

@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +24,14 @@ struct redis_link {
     redisContext *context; /* NULL: not connected */
 };
 
+/* hiredis writes without MSG_NOSIGNAL, and the process' dispositions are not ours to change. */
+struct silence {
+    sigset_t before;
+    bool was_pending;
+};
+
+static void silence_pipe(struct silence *silence);
+static void restore_pipe(const struct silence *silence, bool has_failed);
 static heddle_status lost(struct redis_link *link, struct heddle_error *err);
 static heddle_status introduce(struct redis_link *link, struct heddle_error *err);
 static void keep_alive(int fd, int timeout_ms);
@@ -89,8 +99,9 @@ int redis_fd(const struct redis_link *link)
 heddle_status redis_append(struct redis_link *link, int count, const char *const *arguments,
                            const size_t *sizes, struct heddle_error *err)
 {
-    if (redis_connect(link, err) != HEDDLE_OK)
-        return HEDDLE_RETRY;
+    heddle_status status = redis_connect(link, err);
+    if (status != HEDDLE_OK)
+        return status;
     if (redisAppendCommandArgv(link->context, count, (const char **)arguments, sizes) != REDIS_OK)
         return lost(link, err);
     return HEDDLE_OK;
@@ -98,24 +109,32 @@ heddle_status redis_append(struct redis_link *link, int count, const char *const
 
 heddle_status redis_flush(struct redis_link *link, struct heddle_error *err)
 {
-    int done = 0;
+    struct silence silence;
+    int done = 0, outcome = REDIS_OK;
 
-    while (link->context && !done)
-        if (redisBufferWrite(link->context, &done) != REDIS_OK)
-            return lost(link, err);
-    return link->context ? HEDDLE_OK : lost(link, err);
+    if (!link->context)
+        return lost(link, err);
+    silence_pipe(&silence);
+    while (outcome == REDIS_OK && !done)
+        outcome = redisBufferWrite(link->context, &done);
+    restore_pipe(&silence, outcome != REDIS_OK);
+    return outcome == REDIS_OK ? HEDDLE_OK : lost(link, err);
 }
 
 heddle_status redis_next(struct redis_link *link, int timeout_ms, struct redis_reply **reply,
                          struct heddle_error *err)
 {
+    struct silence silence;
     void *taken = NULL;
 
     if (!link->context)
         return lost(link, err);
     if (!set_patience(link, timeout_ms ? timeout_ms : link->timeout_ms))
         return lost(link, err);
-    if (redisGetReply(link->context, &taken) != REDIS_OK)
+    silence_pipe(&silence);
+    int outcome = redisGetReply(link->context, &taken);
+    restore_pipe(&silence, outcome != REDIS_OK);
+    if (outcome != REDIS_OK)
         return lost(link, err);
     *reply = reply_outside(taken);
     return HEDDLE_OK;
@@ -180,6 +199,31 @@ heddle_status redis_callf(struct redis_link *link, struct redis_reply **reply,
     }
     va_end(list);
     return redis_call(link, count, arguments, sizes, reply, err);
+}
+
+static void silence_pipe(struct silence *silence)
+{
+    sigset_t pipe_signal, pending;
+
+    sigemptyset(&pipe_signal);
+    sigaddset(&pipe_signal, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &pipe_signal, &silence->before);
+    sigpending(&pending);
+    silence->was_pending = sigismember(&pending, SIGPIPE) == 1;
+}
+
+static void restore_pipe(const struct silence *silence, bool has_failed)
+{
+    const struct timespec at_once = {0, 0};
+    const int cause = errno;
+    sigset_t pipe_signal;
+
+    sigemptyset(&pipe_signal);
+    sigaddset(&pipe_signal, SIGPIPE);
+    if (has_failed && !silence->was_pending)
+        sigtimedwait(&pipe_signal, NULL, &at_once);
+    pthread_sigmask(SIG_SETMASK, &silence->before, NULL);
+    errno = cause;
 }
 
 /* Says what went wrong, and closes: what arrives later on this connection

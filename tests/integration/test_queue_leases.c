@@ -264,7 +264,7 @@ static void a_full_redis_refuses_work_and_drains(void **state)
     desk_settle("p", claim, 0, 1, LANE_KEEP);
     desk_settle("p", claim, 1, 1, LANE_HALT);
     desk_assert_state("ann", "1 halted");
-    static const char *const known[] = {"work", NULL};
+    static const char *const known[] = {"op work", NULL};
     const struct lanes_request request = desk_request("q", 1, 1);
     struct lanes_answer answer;
     char cursor[24] = "0";

@@ -241,8 +241,8 @@ static struct lanes_answer adopt(const char *processor, const char *const *ops, 
 
 static void halted_lanes_are_adopted_by_who_knows_their_operation(void **state)
 {
-    static const char *const strange[] = {"other", "op work", "wor", NULL};
-    static const char *const known[] = {"other", "work", NULL};
+    static const char *const strange[] = {"op other", "work", "op wor", "op work ", NULL};
+    static const char *const known[] = {"op other", "op work", NULL};
     char cursor[24] = "0";
 
     (void)state;
@@ -270,7 +270,7 @@ static void halted_lanes_are_adopted_by_who_knows_their_operation(void **state)
 static void many_halted_lanes_are_adopted_in_the_end(void **state)
 {
     enum { LANES = 700 };
-    static const char *const known[] = {"work", NULL};
+    static const char *const known[] = {"op work", NULL};
     char cursor[24] = "0", name[16];
     int adopted = 0;
 

@@ -32,14 +32,15 @@ local function held_text(seq, tag, count)
     return format('%s:%.0f:%d', seq, tag, count)
 end
 
--- Gives lanes {name, tag, …} to a processor, within its caps; those beyond its bytes go back.
--- Appends name and records of each to `answer`.
+-- Gives lanes {name, tag, …} to a processor, within its caps; those beyond its bytes go back, and then
+-- it answers false. Appends name and records of each to `answer`.
 local function give(k, claim, lanes, answer)
-    local held, bytes = {}, 0
+    local held, bytes, is_all = {}, 0, true
     for i = 1, #lanes, 2 do
         local lane, tag = lanes[i], tonumber(lanes[i + 1])
         if bytes >= claim.bytes_max then
             call('ZADD', k.ready, tag, lane)
+            is_all = false
         else
             local records = first_operations(k, lane, claim.operations_max)
             local count = 0
@@ -62,6 +63,7 @@ local function give(k, claim, lanes, answer)
         in_chunks('HSET', k.base .. 'held:' .. claim.incarnation, held)
         beat(k, claim.incarnation, claim.lease_ms)
     end
+    return is_all
 end
 
 local function read_claim(args)
@@ -88,15 +90,15 @@ local function claim(keys_given, args)
 
     wake_waiting(k, asked.lanes_max)
     local lanes = call('ZPOPMIN', k.ready, asked.lanes_max)
-    local answer = { -1, 0, 0 }
+    local answer, is_all = { -1, 0, 0 }, true
     if #lanes > 0 then
         local vt = tonumber(lanes[#lanes])
         if vt > tonumber(call('HGET', k.meta, 'vt') or 0) then
             call('HSET', k.meta, 'vt', format('%.0f', vt))
         end
-        give(k, asked, lanes, answer)
+        is_all = give(k, asked, lanes, answer)
     end
-    if #lanes < 2 * asked.lanes_max then
+    if is_all and #lanes < 2 * asked.lanes_max then
         call('SADD', k.idle, asked.incarnation)
         local next_due = call('ZRANGE', k.waiting, 0, 0, 'WITHSCORES')
         if next_due[2] then answer[1] = math.max(tonumber(next_due[2]) - now_ms(), 0) end
@@ -128,7 +130,7 @@ local function adopt(keys_given, args)
     local answer = { page[1], 0, 0 }
     if #names > 0 then
         call('HDEL', k.halted, unpack(names))
-        give(k, asked, lanes, answer)
+        if not give(k, asked, lanes, answer) then wake(k) end
     end
     return answer
 end

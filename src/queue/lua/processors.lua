@@ -18,17 +18,26 @@ local function free_lanes(k, incarnation, most)
     return left
 end
 
--- INCARNATION LEASE_MS -> lanes of expired processors that were freed, or that still are to be
+-- INCARNATION LEASE_MS -> [expired processors, lanes of theirs that are still to be freed]
+-- A time further ahead than anybody asks for was given by a clock that has gone back since: it has come.
+local WAIT_MAX_MS, LEASES_AHEAD = 60000, 4
+
 local function heartbeat(keys_given, args)
     local k, problem = named(keys_given)
     if problem then return problem end
     local lease_ms = tonumber(args[2])
     if not lease_ms then return refuse('invalid', 'expected INCARNATION LEASE_MS') end
     beat(k, args[1], lease_ms)
-    local expired = call('ZRANGEBYSCORE', k.beats, '-inf', now_ms(), 'LIMIT', 0, 4)
-    local left = 0
-    for _, incarnation in ipairs(expired) do left = left + free_lanes(k, incarnation, 100) end
-    return { #expired, left }
+    local freed, left, at_ms = 0, 0, now_ms()
+    for _, range in ipairs { { '-inf', at_ms }, { at_ms + LEASES_AHEAD * lease_ms, '+inf' } } do
+        for _, incarnation in ipairs(call('ZRANGEBYSCORE', k.beats, range[1], range[2], 'LIMIT', 0, 4)) do
+            freed, left = freed + 1, left + free_lanes(k, incarnation, 100)
+        end
+    end
+    local late = call('ZRANGEBYSCORE', k.waiting, at_ms + WAIT_MAX_MS, '+inf', 'LIMIT', 0, 100)
+    in_chunks('ZREM', k.waiting, late)
+    for _, lane in ipairs(late) do make_ready(k, lane) end
+    return { freed, left }
 end
 
 -- INCARNATION: frees its lanes, up to 100 a call -> how many it still holds
