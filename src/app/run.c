@@ -75,7 +75,7 @@ static int processor_main(void *argument, struct board *board, bool is_quarantin
     if (status != HEDDLE_OK)
         return report(invocation, status, &err);
     processor_start(processor);
-    heddle_log(HEDDLE_LOG_INFO, is_quarantine ? "quarantine" : "ready",
+    heddle_log(HEDDLE_LOG_INFO, is_quarantine ? "quarantine_ready" : "processor_ready",
                "version=%s pid=%d workers=%d lease_ms=%" PRId64, heddle_version(), (int)getpid(),
                processor_options.workers, options->lease_ms);
 

@@ -4,6 +4,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "heddle/version.h"
 #include "link/redis.h"
 #include "queue/command.h"
 #include "queue/lanes.h"
@@ -18,7 +19,9 @@
 enum {
     RESTART_BASE_MS = 50,
     RESTART_CAP_MS = 10000,
-    HEALTHY_MS = 10000,   /* a child that lived so long starts with a clean record */
+    HEALTHY_MS = 10000, /* a child that lived so long starts with a clean record */
+    IDLE_MS = 60000,
+    STARTING_MS = 10,     /* until all are ready: how often it looks */
     STOP_GRACE_MS = 2000, /* beyond drain_ms: then a child is killed */
 };
 
@@ -40,6 +43,7 @@ struct supervisor {
     struct command command;
     sigset_t signals;
     bool has_suspects; /* since the quarantine was last started */
+    bool is_announced; /* every processor has been ready once */
     bool is_stopping;
     int64_t kill_ms;
     int exit_code;
@@ -49,6 +53,7 @@ static bool open_supervisor(struct supervisor *supervisor);
 static void close_supervisor(struct supervisor *supervisor);
 static void start_due(struct supervisor *supervisor);
 static void start(struct supervisor *supervisor, struct child *child);
+static void announce(struct supervisor *supervisor);
 static void await_signal(struct supervisor *supervisor);
 static void stop(struct supervisor *supervisor, int number);
 static void reap(struct supervisor *supervisor);
@@ -65,6 +70,7 @@ int supervisor_run(const struct supervisor_options *options)
     while (!supervisor.is_stopping || is_any_alive(&supervisor)) {
         if (!supervisor.is_stopping)
             start_due(&supervisor);
+        announce(&supervisor);
         await_signal(&supervisor);
         reap(&supervisor);
     }
@@ -143,6 +149,20 @@ static void start(struct supervisor *supervisor, struct child *child)
     _exit(options->child(options->argument, child->board, child->is_quarantine));
 }
 
+static void announce(struct supervisor *supervisor)
+{
+    const struct supervisor_options *options = supervisor->options;
+    bool is_ready = !supervisor->is_announced;
+
+    for (int i = 0; is_ready && i < options->processes; i++)
+        is_ready = atomic_load(&supervisor->children[i].board->is_ready);
+    if (!is_ready)
+        return;
+    supervisor->is_announced = true;
+    heddle_log(HEDDLE_LOG_INFO, "ready", "version=%s pid=%d processes=%d workers=%d",
+               heddle_version(), (int)getpid(), options->processes, options->workers);
+}
+
 static void await_signal(struct supervisor *supervisor)
 {
     int64_t until_ms = supervisor->is_stopping ? supervisor->kill_ms : INT64_MAX;
@@ -152,7 +172,9 @@ static void await_signal(struct supervisor *supervisor)
         if (child->pid == 0 && child->restart_ms < until_ms)
             until_ms = child->restart_ms;
     }
-    int64_t left_ms = until_ms == INT64_MAX ? 60000 : until_ms - clock_now_ms();
+    int64_t left_ms = until_ms == INT64_MAX ? IDLE_MS : until_ms - clock_now_ms();
+    if (!supervisor->is_announced && left_ms > STARTING_MS)
+        left_ms = STARTING_MS;
     if (left_ms < 0)
         left_ms = 0;
     const struct timespec timeout = {left_ms / 1000, left_ms % 1000 * 1000000};

@@ -17,12 +17,13 @@
 
 #include <cmocka.h>
 
-enum { WORDS_MAX = 16, IDS = 16, KEYS_BYTES_MAX = 100000 };
+enum { WORDS_MAX = 20, IDS = 16, KEYS_BYTES_MAX = 100000 };
 
 extern const char heddle_lua_data[];
 
 struct desk desk;
 
+static heddle_status vtry(const char *command, va_list words, struct redis_reply **reply);
 static struct redis_reply *vcall(const char *command, va_list words);
 static void count_finding(void *argument, unsigned partition, const char *finding);
 
@@ -90,6 +91,21 @@ int64_t desk_number(const char *command, ...)
     AUTO_REPLY reply = vcall(command, words);
     va_end(words);
     return redis_reply_integer(reply);
+}
+
+void desk_refused(const char *reason, const char *command, ...)
+{
+    struct redis_reply *reply = NULL;
+    va_list words;
+
+    va_start(words, command);
+    heddle_status status = vtry(command, words, &reply);
+    va_end(words);
+    redis_reply_free(reply);
+    if (status != HEDDLE_REFUSED || desk.err.kind != HEDDLE_KIND_INVALID ||
+        !strstr(desk.err.text, reason))
+        fail_msg("%s, wanted a refusal with '%s': %s", heddle_status_name(status), reason,
+                 desk.err.text);
 }
 
 const char *desk_submit(const char *user, const char *payload)
@@ -305,11 +321,10 @@ void desk_assert_lane(const char *lane, size_t count, const char *const *ids)
         assert_string_equal(redis_reply_text(redis_reply_at(reply, i)).data, ids[i]);
 }
 
-static struct redis_reply *vcall(const char *command, va_list words)
+static heddle_status vtry(const char *command, va_list words, struct redis_reply **reply)
 {
     const char *arguments[WORDS_MAX] = {command};
     size_t sizes[WORDS_MAX] = {strlen(command)};
-    struct redis_reply *reply = NULL;
     int count = 1;
 
     for (const char *word; (word = va_arg(words, const char *)); count++) {
@@ -317,7 +332,14 @@ static struct redis_reply *vcall(const char *command, va_list words)
         arguments[count] = word;
         sizes[count] = strlen(word);
     }
-    if (redis_call(desk.link, count, arguments, sizes, &reply, &desk.err) != HEDDLE_OK)
+    return redis_call(desk.link, count, arguments, sizes, reply, &desk.err);
+}
+
+static struct redis_reply *vcall(const char *command, va_list words)
+{
+    struct redis_reply *reply = NULL;
+
+    if (vtry(command, words, &reply) != HEDDLE_OK)
         fail_msg("%s: %s", command, desk.err.text);
     return reply;
 }

@@ -38,10 +38,13 @@ void desk_install(unsigned partitions);
 /* Loads the library with its first `old` replaced by `new_text`: a mutant. */
 void desk_load_mutant(const char *old, const char *new_text);
 
-/* A command as it is written, at most 16 words; the test fails where it does. Freed by the caller
+/* A command as it is written, at most 20 words; the test fails where it does. Freed by the caller
  * (AUTO_REPLY). */
 struct redis_reply *desk_call(const char *command, ...) __attribute__((sentinel));
 int64_t desk_number(const char *command, ...) __attribute__((sentinel));
+
+/* The same for a command that must be refused, kind invalid, with `reason` in its text. */
+void desk_refused(const char *reason, const char *command, ...) __attribute__((sentinel));
 
 /* Submits; the receipt's id, which lives until the 16th call after this one. */
 const char *desk_submit(const char *user, const char *payload);

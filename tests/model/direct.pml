@@ -71,7 +71,10 @@ proctype End() {
 
 init {
     atomic {
-        run Client(); run Redis(); run End();
+#ifndef IS_LIVE
+        run End();
+#endif
+        run Client(); run Redis();
         run Backend(1); run Backend(2); run Backend(3);
         run Worker(1); run Worker(2);
 #if WORKERS > 2

@@ -23,7 +23,11 @@ inline hear(outcome) {
        :: outcome == AGAIN -> C.state = RETRYING
        :: outcome > AGAIN && IS_BUNDLE(C.unit) -> C.is_single = true; C.unit = 0; C.state = READY
        :: outcome == DUPLICATE && !IS_BUNDLE(C.unit) -> conclude(client)
+#ifndef GAP_IS_RETRIED          /* MUTANT */
        :: outcome == GAP && !IS_BUNDLE(C.unit) -> C.state = REBUILDING
+#else
+       :: outcome == GAP && !IS_BUNDLE(C.unit) -> C.state = RETRYING
+#endif
        :: outcome == FAILED && !IS_BUNDLE(C.unit) ->
 #ifdef DECIDE_IN_REDIS_FIRST
           told = told | C.unit; settle(client, C.unit); /* MUTANT */

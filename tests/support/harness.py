@@ -80,12 +80,20 @@ class Processor:
         self.resume()
         return end(self.process, signal.SIGTERM, seconds=seconds)
 
+    def pids(self) -> list[int]:
+        """Its own and those of the processes below it."""
+        found = [self.pid]
+        for pid in found:
+            for task in Path(f"/proc/{pid}/task").iterdir():
+                found += map(int, (task / "children").read_text().split())
+        return found
+
     def open_files(self) -> int:
-        return len(os.listdir(f"/proc/{self.pid}/fd"))
+        return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in self.pids())
 
     def memory_kib(self) -> int:
-        rollup = Path(f"/proc/{self.pid}/smaps_rollup").read_text()
-        return int(re.search(r"^Anonymous:\s+(\d+)", rollup, re.M).group(1))
+        rollups = (Path(f"/proc/{pid}/smaps_rollup").read_text() for pid in self.pids())
+        return sum(int(re.search(r"^Anonymous:\s+(\d+)", text, re.M).group(1)) for text in rollups)
 
     def _is_ready(self) -> bool:
         if self.process.poll() is not None:

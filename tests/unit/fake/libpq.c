@@ -217,6 +217,8 @@ ExecStatusType __wrap_PQresultStatus(const PGresult *result)
 
 char *__wrap_PQresultErrorField(const PGresult *result, int code)
 {
+    if (!result)
+        return NULL;
     const char *text = code == PG_DIAG_SQLSTATE                ? result->sqlstate
                        : code == PG_DIAG_MESSAGE_PRIMARY       ? result->text
                        : code == PG_DIAG_SEVERITY_NONLOCALIZED ? result->severity

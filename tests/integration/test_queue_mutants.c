@@ -1,0 +1,240 @@
+/* The tests' own test: the library of functions with one rule broken. Each experiment below holds
+ * for the library as it is, and must not hold for the mutant it guards against. */
+#include "desk.h"
+
+#include "base/clock.h"
+#include "base/text.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define ID "0c3f5d0e-7a37-4b7e-9d4a-1a2b3c4d5e6f"
+
+static bool is_state(const char *lane, const char *expected)
+{
+    return strcmp(desk_state(lane), expected) == 0;
+}
+
+static void submit_some(const char *user, int count)
+{
+    for (int i = 0; i < count; i++)
+        desk_submit(user, "");
+}
+
+/* Claims one operation of whoever is next and ends it at this cost: true where it was `lane`. */
+static bool serve(const char *lane, int64_t cost_us)
+{
+    struct claim *claim = desk_take("p", 1);
+    const struct settlement settlement = {
+        .claim = claim, .count = 1, .disposition = LANE_RELEASE, .cost_us = cost_us};
+
+    assert_non_null(claim);
+    bool is_it = strcmp(claim->lane.data, lane) == 0;
+    desk_end(claim, 0, 1, false);
+    desk_settle_as("p", &settlement, NULL, NULL);
+    claim_free(claim);
+    return is_it;
+}
+
+static bool a_stale_claim_settles_nothing(void)
+{
+    submit_some("ann", 3);
+    struct claim *old = desk_take("p", 2);
+    desk_settle("p", old, 0, 0, LANE_RELEASE);
+    struct claim *claim = desk_take("p", 2);
+    desk_settle("p", old, 0, 2, LANE_RELEASE);
+    claim_free(old);
+    claim_free(claim);
+    return is_state("ann", "3 claimed");
+}
+
+static bool settling_goes_by_id(void)
+{
+    submit_some("ann", 3);
+    struct claim *claim = desk_take("p", 2);
+    char first[HEDDLE_ID_SIZE + 1];
+    strcpy(first, claim->operations[0].operation.id);
+    redis_reply_free(desk_call("LREM", "heddle:{0}:lane:ann", "1", first, NULL));
+    redis_reply_free(desk_call("HDEL", "heddle:{0}:ops", first, NULL));
+    desk_settle("p", claim, 0, 2, LANE_RELEASE);
+    claim_free(claim);
+    return is_state("ann", "1 ready");
+}
+
+static bool a_claimed_lane_is_not_ready(void)
+{
+    submit_some("ann", 1);
+    struct claim *claim = desk_take("p", 1);
+    submit_some("ann", 1);
+    struct claim *second = desk_take("q", 1);
+    bool is_alone = !second;
+    claim_free(claim);
+    claim_free(second);
+    return is_alone && desk_is_sound();
+}
+
+static bool a_freed_lane_is_not_its_old_holders(void)
+{
+    submit_some("ann", 2);
+    struct claim *claim = desk_take("p", 1);
+    desk_release("p");
+    desk_settle("p", claim, 0, 1, LANE_RELEASE);
+    claim_free(claim);
+    return is_state("ann", "2 ready");
+}
+
+static bool a_heavy_lane_stands_behind(void)
+{
+    submit_some("heavy", 3);
+    serve("heavy", 1000000);
+    submit_some("light", 3);
+    serve("light", 10);
+    return serve("light", 10) && serve("light", 10);
+}
+
+static bool a_late_lane_gets_no_arrears(void)
+{
+    bool heavy = false;
+
+    submit_some("heavy", 30);
+    for (int i = 0; i < 10; i++)
+        serve("heavy", 1000000);
+    submit_some("late", 10);
+    for (int i = 0; i < 4; i++)
+        heavy |= serve("heavy", 1000000);
+    return heavy;
+}
+
+static bool an_attempt_is_counted(void)
+{
+    submit_some("ann", 1);
+    struct claim *claim = desk_take("p", 1);
+    desk_settle("p", claim, 0, 0, LANE_WAIT);
+    claim_free(claim);
+    clock_sleep_ms(2);
+    claim = desk_take("p", 1);
+    bool is_counted = claim && claim->operations[0].operation.attempt == 2;
+    claim_free(claim);
+    return is_counted;
+}
+
+static bool nothing_is_left(void)
+{
+    const struct heddle_submission submission = {
+        .user = TEXT("ann"), .op = TEXT("work"), .reply = true};
+
+    desk_submit_as(&submission);
+    struct claim *claim = desk_take("p", 1);
+    desk_settle("p", claim, 0, 1, LANE_RELEASE);
+    claim_free(claim);
+    desk_release("p");
+    return strcmp(desk_keys(), "heddle:partitions heddle:{0}:meta") == 0;
+}
+
+static bool an_id_is_one_operation(void)
+{
+    struct heddle_submission submission = {.user = TEXT("ann"), .op = TEXT("work"), .id = TEXT(ID)};
+
+    desk_submit_as(&submission);
+    submission.payload = TEXT("{\"other\":1}");
+    return desk_submit_as(&submission).status == HEDDLE_REFUSED;
+}
+
+static bool a_user_has_one_partition(void)
+{
+    struct redis_reply *reply = NULL;
+    bool is_refused = false;
+
+    /* By hand, for an installation would bring the whole library back. */
+    redis_reply_free(desk_call("HSET", "heddle:{0}:meta", "partitions", "2", NULL));
+    redis_reply_free(
+        desk_call("HSET", "heddle:{1}:meta", "partitions", "2", "payload_max", "1000", NULL));
+    for (int p = 0; p < 2; p++) {
+        char key[16];
+        snprintf(key, sizeof key, "heddle:{%d}", p);
+        is_refused |= redis_callf(desk.link, &reply, &desk.err, "FCALL", "heddle_submit", "1", key,
+                                  "ann", "work", "", "", NULL) == HEDDLE_REFUSED;
+        redis_reply_free(reply);
+        reply = NULL;
+    }
+    return is_refused;
+}
+
+static bool ids_differ(void)
+{
+    const struct heddle_submission submissions[2] = {{.user = TEXT("ann"), .op = TEXT("work")},
+                                                     {.user = TEXT("ann"), .op = TEXT("work")}};
+    struct heddle_receipt receipts[2];
+
+    assert_int_equal(heddle_client_submit(desk.client, submissions, 2, receipts, &desk.err),
+                     HEDDLE_OK);
+    return strcmp(receipts[0].id, receipts[1].id) != 0;
+}
+
+static bool a_full_redis_drains(void)
+{
+    submit_some("ann", 1);
+    struct claim *claim = desk_take("p", 1);
+    const struct settlement settlement = {.claim = claim, .count = 1, .disposition = LANE_RELEASE};
+    desk_end(claim, 0, 1, false);
+    redis_reply_free(desk_call("CONFIG", "SET", "maxmemory", "1", NULL));
+    heddle_status status =
+        lanes_settle_send(desk.link, &desk.command, 0, "p", DESK_TTL_MS, &settlement, &desk.err);
+    if (status == HEDDLE_OK)
+        status = lanes_settle_receive(desk.link, NULL, NULL, &desk.err);
+    redis_reply_free(desk_call("CONFIG", "SET", "maxmemory", "0", NULL));
+    claim_free(claim);
+    return status == HEDDLE_OK;
+}
+
+static const struct mutant {
+    const char *old, *broken;
+    bool (*holds)(void);
+} mutants[] = {
+    {"if seq ~= lane.seq then", "if not claimed then", a_stale_claim_settles_nothing},
+    {"if not wanted and popped and #popped == #ids then return #ids end",
+     "if popped then return #popped end", settling_goes_by_id},
+    {"call('RPUSH', k.lane .. o.user, o.id) == 1", "call('RPUSH', k.lane .. o.user, o.id) >= 1",
+     a_claimed_lane_is_not_ready},
+    {"call('HDEL', held, lanes[i])", "", a_freed_lane_is_not_its_old_holders},
+    {"if tag and tag > vt then vt = tag end", "", a_heavy_lane_stands_behind},
+    {"call('HSET', k.meta, 'vt', format('%.0f', vt))", "", a_late_lane_gets_no_arrears},
+    {"math.min(attempts + 1, 65535)", "attempts", an_attempt_is_counted},
+    {"in_chunks('HDEL', k.ops, ended)", "", nothing_is_left},
+    {"if content_of(record) ~= content_of(record_of(o, 0)) then", "if false then",
+     an_id_is_one_operation},
+    {"if partition_of(o.user, tonumber(meta[1])) ~= k.partition then", "if false then",
+     a_user_has_one_partition},
+    {"id_count = (id_count + 1) % 0x40000", "id_count = 0", ids_differ},
+    {"settle, 'allow-oom'", "settle", a_full_redis_drains},
+};
+
+static void each_broken_rule_breaks_its_experiment(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof mutants / sizeof *mutants; i++) {
+        desk_install(1);
+        if (!mutants[i].holds())
+            fail_msg("does not hold as it is: the guard of '%s'", mutants[i].old);
+        desk_install(1);
+        desk_load_mutant(mutants[i].old, mutants[i].broken);
+        if (mutants[i].holds())
+            fail_msg("nobody misses '%s'", mutants[i].old);
+    }
+    desk_install(1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(each_broken_rule_breaks_its_experiment, desk_set_up,
+                                        desk_tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,250 @@
+/* The queue as an operator sees it: installed, judged, checked. */
+#include "desk.h"
+
+#include "queue/admin.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static void installing_again_keeps_the_partitions_and_the_work(void **state)
+{
+    (void)state;
+    desk_install(4);
+    desk_submit("ann", "");
+    assert_int_equal(queue_install(desk.link, 4, DESK_PAYLOAD_MAX, &desk.err), HEDDLE_OK);
+    desk_submit("ann", "");
+    assert_int_equal(desk_number("GET", "heddle:partitions", NULL), 4);
+    assert_int_equal(desk_number("FCALL", "heddle_version", "0", NULL), queue_library_version());
+}
+
+static void another_number_of_partitions_is_refused_and_nothing_changes(void **state)
+{
+    static const unsigned others[] = {1, 3, 5, 64};
+
+    (void)state;
+    desk_install(4);
+    desk_submit("ann", "");
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        assert_int_equal(queue_install(desk.link, others[i], DESK_PAYLOAD_MAX, &desk.err),
+                         HEDDLE_REFUSED);
+        assert_int_equal(desk.err.kind, HEDDLE_KIND_CONFLICT);
+        assert_non_null(strstr(desk.err.text, "4"));
+    }
+    assert_int_equal(desk_number("GET", "heddle:partitions", NULL), 4);
+    assert_int_equal(desk_number("EXISTS", "heddle:{4}:meta", "heddle:{63}:meta", NULL), 0);
+    desk_submit("ann", "");
+}
+
+/* Its own number was lost, and a migration fixes another: the partitions remember. */
+static void partitions_remember_how_many_they_are(void **state)
+{
+    (void)state;
+    desk_install(4);
+    redis_reply_free(desk_call("DEL", "heddle:partitions", NULL));
+    assert_int_equal(queue_install(desk.link, 8, DESK_PAYLOAD_MAX, &desk.err), HEDDLE_REFUSED);
+    assert_int_equal(desk.err.kind, HEDDLE_KIND_CONFLICT);
+    redis_reply_free(desk_call("DEL", "heddle:partitions", NULL));
+    assert_int_equal(queue_install(desk.link, 4, DESK_PAYLOAD_MAX, &desk.err), HEDDLE_OK);
+}
+
+static void a_new_payload_limit_holds_from_its_migration_on(void **state)
+{
+    (void)state;
+    assert_int_equal(queue_install(desk.link, 1, 10, &desk.err), HEDDLE_OK);
+    desk_submit("ann", "{\"n\":1234}");
+    desk_refused("payload must be at most 10 bytes", "FCALL", "heddle_submit", "0", "ann", "work",
+                 "", "{\"n\":12345}", NULL);
+}
+
+static void a_library_that_is_newer_stays(void **state)
+{
+    struct queue_facts facts;
+
+    (void)state;
+    desk_load_mutant("local VERSION = 1", "local VERSION = 99");
+    assert_int_equal(queue_install(desk.link, 1, DESK_PAYLOAD_MAX, &desk.err), HEDDLE_OK);
+    assert_int_equal(queue_facts_get(desk.link, &facts, &desk.err), HEDDLE_OK);
+    assert_int_equal(facts.library_version, 99);
+}
+
+static void facts_are_those_of_the_server(void **state)
+{
+    struct queue_facts facts;
+
+    (void)state;
+    desk_install(7);
+    assert_int_equal(queue_facts_get(desk.link, &facts, &desk.err), HEDDLE_OK);
+    assert_int_equal(facts.library_version, queue_library_version());
+    assert_int_equal(facts.partitions, 7);
+    assert_string_equal(facts.eviction_policy, "noeviction");
+    assert_int_equal(facts.redis_version[1], '.');
+    assert_int_equal(queue_facts_judge(&facts, &desk.err), HEDDLE_OK);
+
+    redis_reply_free(desk_call("FUNCTION", "FLUSH", NULL));
+    redis_reply_free(desk_call("DEL", "heddle:partitions", NULL));
+    assert_int_equal(queue_facts_get(desk.link, &facts, &desk.err), HEDDLE_OK);
+    assert_int_equal(facts.library_version, 0);
+    assert_int_equal(facts.partitions, 0);
+    desk_install(1);
+}
+
+static void each_defect_is_fatal_and_says_what_to_do(void **state)
+{
+    static const struct {
+        struct queue_facts facts;
+        const char *advice;
+    } defects[] = {
+        {{1, 4, "7.0.0", "allkeys-lru"}, "noeviction"},
+        {{1, 4, "7.0.0", ""}, "noeviction"},
+        {{0, 4, "7.0.0", "noeviction"}, "heddle migrate"},
+        {{1, 0, "7.0.0", "noeviction"}, "heddle migrate"},
+        {{-1, 4, "7.0.0", "noeviction"}, "heddle migrate"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof defects / sizeof *defects; i++) {
+        assert_int_equal(queue_facts_judge(&defects[i].facts, &desk.err), HEDDLE_FATAL);
+        if (!strstr(desk.err.text, defects[i].advice))
+            fail_msg("defect %zu: %s", i, desk.err.text);
+    }
+}
+
+static void an_evicting_redis_is_found_out(void **state)
+{
+    struct queue_facts facts;
+
+    (void)state;
+    redis_reply_free(desk_call("CONFIG", "SET", "maxmemory-policy", "allkeys-lru", NULL));
+    assert_int_equal(queue_facts_get(desk.link, &facts, &desk.err), HEDDLE_OK);
+    redis_reply_free(desk_call("CONFIG", "SET", "maxmemory-policy", "noeviction", NULL));
+    assert_int_equal(queue_facts_judge(&facts, &desk.err), HEDDLE_FATAL);
+}
+
+static void a_redis_without_the_functions_tells_so_to_everybody(void **state)
+{
+    struct heddle_receipt receipt;
+    const struct heddle_submission submission = {.user = {"ann", 3}, .op = {"work", 4}};
+
+    (void)state;
+    redis_reply_free(desk_call("FUNCTION", "FLUSH", NULL));
+    receipt = desk_submit_as(&submission);
+    assert_int_equal(receipt.status, HEDDLE_FATAL);
+    assert_non_null(strstr(receipt.error.text, "heddle migrate"));
+    /* Functions, and nothing set up. */
+    redis_reply_free(desk_call("FLUSHALL", NULL));
+    desk_load_mutant("local VERSION", "local VERSION");
+    struct redis_reply *reply = NULL;
+    assert_int_equal(redis_callf(desk.link, &reply, &desk.err, "FCALL", "heddle_submit", "0", "ann",
+                                 "work", "", "", NULL),
+                     HEDDLE_FATAL);
+    assert_non_null(strstr(desk.err.text, "heddle migrate"));
+    desk_install(1);
+}
+
+struct findings {
+    int count;
+    char last[200];
+};
+
+static void note(void *argument, unsigned partition, const char *finding)
+{
+    struct findings *findings = argument;
+
+    findings->count++;
+    snprintf(findings->last, sizeof findings->last, "%u: %s", partition, finding);
+}
+
+static struct queue_census check(struct findings *findings)
+{
+    struct queue_census census;
+
+    *findings = (struct findings){0};
+    assert_int_equal(queue_check(desk.link, 1, &census, note, findings, &desk.err), HEDDLE_OK);
+    return census;
+}
+
+static void a_check_counts_everything_once(void **state)
+{
+    struct findings findings;
+    char name[16];
+
+    (void)state;
+    for (int i = 0; i < 40; i++) {
+        snprintf(name, sizeof name, "user-%d", i % 20);
+        desk_submit(name, "");
+    }
+    struct lanes_answer answer = desk_claim("p", 9, 8);
+    struct claim *claim = answer.claims.first;
+    for (int i = 0; i < 7; i++, claim = claim->next) {
+        struct settlement settlement = {.claim = claim,
+                                        .disposition = i < 4 ? LANE_WAIT : LANE_HALT,
+                                        .wait_ms = 60000,
+                                        .reason = "op work"};
+        desk_settle_as("p", &settlement, NULL, NULL);
+    }
+    desk_drop(&answer);
+    struct queue_census census = check(&findings);
+    assert_int_equal(findings.count, 0);
+    assert_int_equal(census.operations, 40);
+    assert_int_equal(census.lanes, 20);
+    assert_int_equal(census.ready, 11);
+    assert_int_equal(census.claimed, 2);
+    assert_int_equal(census.waiting, 4);
+    assert_int_equal(census.halted, 3);
+    assert_int_equal(census.processors, 1);
+}
+
+/* A lane in no state, in two, or in one without operations, by a hand in the data. */
+static void each_broken_lane_is_found(void **state)
+{
+    static const char *const breaks[][5] = {
+        {"ZREM", "heddle:{0}:ready", "ann", NULL, NULL},
+        {"ZADD", "heddle:{0}:waiting", "1e15", "ann", NULL},
+        {"HSET", "heddle:{0}:halted", "ann", "why", NULL},
+        {"ZADD", "heddle:{0}:ready", "1", "nobody", NULL},
+        {"HSET", "heddle:{0}:halted", "nobody", "why", NULL},
+        {"DEL", "heddle:{0}:lane:ann", NULL, NULL, NULL},
+    };
+    struct findings findings;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof breaks / sizeof *breaks; i++) {
+        const char *const *words = breaks[i];
+        desk_install(1);
+        desk_submit("ann", "");
+        check(&findings);
+        assert_int_equal(findings.count, 0);
+        redis_reply_free(desk_call(words[0], words[1], words[2], words[3], words[4], NULL));
+        check(&findings);
+        if (findings.count == 0)
+            fail_msg("break %zu was not found", i);
+        assert_non_null(strstr(findings.last, "0: a lane with "));
+    }
+    desk_install(1);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, desk_set_up, desk_tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(installing_again_keeps_the_partitions_and_the_work),
+        TEST(another_number_of_partitions_is_refused_and_nothing_changes),
+        TEST(partitions_remember_how_many_they_are),
+        TEST(a_new_payload_limit_holds_from_its_migration_on),
+        TEST(a_library_that_is_newer_stays),
+        TEST(facts_are_those_of_the_server),
+        TEST(each_defect_is_fatal_and_says_what_to_do),
+        TEST(an_evicting_redis_is_found_out),
+        TEST(a_redis_without_the_functions_tells_so_to_everybody),
+        TEST(a_check_counts_everything_once),
+        TEST(each_broken_lane_is_found),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,182 @@
+"""What is checked, within which bounds, and how spin is run."""
+import re
+import resource
+import shlex
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+DEPTH_MAX = 200_000
+SECONDS_MAX = {False: 300, True: 7200}
+
+
+@dataclass(frozen=True)
+class Run:
+    says: str
+    model: str
+    bounds: str                 # -D for spin, without the -D
+    breaks: str | None = None   # the promise that a mutant breaks; None: nothing may be found
+    is_live: bool = False       # looks for cycles in which nothing ever ends, under weak fairness
+    is_large: bool = False      # for the record, not in the default suite
+
+
+@dataclass(frozen=True)
+class Found:
+    broken: str | None          # the assertion that failed, or what else was wrong
+    states: int
+    depth: int
+    seconds: float              # of CPU, compiling included
+    megabytes: int
+
+
+def lane(operations: int, faults: int, failovers: int, workers: int = 2) -> str:
+    return (f"OPERATIONS={operations} FAULTS={faults} FAILOVERS={failovers} WORKERS={workers}")
+
+
+def submission(submissions: int, faults: int) -> str:
+    return f"SUBMISSIONS={submissions} FAULTS={faults}"
+
+
+CYCLE = "non-progress cycle"
+
+HOLD = [
+    Run("three operations, a fault and a failover", "direct", lane(3, 1, 1)),
+    Run("three operations, two faults", "direct", lane(3, 2, 0)),
+    Run("two operations, two faults and a failover", "direct", lane(2, 2, 1)),
+    Run("two operations, a fault and a failover", "durable", lane(2, 1, 1)),
+    Run("two operations, two faults", "durable", lane(2, 2, 0)),
+    Run("three operations, a fault", "durable", lane(3, 1, 0)),
+    Run("three operations, a failover", "durable", lane(3, 0, 1)),
+    Run("two submitters of two operations, two faults", "submission", submission(2, 2)),
+    Run("it always ends: two operations, a fault", "direct", lane(2, 1, 0), is_live=True),
+    Run("it always ends: an operation, a fault and a failover", "direct", lane(1, 1, 1), is_live=True),
+    Run("it always ends: two operations, a fault", "durable", lane(2, 1, 0), is_live=True),
+    Run("it always ends: two operations, a failover", "durable", lane(2, 0, 1), is_live=True),
+    Run("it always ends: two submitters, a fault", "submission", submission(1, 1), is_live=True),
+]
+
+LARGE = [
+    Run("three operations, two faults and a failover", "direct", lane(3, 2, 1), is_large=True),
+    Run("three operations, a fault and two failovers", "direct", lane(3, 1, 2), is_large=True),
+    Run("four operations, a fault and a failover", "direct", lane(4, 1, 1), is_large=True),
+    Run("three workers, three operations, a fault and a failover", "direct", lane(3, 1, 1, 3), is_large=True),
+    Run("three operations, a fault and a failover", "durable", lane(3, 1, 1), is_large=True),
+    Run("two operations, a fault and two failovers", "durable", lane(2, 1, 2), is_large=True),
+    Run("three workers, two operations, a fault and a failover", "durable", lane(2, 1, 1, 3), is_large=True),
+    Run("it always ends: two operations, a fault and a failover", "direct", lane(2, 1, 1), is_live=True, is_large=True),
+    Run("it always ends: two operations, a fault and a failover", "durable", lane(2, 1, 1), is_live=True, is_large=True),
+    Run("two submitters of three operations, two faults", "submission", submission(3, 2), is_large=True),
+]
+
+MUTANTS = [
+    Run("the ledger's row comes after the effects, in another transaction", "direct",
+        "LEDGER_AFTER " + lane(1, 1, 0), "an_effect_happens_twice"),
+    Run("a duplicate does not fail the pipelined transaction", "direct",
+        "SOFT_DUPLICATE " + lane(1, 1, 0), "an_effect_happens_twice"),
+    Run("a settlement is by count instead of by id", "direct",
+        "SETTLE_BY_COUNT " + lane(2, 2, 0), "an_operation_is_lost"),
+    Run("a claim token is used again", "direct",
+        "REUSED_TOKEN " + lane(1, 1, 0), "a_lane_is_freed_by_a_stranger"),
+    Run("no unit of work takes the lane's lock", "direct",
+        "NO_LANE_LOCK " + lane(2, 0, 1), "units_of_work_overlap"),
+    Run("an operation is settled before its commit", "direct",
+        "SETTLE_BEFORE_COMMIT " + lane(1, 1, 0), "an_operation_is_lost"),
+    Run("a dead letter is written to Redis before the ledger", "direct",
+        "DECIDE_IN_REDIS_FIRST " + lane(1, 2, 0), "an_effect_follows_a_told_end"),
+    Run("a living processor keeps claims that it does not know of", "direct",
+        "FORGOTTEN_CLAIM " + lane(1, 0, 1), "a_lane_is_stuck"),
+    Run("the ledger is keyed by id alone", "durable",
+        "ID_ONLY " + lane(2, 0, 1), "an_effect_is_out_of_order"),
+    Run("a lane's numbers restart at one", "durable",
+        "RESTART_AT_ONE " + lane(2, 1, 0), "an_effect_happens_twice"),
+    Run("a new lane's first operation follows zero", "durable",
+        "FIRST_FOLLOWS_ZERO " + lane(2, 1, 0), "an_effect_happens_twice"),
+    Run("nobody compares Redis with the journal", "durable",
+        "NO_RECONCILER " + lane(1, 0, 1), "an_operation_is_lost"),
+    Run("no unit of work takes the lane's lock", "durable",
+        "NO_LANE_LOCK " + lane(1, 1, 0), "units_of_work_overlap"),
+    Run("a dead letter is written to Redis before the ledger", "durable",
+        "DECIDE_IN_REDIS_FIRST " + lane(1, 2, 0), "an_effect_follows_a_told_end"),
+    Run("a gap is tried again instead of rebuilt", "durable",
+        "GAP_IS_RETRIED " + lane(2, 0, 1), CYCLE, is_live=True),
+    Run("the relay falls asleep between a submitter's look and its commit", "submission",
+        "ASLEEP_IS_A_FLAG " + submission(1, 0), "a_wake_up_is_lost"),
+    Run("the relay does not scan once more before it sleeps", "submission",
+        "NO_LAST_SCAN " + submission(1, 0), "a_wake_up_is_lost"),
+    Run("a number is taken without the lock of the lane's tail", "submission",
+        "NO_TAIL_LOCK " + submission(1, 0), "the_lane_is_out_of_order"),
+]
+
+
+def witness(says: str, model: str, bounds: str, condition: str) -> Run:
+    return Run(says, model, f"WITNESS=({condition}) {bounds}", "it_gets_there")
+
+
+# A model in which nothing can happen has no error either.
+WITNESSES = [
+    witness("a zombie and the holder of its lane are at work at once", "direct", lane(1, 1, 0),
+            "worker[1].state==WAITING&&worker[2].state==WAITING&&redis.claim==2"),
+    witness("a bundle is open in Postgres", "direct", lane(2, 0, 0),
+            "link[1].phase==OPEN&&IS_BUNDLE(link[1].unit)"),
+    witness("what Redis lost takes effect late", "direct", lane(1, 0, 1), "(effects&lost)!=0"),
+    witness("a repeated submission queues an operation that has ended", "direct", lane(1, 1, 0),
+            "(redis.lane&ledger)!=0&&redis.claim==0&&worker[1].state==IDLE&&worker[2].state==IDLE"),
+    witness("a lane waits for a rebuild", "durable", lane(2, 0, 1), "redis.broken"),
+    witness("an operation comes back from parking and takes effect", "durable", lane(1, 1, 0),
+            "twins!=0&&ended==ENTERED&&dead==0"),
+    witness("a zombie's transaction arrives after its lane's rows went", "durable", lane(2, 1, 0),
+            "(link[1].unit&ended)!=0&&link[1].phase==SENT&&entered==2&&!has_rows"),
+    witness("a cancelled operation ends without effect", "durable", lane(1, 1, 0),
+            "(cancelled&dead)!=0"),
+    witness("the relay sleeps while a submitter has not committed", "submission", submission(1, 0),
+            "is_asleep&&tail_lock!=0"),
+]
+
+ALL = HOLD + LARGE + MUTANTS + WITNESSES
+
+
+def check(run: Run) -> Found:
+    """Runs spin; raises where it could not do all of it."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    with tempfile.TemporaryDirectory(prefix="heddle-model-") as folder:
+        # spin hands these to a shell.
+        defines = [f"-D{shlex.quote(word)}" for word in run.bounds.split()]
+        if run.is_live:
+            defines.append("-DIS_LIVE")
+        _call(folder, run, "spin", "-a", *defines, str(FOLDER / f"{run.model}.pml"))
+        kind = ["-DNP", "-DNFAIR=4"] if run.is_live else ["-DSAFETY", "-DNOFAIR"]
+        optimize = "-O0" if run.breaks else "-O2"
+        _call(folder, run, "gcc", optimize, "-w", "-DCOLLAPSE", *kind, "-o", "pan", "pan.c")
+        flags = ["-l", "-f"] if run.is_live else []
+        output = _call(folder, run, "./pan", "-E", f"-m{DEPTH_MAX}", *flags)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return Found(
+        broken=_broken(run, output),
+        states=int(float(_number(r"^\s*(\S+) states, stored", output))),
+        depth=int(_number(r"depth reached (\d+)", output)),
+        seconds=after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
+        megabytes=int(float(_number(r"^\s*(\S+)\s+total actual memory usage", output))))
+
+
+def _call(folder: str, run: Run, *command: str) -> str:
+    done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          text=True, timeout=SECONDS_MAX[run.is_large])
+    if done.returncode != 0 or "Error:" in done.stdout:
+        raise RuntimeError(f"{command[0]} failed for {run.model}, {run.bounds}:\n{done.stdout}")
+    return done.stdout
+
+
+def _broken(run: Run, output: str) -> str | None:
+    failed = re.search(r"^pan:\d+: (.*?) \(at depth", output, re.M)
+    if failed:
+        named = re.search(r"\|\|(\w+)\)?$", failed.group(1))
+        return named.group(1) if named else failed.group(1)
+    if "errors: 0" not in output or re.search(r"too small|out of memory|not completed", output):
+        raise RuntimeError(f"{run.model}, {run.bounds}: not all was searched:\n{output}")
+    return None
+
+
+def _number(pattern: str, output: str) -> str:
+    return re.search(pattern, output, re.M).group(1)
