@@ -15,7 +15,8 @@ byte lost;                      /* Redis lost it before it had ended */
 #define CAN_PARK(unit) false
 
 /* An insert waits for another of the same id that has not committed yet. */
-#define OVERLAPS(me, k) ((k) != (me) && link[k].phase == OPEN && (link[k].unit & link[me].unit) != 0)
+#define OVERLAPS(me, k) \
+    ((k) != (me) && link[k].phase == OPEN && (link[k].unit & link[me].unit) != 0)
 #define MUST_WAIT(me) (OVERLAPS(me, 1) || OVERLAPS(me, 2) || OVERLAPS(me, 3))
 
 inline on_failover() { lost = lost | (submitted & ~replica.lane & ~ledger) }

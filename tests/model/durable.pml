@@ -11,7 +11,6 @@
 #define NO_RECONCILER           /* MUTANT: who tries again does not ask for a rebuild */
 #endif
 #define PLACES (OPERATIONS + 1) /* one operation may be parked, once */
-#define HAS_ENTERED(x) ((x) <= entered)
 
 byte entered;                   /* places 1..entered have been given */
 byte seq[PLACES + 1], prev[PLACES + 1]; /* their numbers, and those before them */
@@ -83,11 +82,11 @@ inline enter_lane() {
     if :: !has_rows ->
         has_rows = true;
 #if defined(RESTART_AT_ONE) || defined(FIRST_FOLLOWS_ZERO)
-        head = 0                /* MUTANT */
+        head = 0;               /* MUTANT */
 #else
-        number++; head = number
+        number++; head = number;
 #endif
-        ; tail = head
+        tail = head
        :: else
     fi;
 #ifdef RESTART_AT_ONE
@@ -109,17 +108,24 @@ inline rebuild(ops) {
     redis.broken = false
 }
 
+/* A mark, made under the lane's lock: the operation keeps its place, and ends when its turn comes.
+ * Costs a fault, to keep the bounds small. */
+#define CANCELLABLE (UNFINISHED & ~cancelled)
+#ifdef CANCEL_UNLOCKED
+#define MAY_CANCEL (faults > 0) /* MUTANT */
+#else
+#define MAY_CANCEL (faults > 0 && !IS_LOCKED)
+#endif
+inline cancel(ops) { faults--; cancelled = cancelled | (ops); told = told | cancelled }
+
 proctype Submitter() {
     byte submitted = 0;
     do
     :: d_step { submitted < OPERATIONS -> submitted++; enter_lane() }
     :: d_step { parked != 0 -> twins = parked | BIT(entered + 1); parked = 0; enter_lane() }
-    :: d_step { faults > 0 && !IS_LOCKED && (UNFINISHED & ~cancelled) != 0 ->    /* cancel the next */
-        faults--; cancelled = cancelled | LOWEST(UNFINISHED & ~cancelled); told = told | cancelled }
-    :: d_step { faults > 0 && !IS_LOCKED && REST(UNFINISHED & ~cancelled) != 0 -> /* or one behind */
-        faults--; cancelled = cancelled | LOWEST(REST(UNFINISHED & ~cancelled));
-        told = told | cancelled }
     :: d_step { has_rows && head == tail -> has_rows = false; head = 0; tail = 0 } /* idle */
+    :: d_step { MAY_CANCEL && CANCELLABLE != 0 -> cancel(LOWEST(CANCELLABLE)) }
+    :: d_step { MAY_CANCEL && REST(CANCELLABLE) != 0 -> cancel(LOWEST(REST(CANCELLABLE))) }
     od
 }
 
@@ -131,7 +137,7 @@ proctype Relay() {
     od
 }
 
-/* Has Redis insert what the journal has and Redis misses. A slow one acts on what it read before. */
+/* Has Redis insert what the journal has and it misses. A slow one acts on what it read before. */
 proctype Reconciler() {
     byte found = 0;
     do

@@ -39,19 +39,23 @@ inline forget_claim(me, returning) {
 #else
 #define IS_HOLDER(me) (redis.claim == me)
 #endif
+hidden byte counted;
 inline settle(me, ops) {
     if :: IS_HOLDER(me) ->
         assert(redis.claim == me || a_lane_is_freed_by_a_stranger);
         told = told | (WITHOUT_EFFECT & (ops));
 #ifdef SETTLE_BY_COUNT
-        counted = ops;           /* MUTANT: as many as have ended, from the lane's head */
-        do :: counted != 0 -> counted = REST(counted); redis.lane = REST(redis.lane) :: else -> break od
+        counted = ops;          /* MUTANT: as many as have ended, from the lane's head */
+        do
+        :: counted != 0 -> counted = REST(counted); redis.lane = REST(redis.lane)
+        :: else -> break
+        od
 #else
         redis.lane = redis.lane & ~SAME_ID(ops)
 #endif
-    :: else fi
+       :: else
+    fi
 }
-hidden byte counted;
 
 proctype Redis() {
     do
@@ -59,8 +63,8 @@ proctype Redis() {
                         a living one gives back what it does not know of */
     :: d_step { redis.claim != 0 && redis.claim < NOBODY && faults > 0 ->
         faults--; redis.claim = 0 }                        /* the lease of a living one ends */
-    :: d_step { failovers > 0 && !is_lagging ->            /* from here on the replica lags. At the */
-        is_lagging = true; replica.lane = redis.lane;      /* very beginning: as after FLUSHALL */
+    :: d_step { failovers > 0 && !is_lagging ->            /* from here on the replica lags; where */
+        is_lagging = true; replica.lane = redis.lane;      /* nothing has been yet: as FLUSHALL */
         replica.claim = redis.claim; replica.broken = redis.broken }
     :: d_step { is_lagging ->                              /* failover */
         on_failover();

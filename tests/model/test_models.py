@@ -6,7 +6,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from models import HOLD, MUTANTS, WITNESSES, Run, check  # noqa: E402
+from models import END, HOLD, MUTANTS, WITNESSES, Run, check  # noqa: E402
 
 
 def sentence(run: Run) -> str:
@@ -15,6 +15,11 @@ def sentence(run: Run) -> str:
 
 @pytest.mark.parametrize("run", HOLD, ids=sentence)
 def test_the_protocol_keeps_its_promises_with(run):
+    assert check(run).broken is None
+
+
+@pytest.mark.parametrize("run", END, ids=sentence)
+def test_everything_ends_with(run):
     assert check(run).broken is None
 
 

@@ -47,7 +47,7 @@ inline answer(me, outcome) {
 /* The server's side of a link. */
 proctype Backend(byte me) {
     do
-    :: d_step { L.phase == SENT && !MUST_WAIT(me) ->     /* begin: the lane's lock, then the fence */
+    :: d_step { L.phase == SENT && !MUST_WAIT(me) ->     /* begin: the lane's lock, the fence */
         verdict = AGAIN;
         if :: IS_LOCKED :: else -> judge(L.unit, L.purpose) fi;
         if :: verdict == OPEN -> L.phase = OPEN; inside++;
@@ -59,8 +59,8 @@ proctype Backend(byte me) {
            :: else -> decide(L.unit, L.purpose)
         fi;
         inside--; answer(me, COMMITTED) }
-    :: d_step { L.phase == OPEN && L.client == 0 -> inside--; clear_link(me) } /* the rest never came */
-    :: d_step { L.phase == SENT && L.client == 0 -> clear_link(me) }
+    :: d_step { L.phase == OPEN && L.client == 0 -> inside--; clear_link(me) } /* or the rest is */
+    :: d_step { L.phase == SENT && L.client == 0 -> clear_link(me) }           /* lost with its client */
     :: d_step { L.phase == OPEN && L.client != 0 && faults > 0 ->   /* timeout, terminated, … */
         faults--; inside--; answer(me, AGAIN) }
     :: d_step { L.phase == OPEN && L.client != 0 && faults > 0 && L.purpose == EXECUTE ->
@@ -95,7 +95,7 @@ proctype Worker(byte me) {
     :: d_step { CAN_CLAIM -> redis.claim = me; W.todo = FIRST_TWO(redis.lane); W.state = READY }
     :: d_step { CAN_CLAIM && faults > 0 -> faults--; redis.claim = UNHEARD }
 #ifdef TRUSTS_NO_ORDER
-    :: d_step { CAN_CLAIM && IS_BUNDLE(redis.lane) && faults > 0 ->   /* Redis hands out the wrong one */
+    :: d_step { CAN_CLAIM && IS_BUNDLE(redis.lane) && faults > 0 ->  /* in the wrong order */
         faults--; redis.claim = me; W.todo = REST(redis.lane); W.state = READY }
 #endif
 
@@ -117,8 +117,9 @@ proctype Worker(byte me) {
     :: d_step { W.state == RECORDING -> ledger = ledger | W.unit; conclude(me) }
 #endif
 
-    /* heddle_settle: what has ended; the lane is kept or released. Where the reply is lost: again. */
-    :: d_step { W.state == READY && W.todo != 0 && W.ended != 0 -> settle(me, W.ended); W.ended = 0 }
+    /* heddle_settle: what has ended; the lane is kept or released. Its reply is lost: again. */
+    :: d_step { W.state == READY && W.todo != 0 && W.ended != 0 ->
+        settle(me, W.ended); W.ended = 0 }
     :: d_step { W.state == READY && W.ended != 0 && faults > 0 -> faults--; settle(me, W.ended) }
     :: d_step { (W.state == READY && W.todo == 0) || W.state >= RETRYING ->
         settle(me, W.ended);
@@ -126,6 +127,7 @@ proctype Worker(byte me) {
         forget_claim(me, UNHEARD); forget(me) }
 
     /* Crash. A new process remembers nothing. */
-    :: d_step { W.state != IDLE && faults > 0 -> faults--; hang_up(me); forget_claim(me, NOBODY); forget(me) }
+    :: d_step { W.state != IDLE && faults > 0 ->
+        faults--; hang_up(me); forget_claim(me, NOBODY); forget(me) }
     od
 }

@@ -22,12 +22,10 @@
 
 static int processes;
 
-static const struct option flags[] = {{"processes", required_argument, NULL, 'p'},
-                                      {"workers", required_argument, NULL, 'w'},
-                                      {"lease", required_argument, NULL, 'l'},
-                                      {"drain", required_argument, NULL, 'd'},
-                                      {"statement", required_argument, NULL, 's'},
-                                      {0}};
+static const struct option flags[] = {
+    {"processes", required_argument, NULL, 'p'}, {"workers", required_argument, NULL, 'w'},
+    {"lease", required_argument, NULL, 'l'},     {"drain", required_argument, NULL, 'd'},
+    {"statement", required_argument, NULL, 's'}, {0}};
 
 static bool read_flags(int argc, char **argv, struct processor_options *options)
 {

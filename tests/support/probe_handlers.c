@@ -4,8 +4,8 @@
  *   ms      how long the operation takes: in apply for probe_record, in
  *           prepare for probe_prepare
  *   gate    probe_prepare waits until the file GATE.PID exists
- *   kind    how probe_crash ends the process: abort, segv, overflow; how probe_fail fails: refuse_check, refuse_prepare, refuse_apply,
- *           or a kind of the SQL function probe.fail
+ *   kind    how probe_crash ends the process: abort, segv, overflow; how probe_fail fails:
+ * refuse_check, refuse_prepare, refuse_apply, or a kind of the SQL function probe.fail
  *
  * Traces of a transaction stand in the tables of probe.sql, and commit with it.
  * Traces of prepare are lines of the file `prepare.log`. Gates and that file lie

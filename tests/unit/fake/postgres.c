@@ -304,7 +304,7 @@ static bool take_fault(PGconn *conn, const struct message *message, const struct
     case FAKE_SILENT_AFTER:
         if (message->kind == MESSAGE_EXECUTE)
             PQclear(mean(conn, kind, message));
-        /* fall through */
+        __attribute__((fallthrough));
     case FAKE_LOST_BEFORE:
     case FAKE_SILENT_BEFORE:
         conn->is_silent = fault->kind >= FAKE_SILENT_BEFORE;
