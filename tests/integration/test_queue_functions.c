@@ -96,7 +96,7 @@ static void lanes_and_operations_are_taken_up_to_the_caps(void **state)
     (void)state;
     for (int user = 0; user < 10; user++)
         for (int i = 0; i < 5; i++) {
-            char name[16];
+            char name[32];
             snprintf(name, sizeof name, "user-%d", user);
             desk_submit(name, "");
         }
@@ -114,7 +114,7 @@ static void lanes_and_operations_are_taken_up_to_the_caps(void **state)
 
 static void new_lanes_are_served_in_the_order_of_their_arrival(void **state)
 {
-    char name[16];
+    char name[32];
 
     (void)state;
     for (int user = 0; user < 50; user++) {
@@ -196,7 +196,7 @@ static struct lanes_answer claim_bytes(int lanes, int operations, int64_t bytes_
 static void a_claim_stays_within_its_bytes_and_goes_on_with_the_rest(void **state)
 {
     enum { SIZE = 1000, LANES = 6 };
-    char payload[SIZE + 1], name[16];
+    char payload[SIZE + 1], name[32];
     int claims = 0, served = 0;
 
     (void)state;
@@ -242,7 +242,7 @@ static void lanes_left_for_their_bytes_are_not_called_exhausted(void **state)
     (void)state;
     assert_true(asprintf(&payload, "{\"x\":\"%0*d\"}", 5000, 1) > 0);
     for (int user = 0; user < 3; user++) {
-        char name[16];
+        char name[32];
         snprintf(name, sizeof name, "user-%d", user);
         desk_submit(name, payload);
     }

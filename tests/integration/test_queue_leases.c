@@ -86,7 +86,7 @@ static void a_processor_that_was_only_late_goes_on_where_nobody_noticed(void **s
 static void a_processor_that_ends_releases_all_its_lanes(void **state)
 {
     enum { LANES = 350 };
-    char name[16];
+    char name[32];
 
     (void)state;
     for (int i = 0; i < LANES; i++) {
@@ -109,7 +109,7 @@ static void many_lanes_of_a_dead_processor_are_freed_beat_by_beat(void **state)
 {
     enum { LANES = 350 };
     struct lanes_request request;
-    char name[16];
+    char name[32];
 
     (void)state;
     for (int i = 0; i < LANES; i++) {
@@ -200,7 +200,7 @@ static void a_result_that_is_wanted_late_is_asked_for_and_delivered(void **state
 
 static void a_result_lives_as_long_as_it_should_and_knows_its_operation(void **state)
 {
-    char key[100], name[16], *result = NULL;
+    char key[100], name[32], *result = NULL;
 
     (void)state;
     struct heddle_receipt receipt = submit_with_reply("", "{\"n\":1}");
@@ -248,7 +248,7 @@ static void nothing_is_left_when_all_has_ended(void **state)
 static void a_full_redis_refuses_work_and_drains(void **state)
 {
     const struct heddle_submission submission = {.user = TEXT("bob"), .op = TEXT("work")};
-    char id[HEDDLE_ID_SIZE + 1], name[16], *result;
+    char id[HEDDLE_ID_SIZE + 1], name[32], *result;
 
     (void)state;
     for (int i = 0; i < 3; i++)

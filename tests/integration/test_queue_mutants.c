@@ -156,7 +156,7 @@ static bool a_user_has_one_partition(void)
     redis_reply_free(
         desk_call("HSET", "heddle:{1}:meta", "partitions", "2", "payload_max", "1000", NULL));
     for (int p = 0; p < 2; p++) {
-        char key[16];
+        char key[32];
         snprintf(key, sizeof key, "heddle:{%d}", p);
         is_refused |= redis_callf(desk.link, &reply, &desk.err, "FCALL", "heddle_submit", "1", key,
                                   "ann", "work", "", "", NULL) == HEDDLE_REFUSED;

@@ -172,7 +172,7 @@ static struct queue_census check(struct findings *findings)
 static void a_check_counts_everything_once(void **state)
 {
     struct findings findings;
-    char name[16];
+    char name[32];
 
     (void)state;
     for (int i = 0; i < 40; i++) {

@@ -271,7 +271,7 @@ static void many_halted_lanes_are_adopted_in_the_end(void **state)
 {
     enum { LANES = 700 };
     static const char *const known[] = {"op work", NULL};
-    char cursor[24] = "0", name[16];
+    char cursor[24] = "0", name[32];
     int adopted = 0;
 
     (void)state;

@@ -59,19 +59,22 @@ inline settle(me, ops) {
 
 proctype Redis() {
     do
-    :: d_step { redis.claim == NOBODY -> redis.claim = 0 } /* the lease of a dead processor ends, or
-                        a living one gives back what it does not know of */
+    /* The lease of a dead processor ends; a living one gives back what it does not know of. */
+    :: d_step { redis.claim == NOBODY -> redis.claim = 0 }
+    /* The lease of a living one ends: a zombie. */
     :: d_step { redis.claim != 0 && redis.claim < NOBODY && faults > 0 ->
-        faults--; redis.claim = 0 }                        /* the lease of a living one ends */
-    :: d_step { failovers > 0 && !is_lagging ->            /* from here on the replica lags; where */
-        is_lagging = true; replica.lane = redis.lane;      /* nothing has been yet: as FLUSHALL */
+        faults--; redis.claim = 0 }
+    /* From here on the replica lags: where nothing was before, its failover is a FLUSHALL. */
+    :: d_step { failovers > 0 && !is_lagging ->
+        is_lagging = true; replica.lane = redis.lane;
         replica.claim = redis.claim; replica.broken = redis.broken }
-    :: d_step { is_lagging ->                              /* failover */
+    :: d_step { is_lagging ->
         on_failover();
         is_lagging = false; failovers--;
         redis.lane = replica.lane; redis.claim = replica.claim; redis.broken = replica.broken;
         replica.lane = 0; replica.claim = 0; replica.broken = false }
-    :: d_step { failovers > 0 && !is_lagging -> failovers = 0 } /* or no failover any more */
+    /* Or no failover comes any more. */
+    :: d_step { failovers > 0 && !is_lagging -> failovers = 0 }
     od
 }
 

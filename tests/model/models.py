@@ -72,7 +72,7 @@ LARGE = [replace(run, is_large=True) for run in (
     Run("two submitters of three operations and two faults", "submission", submission(3, 2)),
     Run("two operations, a fault and a failover", "direct", lane(2, 1, 1), is_live=True),
     Run("two operations, a fault and a failover", "durable", lane(2, 1, 1), is_live=True),
-    Run("two submitters of two operations and two faults", "submission", submission(2, 2), is_live=True),
+    Run("two submitters of two operations, a fault", "submission", submission(2, 1), is_live=True),
 )]
 
 MUTANTS = [

@@ -47,24 +47,29 @@ inline answer(me, outcome) {
 /* The server's side of a link. */
 proctype Backend(byte me) {
     do
-    :: d_step { L.phase == SENT && !MUST_WAIT(me) ->     /* begin: the lane's lock, the fence */
+    /* Begin: the lane's lock, then the fence. */
+    :: d_step { L.phase == SENT && !MUST_WAIT(me) ->
         verdict = AGAIN;
         if :: IS_LOCKED :: else -> judge(L.unit, L.purpose) fi;
         if :: verdict == OPEN -> L.phase = OPEN; inside++;
               assert(inside == 1 || units_of_work_overlap)
            :: else -> answer(me, verdict)
         fi }
-    :: d_step { L.phase == OPEN ->                       /* commit */
+    /* Commit. */
+    :: d_step { L.phase == OPEN ->
         if :: L.purpose == EXECUTE -> take_effect(L.unit)
            :: else -> decide(L.unit, L.purpose)
         fi;
         inside--; answer(me, COMMITTED) }
-    :: d_step { L.phase == OPEN && L.client == 0 -> inside--; clear_link(me) } /* or the rest is */
-    :: d_step { L.phase == SENT && L.client == 0 -> clear_link(me) }           /* lost with its client */
-    :: d_step { L.phase == OPEN && L.client != 0 && faults > 0 ->   /* timeout, terminated, … */
+    /* The rest of it, or all of it, was lost with its client. */
+    :: d_step { L.phase == OPEN && L.client == 0 -> inside--; clear_link(me) }
+    :: d_step { L.phase == SENT && L.client == 0 -> clear_link(me) }
+    /* A timeout, a terminated backend, … */
+    :: d_step { L.phase == OPEN && L.client != 0 && faults > 0 ->
         faults--; inside--; answer(me, AGAIN) }
+    /* The handler fails for good. */
     :: d_step { L.phase == OPEN && L.client != 0 && faults > 0 && L.purpose == EXECUTE ->
-        faults--; inside--; answer(me, FAILED) }         /* the handler says no */
+        faults--; inside--; answer(me, FAILED) }
     od
 }
 
