@@ -9,7 +9,9 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parent
 DEPTH_MAX = 200_000
+# By whether it is large.
 SECONDS_MAX = {False: 300, True: 7200}
+MEGABYTES_MAX = {False: 1_000, True: 16_000}
 
 
 @dataclass(frozen=True)
@@ -155,7 +157,8 @@ def check(run: Run) -> Found:
         _call(folder, run, "spin", "-a", *defines, str(FOLDER / f"{run.model}.pml"))
         kind = ["-DNP", "-DNFAIR=4"] if run.is_live else ["-DSAFETY", "-DNOFAIR"]
         optimize = "-O0" if run.breaks else "-O2"
-        _call(folder, run, "gcc", optimize, "-w", "-DCOLLAPSE", *kind, "-o", "pan", "pan.c")
+        limit = f"-DMEMLIM={MEGABYTES_MAX[run.is_large]}"
+        _call(folder, run, "gcc", optimize, "-w", "-DCOLLAPSE", limit, *kind, "-o", "pan", "pan.c")
         flags = ["-l", "-f"] if run.is_live else []
         output = _call(folder, run, "./pan", "-E", f"-m{DEPTH_MAX}", *flags)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)

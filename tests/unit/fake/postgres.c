@@ -33,6 +33,7 @@ static const struct kind {
     {"commit", "commit", MEANS_COMMIT},
     {"rollback", "rollback", MEANS_ROLLBACK},
     {"lane_lock", "heddle.lane_lock", MEANS_READ},
+    {"enter_journaled", "heddle.enter(", MEANS_ENTER},
     {"ledger_decide", "code, result, error, finished_at) values", MEANS_ENTER},
     {"ledger_enter", "insert into heddle.operations", MEANS_ENTER},
     {"ledger_finish", "update heddle.operations", MEANS_FINISH},
@@ -264,7 +265,7 @@ static void execute(PGconn *conn, const struct message *message)
                kind->meaning != MEANS_ROLLBACK) {
         fail_statement(conn, "25P02");
     } else if (kind->meaning == MEANS_ENTER && fake.has_ledger_row) {
-        fail_statement(conn, "23505");
+        fail_statement(conn, strstr(sql, "heddle.enter(") ? "HD001" : "23505");
     } else {
         answer(conn, mean(conn, kind, message), true);
     }
