@@ -308,7 +308,13 @@ static heddle_status reconcile(struct relay *relay, struct heddle_error *err)
     bool is_last = false;
     int forgotten = 0;
 
-    heddle_status status = reconciler_step(&relay->reconciler, &is_last, err);
+    bool is_whole = true;
+
+    heddle_status status = queue_is_whole(relay->redis, relay->partitions, &is_whole, err);
+    if (status == HEDDLE_OK && !is_whole)
+        return heddle_fail(err, HEDDLE_RETRY, "redis", "Redis has lost its set-up");
+    if (status == HEDDLE_OK)
+        status = reconciler_step(&relay->reconciler, &is_last, err);
     if (status == HEDDLE_OK && is_last) {
         relay->next_reconcile_ms = clock_now_ms() + RECONCILE_EVERY_MS;
         status = journal_forget_idle(relay->pg, FORGET_COUNT, &forgotten, err);
@@ -355,12 +361,14 @@ static void recover(struct relay *relay, const struct heddle_error *cause, int f
     int64_t payload_bytes_max = 0;
     struct queue_facts facts;
     struct heddle_error err = {0};
+    bool is_whole;
 
     heddle_log(HEDDLE_LOG_WARNING, "relay_retry", "attempt=%d text=%s", failures,
                LOG_TEXT(cause->text));
     redis_close(relay->redis);
     if (queue_facts_get(relay->redis, &facts, &err) == HEDDLE_OK &&
-        (facts.partitions == 0 || facts.library_version == 0) &&
+        queue_is_whole(relay->redis, relay->partitions, &is_whole, &err) == HEDDLE_OK &&
+        (!is_whole || facts.library_version == 0) &&
         journal_partitions(relay->pg, &partitions, &payload_bytes_max, &err) == HEDDLE_OK &&
         partitions > 0 &&
         queue_install(relay->redis, partitions, payload_bytes_max, &err) == HEDDLE_OK)

@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "engine/pause.h"
 #include "engine/task.h"
 #include "ledger/ledger.h"
 #include "ledger/uow.h"
@@ -21,9 +22,6 @@
 enum {
     ARENA_KEEP_BYTES = 1 << 20,
     SETTLE_EVERY_US = 20000, /* results of a long claim don't wait for its end */
-    LANE_WAIT_BASE_MS = 100,
-    LANE_WAIT_CAP_MS = 30000,
-    GAP_WAIT_MS = 1000, /* the net; a rebuilt lane is ready at once */
 };
 
 struct runner {
@@ -110,12 +108,25 @@ heddle_status runner_connect(struct runner *runner, struct heddle_error *err)
     return pg_connect(runner->link, err);
 }
 
+bool runner_is_connected(const struct runner *runner)
+{
+    return pg_is_connected(runner->link);
+}
+
 void runner_execute(struct runner *runner, struct claim *claim)
 {
     struct runner_shared *shared = runner->shared;
     struct settlement part = {.claim = claim, .disposition = LANE_RELEASE};
     int64_t started_us = clock_now_us();
+    struct heddle_error err;
 
+    if (pg_connect(runner->link, &err) != HEDDLE_OK) {
+        heddle_log(HEDDLE_LOG_WARNING, "lane_paused", "lane=%s text=%s", LOG_TEXT(claim->lane.data),
+                   LOG_TEXT(err.text));
+        pause_lane(&part, LANE_PAUSE);
+        settler_take(shared->settler, &part);
+        return;
+    }
     struct userlock *lock = userlock_acquire(shared->locks, claim->lane);
     for (size_t i = 0; i < claim->operation_count; i++) {
         if (atomic_load(&shared->is_stopping))
@@ -124,15 +135,10 @@ void runner_execute(struct runner *runner, struct claim *claim)
         board_enter(runner->slot, claim->partition, claim->lane, claimed->operation.id);
         part.disposition = run_operation(runner, claim, claimed);
         board_leave(runner->slot);
-        int attempts = claimed->operation.attempt;
-        if (part.disposition == LANE_WAIT)
-            part.wait_ms = clock_backoff_ms(attempts, LANE_WAIT_BASE_MS, LANE_WAIT_CAP_MS) + 1;
-        if (part.disposition == LANE_GAP) {
-            part.wait_ms = GAP_WAIT_MS;
+        if (part.disposition != LANE_RELEASE)
+            pause_lane(&part, part.disposition);
+        if (part.disposition == LANE_GAP)
             relay_rebuild(shared->relay, claim->lane);
-        }
-        if (part.disposition == LANE_HALT)
-            snprintf(part.reason, sizeof part.reason, "op %s", claimed->operation.op.data);
         if (part.disposition != LANE_RELEASE)
             break;
         part.count++;
@@ -185,7 +191,12 @@ static enum disposition run_operation(struct runner *runner, struct claim *claim
     else
         log_operation(HEDDLE_LOG_WARNING, run.is_gap ? "lane_gap" : "operation_waits", &run, &err);
     task_done(&run.task);
-    return status == HEDDLE_OK ? LANE_RELEASE : run.is_gap ? LANE_GAP : LANE_WAIT;
+    if (status == HEDDLE_OK)
+        return LANE_RELEASE;
+    if (run.is_gap)
+        return LANE_GAP;
+    /* An outage is not the operation's fault. */
+    return pg_is_connected(runner->link) ? LANE_WAIT : LANE_PAUSE;
 }
 
 static heddle_status check(struct run *run, struct heddle_error *err)

@@ -34,7 +34,10 @@ void runner_show(struct runner *runner, struct board_slot *slot);
 /* Opens the Postgres connection, so that a start that can't work fails at once. */
 heddle_status runner_connect(struct runner *runner, struct heddle_error *err) HEDDLE_MUST_CHECK;
 
-/* Executes the claim and hands it to the settler. */
+bool runner_is_connected(const struct runner *runner);
+
+/* Executes the claim and hands it to the settler; without a connection its lane only waits a while.
+ */
 void runner_execute(struct runner *runner, struct claim *claim);
 
 #endif

@@ -2,10 +2,13 @@
 #include "engine/worker.h"
 
 #include "base/arena.h"
+#include "base/clock.h"
 #include "base/thread.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+
+enum { OUTAGE_BASE_MS = 20, OUTAGE_CAP_MS = 300 };
 
 struct worker {
     pthread_t thread;
@@ -86,8 +89,12 @@ static void *worker_body(void *argument)
 
     if (worker->board)
         board_watch(worker->board, worker->number, worker->crash_stack);
-    while ((claim = runqueue_pop(worker->queue)))
+    for (int failures = 0; (claim = runqueue_pop(worker->queue));) {
         runner_execute(worker->runner, claim);
+        failures = runner_is_connected(worker->runner) ? 0 : failures + 1;
+        if (failures > 0)
+            clock_sleep_ms(clock_backoff_ms(failures, OUTAGE_BASE_MS, OUTAGE_CAP_MS));
+    }
     mutex_lock(&worker->mutex);
     worker->has_ended = true;
     mutex_unlock(&worker->mutex);

@@ -87,6 +87,25 @@ heddle_status queue_facts_get(struct redis_link *link, struct queue_facts *facts
     return HEDDLE_OK;
 }
 
+heddle_status queue_is_whole(struct redis_link *link, unsigned partitions, bool *is_whole,
+                             struct heddle_error *err)
+{
+    AUTO_REPLY reply = NULL;
+    struct command command;
+
+    command_init(&command);
+    command_string(&command, "EXISTS");
+    command_string(&command, "heddle:partitions");
+    for (unsigned p = 0; p < partitions; p++)
+        command_string(&command, arena_format(&command.numbers, "heddle:{%u}:meta", p));
+    heddle_status status =
+        redis_call(link, command.count, command.arguments, command.sizes, &reply, err);
+    command_done(&command);
+    if (status == HEDDLE_OK)
+        *is_whole = redis_reply_integer(reply) == (int64_t)partitions + 1;
+    return status;
+}
+
 heddle_status queue_facts_judge(const struct queue_facts *facts, struct heddle_error *err)
 {
     if (strcmp(facts->eviction_policy, "noeviction") != 0)

@@ -5,6 +5,7 @@
 
 #include "heddle/error.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct redis_link;
@@ -27,6 +28,10 @@ heddle_status queue_install(struct redis_link *link, unsigned partitions, int64_
 
 heddle_status queue_facts_get(struct redis_link *link, struct queue_facts *facts,
                               struct heddle_error *err) HEDDLE_MUST_CHECK;
+
+/* False where Redis lacks what queue_install leaves: it has lost everything, or a part. */
+heddle_status queue_is_whole(struct redis_link *link, unsigned partitions, bool *is_whole,
+                             struct heddle_error *err) HEDDLE_MUST_CHECK;
 
 /* HEDDLE_FATAL, with one line that says what to do, unless the library is installed in a version
  * that this binary understands, the partitions are set and the eviction policy is noeviction. */

@@ -8,6 +8,7 @@
 #include "link/redis.h"
 #include "queue/command.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -114,7 +115,8 @@ heddle_status heddle_client_want(struct heddle_client *client, struct heddle_tex
     if (status != HEDDLE_OK)
         return status;
     *receipt = (struct heddle_receipt){.status = HEDDLE_OK, .partition = partition};
-    snprintf(receipt->id, sizeof receipt->id, "%s", id);
+    for (size_t i = 0; i < HEDDLE_ID_SIZE && id[i]; i++)
+        receipt->id[i] = (char)tolower((unsigned char)id[i]);
     snprintf(receipt->state, sizeof receipt->state, "%s", redis_reply_text(reply).data);
     return HEDDLE_OK;
 }

@@ -251,17 +251,15 @@ static heddle_status read_claims(const struct redis_reply *reply, unsigned parti
 
 static void append_settlement(struct command *command, const struct settlement *settlement)
 {
-    static const char *const names[] = {[LANE_KEEP] = "keep",
-                                        [LANE_RELEASE] = "release",
-                                        [LANE_WAIT] = "wait",
-                                        [LANE_GAP] = "gap",
-                                        [LANE_HALT] = "halt"};
+    static const char *const names[] = {
+        [LANE_KEEP] = "keep",   [LANE_RELEASE] = "release", [LANE_WAIT] = "wait",
+        [LANE_PAUSE] = "pause", [LANE_GAP] = "pause",       [LANE_HALT] = "halt"};
     const struct claim *claim = settlement->claim;
 
     command_text(command, claim->lane);
     command_number(command, (int64_t)claim->seq);
     command_string(command, names[settlement->disposition]);
-    if (settlement->disposition == LANE_WAIT || settlement->disposition == LANE_GAP)
+    if (settlement->wait_ms > 0)
         command_number(command, settlement->wait_ms);
     else
         command_string(command, settlement->reason);

@@ -50,8 +50,8 @@ enum disposition {
     LANE_KEEP,    /* more of the claim comes */
     LANE_RELEASE, /* ready again where it has operations left */
     LANE_WAIT,    /* its next operation failed and comes again in wait_ms */
-    LANE_GAP,  /* the journal knows an operation that comes first: in wait_ms again, rebuilt by then
-                */
+    LANE_PAUSE,   /* nothing could be tried (an outage): in wait_ms again, no attempt is charged */
+    LANE_GAP,  /* the same; the journal knows an operation that comes first, and it is put back */
     LANE_HALT, /* it stops until somebody resolves `reason` */
 };
 
@@ -61,7 +61,7 @@ struct settlement {
     struct claim *claim;
     size_t first, count;
     enum disposition disposition;
-    int64_t wait_ms;
+    int64_t wait_ms; /* of LANE_WAIT, LANE_PAUSE and LANE_GAP, which must have one */
     int64_t cost_us; /* measured execution time, for fairness */
     char reason[80]; /* "op NAME" for an unknown op */
 };

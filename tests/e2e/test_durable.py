@@ -101,17 +101,6 @@ def test_all_of_redis_is_lost_and_nothing_else(new_stack):
     assert {c for c, in stack.sql("select count from probe.counters")} == {count}
 
 
-def test_a_lost_operation_in_front_is_put_back_before_the_next_one_runs(stack, client, user):
-    for n in range(5):
-        submit(stack, user, n)
-    lane = f"heddle:{{{client.partition(user)}}}"
-    with stack.probe():
-        wait_all_ended(stack)
-        stack.sql("select 1")
-    assert order_of(stack, user) == [0, 1, 2, 3, 4]
-    assert stack.redis.exists(f"{lane}:lane:{user}") == 0
-
-
 def test_an_idle_lane_leaves_no_row_and_its_numbers_go_on(stack, user):
     with stack.probe():
         submit(stack, user, 1)
@@ -128,14 +117,37 @@ def test_an_idle_lane_leaves_no_row_and_its_numbers_go_on(stack, user):
 
 
 def test_a_later_operation_never_runs_before_an_earlier_one(stack, client, user):
-    """Redis is given the second operation only: it waits until the first one is back."""
-    first, second = submit(stack, user, 1), submit(stack, user, 2)
-    stack.sql("delete from heddle.outbox where id = %s", first)
+    """Redis is not given the second operation: the third one waits until it is there."""
+    ids = [submit(stack, user, n) for n in (1, 2, 3)]
+    stack.sql("delete from heddle.outbox where id = %s", ids[1])
     with stack.probe():
         wait_all_ended(stack)
+    assert order_of(stack, user) == [1, 2, 3]
+    assert [i for i, in stack.sql("select id::text from heddle.operations where user_id = %s"
+                                  " order by finished_at", user)] == ids
+
+
+def test_what_redis_lost_comes_back_without_any_other_traffic(new_stack, user):
+    stack = new_stack
+    with stack.probe():
+        stack.sql(SUBMIT, user, "probe_record", '{"n":0,"ms":700}')
+        for n in range(1, 5):
+            submit(stack, user, n)
+        until(lambda: stack.sql("select count(*) from heddle.outbox")[0][0] == 0, "all are relayed")
+        stack.redis.flushall()
+        wait_all_ended(stack)
+    assert order_of(stack, user) == list(range(5))
+
+
+def test_a_redis_that_lost_everything_takes_direct_operations_again(new_stack, user):
+    stack = new_stack
+    with stack.probe():
+        assert stack.client.do(user, "probe_record", payload={"n": 1})["state"] == "done"
+        stack.redis.flushall()
+        until(lambda: stack.redis.get("heddle:partitions"), "it is set up again")
+        until(lambda: stack.redis.exists("heddle:{15}:meta"), "to the last partition")
+        assert stack.client.do(user, "probe_record", payload={"n": 2})["state"] == "done"
     assert order_of(stack, user) == [1, 2]
-    assert [str(i) for i, in stack.sql(
-        "select id from heddle.operations where user_id = %s order by finished_at", user)] == [first, second]
 
 
 def test_an_operation_that_the_journal_does_not_know_never_runs(stack, client, user):

@@ -59,6 +59,7 @@ def submit(client, user: str, count: int, op: str, thread: str, payload: str) ->
 
 def assert_nothing_leaks(stack, processor, submit_some) -> None:
     submit_some(WARM_UP)
+    until(lambda: len(processor.pids()) <= 2, "it has settled down to a supervisor and a processor")
     until(lambda: stack.sessions("idle in transaction%") == 0, "no transaction is left open")
     files, sessions, memory = processor.open_files(), stack.sessions(), processor.memory_kib()
     submit_some(FAILURES)

@@ -4,6 +4,7 @@ TESTS_HEDDLE and TESTS_PROBE name the binaries; ctest sets them.
 """
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 import json
@@ -81,11 +82,12 @@ class Processor:
         return end(self.process, signal.SIGTERM, seconds=seconds)
 
     def pids(self) -> list[int]:
-        """Its own and those of the processes below it."""
+        """Its own and those of the processes below it; what ends meanwhile is not among them."""
         found = [self.pid]
         for pid in found:
-            for task in Path(f"/proc/{pid}/task").iterdir():
-                found += map(int, (task / "children").read_text().split())
+            for children in Path(f"/proc/{pid}/task").glob("*/children"):
+                with contextlib.suppress(OSError):
+                    found += map(int, children.read_text().split())
         return found
 
     def open_files(self) -> int:

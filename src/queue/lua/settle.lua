@@ -1,9 +1,9 @@
 -- Settling: ended operations leave, the lane goes on.
 
 -- INCARNATION RESULT_TTL_MS, then for each lane LANE SEQ DISPOSITION ARGUMENT COST_US N and N times
--- ID STATE RESULT. Dispositions: keep, release, wait and gap (ARGUMENT: ms; a gap is no attempt of the
--- next operation), halt (ARGUMENT: reason).
-local DISPOSITIONS = { keep = true, release = true, wait = true, gap = true, halt = true }
+-- ID STATE RESULT. Dispositions: keep, release, wait and pause (ARGUMENT: ms; a pause charges the
+-- next operation no attempt), halt (ARGUMENT: reason).
+local DISPOSITIONS = { keep = true, release = true, wait = true, pause = true, halt = true }
 
 local function read_settlements(args)
     local lanes, i = {}, 3
@@ -15,7 +15,7 @@ local function read_settlements(args)
         local count = tonumber(args[i + 5])
         if not DISPOSITIONS[lane.disposition] or not lane.cost_us or not count
             or i + 5 + 3 * count > #args 
-            or ((lane.disposition == 'wait' or lane.disposition == 'gap') and not tonumber(lane.argument)) then
+            or ((lane.disposition == 'wait' or lane.disposition == 'pause') and not tonumber(lane.argument)) then
             return nil, refuse('invalid', 'malformed settlement')
         end
         for n = 1, count do
@@ -87,7 +87,7 @@ local function dispose(k, incarnation, lane, tag, left)
     if not head then return end
     if lane.disposition == 'release' then
         make_ready(k, lane.name, tag + lane.cost_us)
-    elseif lane.disposition == 'wait' or lane.disposition == 'gap' then
+    elseif lane.disposition == 'wait' or lane.disposition == 'pause' then
         local record = lane.disposition == 'wait' and call('HGET', k.ops, head)
         if record then call('HSET', k.ops, head, attempted(record)) end
         call('ZADD', k.waiting, now_ms() + tonumber(lane.argument), lane.name)

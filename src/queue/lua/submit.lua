@@ -208,8 +208,9 @@ end
 local function unwant(keys_given, args)
     local k, problem = named(keys_given)
     if problem then return problem end
-    if call('HEXISTS', k.replies, args[1]) == 1 and call('HINCRBY', k.replies, args[1], -1) <= 0 then
-        call('HDEL', k.replies, args[1])
+    local id = args[1]:lower()
+    if call('HEXISTS', k.replies, id) == 1 and call('HINCRBY', k.replies, id, -1) <= 0 then
+        call('HDEL', k.replies, id)
     end
     return redis.status_reply('OK')
 end
