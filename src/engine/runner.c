@@ -118,15 +118,7 @@ void runner_execute(struct runner *runner, struct claim *claim)
     struct runner_shared *shared = runner->shared;
     struct settlement part = {.claim = claim, .disposition = LANE_RELEASE};
     int64_t started_us = clock_now_us();
-    struct heddle_error err;
 
-    if (pg_connect(runner->link, &err) != HEDDLE_OK) {
-        heddle_log(HEDDLE_LOG_WARNING, "lane_paused", "lane=%s text=%s", LOG_TEXT(claim->lane.data),
-                   LOG_TEXT(err.text));
-        pause_lane(&part, LANE_PAUSE);
-        settler_take(shared->settler, &part);
-        return;
-    }
     struct userlock *lock = userlock_acquire(shared->locks, claim->lane);
     for (size_t i = 0; i < claim->operation_count; i++) {
         if (atomic_load(&shared->is_stopping))

@@ -259,7 +259,8 @@ static void append_settlement(struct command *command, const struct settlement *
     command_text(command, claim->lane);
     command_number(command, (int64_t)claim->seq);
     command_string(command, names[settlement->disposition]);
-    if (settlement->wait_ms > 0)
+    if (settlement->disposition == LANE_WAIT || settlement->disposition == LANE_PAUSE ||
+        settlement->disposition == LANE_GAP)
         command_number(command, settlement->wait_ms);
     else
         command_string(command, settlement->reason);

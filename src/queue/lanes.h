@@ -61,7 +61,7 @@ struct settlement {
     struct claim *claim;
     size_t first, count;
     enum disposition disposition;
-    int64_t wait_ms; /* of LANE_WAIT, LANE_PAUSE and LANE_GAP, which must have one */
+    int64_t wait_ms; /* of LANE_WAIT, LANE_PAUSE and LANE_GAP */
     int64_t cost_us; /* measured execution time, for fairness */
     char reason[80]; /* "op NAME" for an unknown op */
 };
