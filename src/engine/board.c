@@ -90,6 +90,14 @@ void board_watch(struct board *board, int number, void *stack)
     pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
+void board_unwatch(void)
+{
+    const stack_t none = {.ss_flags = SS_DISABLE};
+
+    watched_board = NULL;
+    sigaltstack(&none, NULL);
+}
+
 static size_t size_for(int slot_count)
 {
     return sizeof(struct board) + (size_t)slot_count * sizeof(struct board_slot);

@@ -51,4 +51,7 @@ enum { BOARD_STACK_BYTES = 64 << 10 };
  * so after an overflow too. */
 void board_watch(struct board *board, int number, void *stack);
 
+/* Before the thread ends: its crash stack is used no more. */
+void board_unwatch(void);
+
 #endif

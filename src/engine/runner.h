@@ -36,8 +36,7 @@ heddle_status runner_connect(struct runner *runner, struct heddle_error *err) HE
 
 bool runner_is_connected(const struct runner *runner);
 
-/* Executes the claim and hands it to the settler; without a connection its lane only waits a while.
- */
+/* Executes the claim and hands it to the settler. */
 void runner_execute(struct runner *runner, struct claim *claim);
 
 #endif

@@ -95,6 +95,8 @@ static void *worker_body(void *argument)
         if (failures > 0)
             clock_sleep_ms(clock_backoff_ms(failures, OUTAGE_BASE_MS, OUTAGE_CAP_MS));
     }
+    if (worker->board)
+        board_unwatch();
     mutex_lock(&worker->mutex);
     worker->has_ended = true;
     mutex_unlock(&worker->mutex);

@@ -54,6 +54,7 @@ static const struct heddle_statement set_settings = {
 static const struct heddle_statement forget = {"heddle_forget",
                                                "select heddle.forget_idle_lanes($1)", 1};
 
+static int by_lane(const void *a, const void *b);
 static heddle_status refusal(heddle_status status, struct heddle_error *err);
 static void read_page(const struct heddle_rows *rows, struct arena *arena,
                       struct journal_page *page);
@@ -75,10 +76,15 @@ heddle_status journal_submit(struct pg_link *link, struct heddle_text user, stru
 heddle_status journal_submit_many(struct pg_link *link, const struct heddle_operation *operations,
                                   size_t count, struct heddle_error *err)
 {
-    heddle_status status = pg_begin(link, false, err);
+    const struct heddle_operation **sorted = memory_take(count * sizeof *sorted);
 
+    for (size_t i = 0; i < count; i++)
+        sorted[i] = &operations[i];
+    /* Everybody takes lane tails in one order, so nobody waits in a circle. */
+    qsort(sorted, count, sizeof *sorted, by_lane);
+    heddle_status status = pg_begin(link, false, err);
     for (size_t i = 0; status == HEDDLE_OK && i < count; i++) {
-        const struct heddle_operation *operation = &operations[i];
+        const struct heddle_operation *operation = sorted[i];
         const char *const params[] = {operation->user.data, operation->op.data,
                                       operation->payload.size > 0 ? operation->payload.data : "{}",
                                       operation->thread.size > 0 ? operation->thread.data : NULL,
@@ -89,6 +95,7 @@ heddle_status journal_submit_many(struct pg_link *link, const struct heddle_oper
         status = pg_commit(link, err);
     if (status != HEDDLE_OK)
         pg_rollback(link);
+    free(sorted);
     /* The ids make it safe to ask again. */
     return status == HEDDLE_UNKNOWN ? HEDDLE_RETRY : refusal(status, err);
 }
@@ -188,6 +195,16 @@ heddle_status journal_forget_idle(struct pg_link *link, int most, int *forgotten
     if (status == HEDDLE_OK)
         *forgotten = atoi(heddle_rows_text(rows, 0, 0));
     return status;
+}
+
+/* By user, and a user's operations in the order in which they were given. */
+static int by_lane(const void *a, const void *b)
+{
+    const struct heddle_operation *first = *(const struct heddle_operation *const *)a;
+    const struct heddle_operation *second = *(const struct heddle_operation *const *)b;
+
+    int order = strcmp(first->user.data, second->user.data);
+    return order ? order : (first > second) - (first < second);
 }
 
 /* heddle.submit says `HEDDLE <code> <text>`, as the queue's functions do. */

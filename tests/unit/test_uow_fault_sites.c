@@ -190,13 +190,14 @@ static void run_until_ended(const struct fake_fault *fault, const struct subject
 {
     struct claim *claim = runs_claim(WORK_ID, "ann", subject->op, WORK_THREAD, "{}");
     struct runs runs;
-    enum disposition disposition = LANE_WAIT;
+    enum disposition disposition = LANE_WAIT; /* or a pause: the connection was lost */
 
     runs_init(&runs, "");
     runs.options.commit_deadline_ms = runs.options.connect_timeout_ms = 50;
     runs_start(&runs);
     claim->operations[0].is_journaled = subject->is_journaled;
-    for (int attempt = 0; disposition == LANE_WAIT && attempt < 3; attempt++) {
+    for (int attempt = 0; disposition != LANE_RELEASE && attempt < 3; attempt++) {
+        assert_true(disposition == LANE_WAIT || disposition == LANE_PAUSE);
         if (attempt > 0)
             fake_set_fault((struct fake_fault){.kind = FAKE_NO_FAULT});
         disposition = runs_execute(&runs, claim);
