@@ -68,7 +68,9 @@ heddle_status processor_new(const struct processor_options *options, struct proc
 void processor_start(struct processor *processor)
 {
     beat_start(processor->beat);
-    relay_start(processor->relay);
+    /* A quarantine lives for moments: it is no place to lead from. */
+    if (!processor->options.is_quarantine)
+        relay_start(processor->relay);
     settler_start(processor->settler);
     for (int i = 0; i < processor->options.workers; i++)
         worker_start(processor->workers[i]);
@@ -88,7 +90,8 @@ bool processor_drain(struct processor *processor)
     struct claim_list rest;
     struct claim *claim;
 
-    relay_stop(processor->relay);
+    if (!processor->options.is_quarantine)
+        relay_stop(processor->relay);
     fetcher_stop(processor->fetcher);
     runqueue_close(processor->queue, &rest);
     atomic_store(&processor->shared.is_stopping, true);

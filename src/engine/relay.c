@@ -211,6 +211,8 @@ static heddle_status take_office(struct relay *relay, struct heddle_error *err)
 {
     heddle_status status = HEDDLE_OK;
 
+    if (redis_connect(relay->redis, err) != HEDDLE_OK)
+        return HEDDLE_RETRY;
     if (!pg_is_connected(relay->pg))
         relay->is_listening = relay->is_leader = false;
     if (!relay->is_listening)

@@ -2,7 +2,6 @@
 import json
 import os
 import signal
-import subprocess
 import time
 
 import pytest
@@ -10,8 +9,7 @@ from servers import until
 
 
 def children(processor) -> list[int]:
-    found = subprocess.run(["pgrep", "-P", str(processor.pid)], capture_output=True, text=True)
-    return [int(line) for line in found.stdout.split()]
+    return [pid for pid in processor.pids() if pid != processor.pid]
 
 
 def submit(client, user: str, op: str, **payload) -> str:
