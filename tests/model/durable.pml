@@ -2,8 +2,10 @@
  * be lost.
  *
  * An operation enters its lane by a number from a global sequence, and knows the number before it.
- * Its unit of work moves the lane's head from that one to its own, or fails. This alone decides:
- * the model does not ask whether the journal's row has ended already.
+ * Its unit of work ends the journal's row and moves the lane's head from that number to its own, or
+ * fails: heddle.enter. A new lane's first operation has nothing before it, and finds no head.
+ *
+ * With HEAD_ALONE the journal's row is not asked, so a new lane begins behind a number of its own.
  *
  * Places in the lane are told apart, not operations: one that comes back from parking has a second
  * place, with the same id. */
@@ -15,8 +17,8 @@
 byte entered;                   /* places 1..entered have been given */
 byte seq[PLACES + 1], prev[PLACES + 1]; /* their numbers, and those before them */
 byte number;                    /* the global sequence */
-bool has_rows;                  /* the lane's rows, head and tail, exist */
-byte head, tail;
+bool has_rows;                  /* the lane's rows exist */
+byte head, tail;                /* no head: 0 */
 byte outbox;                    /* to be relayed */
 byte ended;                     /* the journal's row says so */
 byte dead;                      /* without effect */
@@ -46,6 +48,11 @@ inline find_places(ops) {
     last = PLACES; do :: (BIT(last) & ops) == 0 -> last-- :: else -> break od
 }
 
+#ifdef HEAD_ALONE
+#define IS_OVER(ops) (!has_rows || seq[first] <= head)
+#else
+#define IS_OVER(ops) ((ended & (ops)) != 0)
+#endif
 inline judge(ops, kind) {
     find_places(ops);
 #ifdef ID_ONLY
@@ -53,7 +60,7 @@ inline judge(ops, kind) {
        :: else -> verdict = (kind == EXECUTE && (cancelled & ops) != 0 -> FAILED : OPEN)
     fi
 #else
-    if :: !has_rows || seq[first] <= head -> verdict = DUPLICATE
+    if :: IS_OVER(ops) -> verdict = DUPLICATE
        :: else ->
           if :: prev[first] != head || (first != last && prev[last] != seq[first]) -> verdict = GAP
              :: else -> verdict = (kind == EXECUTE && (cancelled & ops) != 0 -> FAILED : OPEN)
@@ -76,15 +83,15 @@ inline decide(ops, kind) {      /* moves the head like success */
 }
 
 /* Takes a number, under the lock of the lane's tail, which is held until the commit: so all of it
- * is one step. A new lane begins behind a number of its own. */
+ * is one step. */
 inline enter_lane() {
     entered++;
     if :: !has_rows ->
         has_rows = true;
-#if defined(RESTART_AT_ONE) || defined(FIRST_FOLLOWS_ZERO)
-        head = 0;               /* MUTANT */
-#else
+#if defined(HEAD_ALONE) && !defined(RESTART_AT_ONE) && !defined(FIRST_FOLLOWS_ZERO)
         number++; head = number;
+#else
+        head = 0;               /* with HEAD_ALONE: MUTANT */
 #endif
         tail = head
        :: else
