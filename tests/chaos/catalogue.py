@@ -1,6 +1,7 @@
 """All faults, and how many rounds of each make the short and the full version."""
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterator
 
 import exchange
@@ -8,19 +9,33 @@ import faults
 import faults_host
 import faults_mixed
 import faults_network
+import faults_points
 from faults import Fault
 from rounds import Outcome, run_round
 
 FAULTS: dict[str, type[Fault]] = {fault.name: fault for fault in (
-    faults.Kill, faults.Stop, faults.Terminate, faults.PostgresRestart, faults.RedisKill,
-    faults.RedisKillEverySecond, faults.Flush, faults.FullMemory, faults_network.Cut,
-    faults_network.CutRole, faults_network.HalfClose, faults_network.Hold, faults_network.Delay,
-    faults_network.Failover, *exchange.ALL,
-    *faults_host.ALL, *faults_mixed.ALL)}
+    *faults.ALL, *faults_network.ALL, *exchange.ALL, *faults_points.ALL, *faults_host.ALL,
+    *faults_mixed.ALL)}
+
+
+def short_version() -> list[str]:
+    return [name for name, fault in FAULTS.items() if fault.short]
 
 
 def play(fault: type[Fault], seed: str, is_full: bool, injections: int | None = None) -> Iterator[Outcome]:
-    """The rounds of a fault. The first has the seed itself, so that a short run replays it."""
+    """The rounds of a fault. What keeps a round from being played is a failure of its fault."""
+    rounds = _rounds(fault, seed, is_full, injections)
+    while True:
+        try:
+            yield next(rounds)
+        except StopIteration:
+            return
+        except Exception:
+            yield Outcome(fault.name, seed, problems=["could not be played:\n" + traceback.format_exc()])
+            return
+
+
+def _rounds(fault: type[Fault], seed: str, is_full: bool, injections: int | None) -> Iterator[Outcome]:
     if issubclass(fault, exchange.Exchange):
         yield from fault.rounds_of(seed, is_full)
         return
@@ -28,6 +43,7 @@ def play(fault: type[Fault], seed: str, is_full: bool, injections: int | None = 
     number = 0
     while total > 0:
         count = min(total, fault.per_round)
+        # The first has the seed itself, so that a short run replays it.
         yield run_round(fault(), seed if number == 0 else f"{seed}.{number}", count)
         total -= count
         number += 1

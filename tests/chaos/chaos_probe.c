@@ -2,17 +2,19 @@
  * loss or a wrong order: see chaos.sql. Runs until TERM, then drains; exits 0 where everything
  * was drained, 1 where not, 4 where it could not start. The main thread alone takes signals.
  *
- *   heddle-chaos [--workers N] [--lease MS] [--patience MS]
+ *   heddle-chaos [--workers N] [--lease MS] [--patience MS] [--supervised]
  *
- * --patience bounds every answer of Redis and of Postgres. What an operation does stands in its
- * payload:
+ * --supervised puts a supervisor above it. --patience bounds every answer of Redis and of Postgres.
+ * What an operation does stands in its payload:
  *
  *   n        recorded
  *   ms       how long the transaction takes at least
  *   outside  how long prepare takes at least, in ms
  *   fails    attempts that fail in a way that passes
  *   refuse   true: refused after the effects, which must not stay */
+#include "engine/board.h"
 #include "engine/processor.h"
+#include "engine/supervisor.h"
 
 #include "heddle/log.h"
 #include "heddle/uow.h"
@@ -114,9 +116,11 @@ static const struct heddle_handler *const handlers[] = {&work, NULL};
 static const struct option flags[] = {{"workers", required_argument, NULL, 'w'},
                                       {"lease", required_argument, NULL, 'l'},
                                       {"patience", required_argument, NULL, 'p'},
+                                      {"supervised", no_argument, NULL, 's'},
                                       {0}};
 
-static bool read_flags(int argc, char **argv, struct processor_options *options)
+static bool read_flags(int argc, char **argv, struct processor_options *options,
+                       bool *is_supervised)
 {
     int flag;
 
@@ -131,6 +135,8 @@ static bool read_flags(int argc, char **argv, struct processor_options *options)
         } else if (flag == 'p') {
             options->redis_timeout_ms = options->connect_timeout_ms = value;
             options->commit_deadline_ms = value;
+        } else if (flag == 's') {
+            *is_supervised = true;
         } else {
             return false;
         }
@@ -138,14 +144,49 @@ static bool read_flags(int argc, char **argv, struct processor_options *options)
     return optind == argc;
 }
 
-static void wait_for_end(void)
+/* Until TERM; a quarantine also ends when no suspect is left. */
+static void wait_for_end(struct processor *processor, bool is_quarantine)
 {
+    const struct timespec look = {0, 100000000};
     sigset_t ends;
     int taken;
 
     sigemptyset(&ends);
     sigaddset(&ends, SIGTERM);
-    sigwait(&ends, &taken);
+    if (!is_quarantine)
+        sigwait(&ends, &taken);
+    else
+        while (!processor_is_idle(processor) && sigtimedwait(&ends, NULL, &look) != SIGTERM)
+            continue;
+}
+
+static int run(void *argument, struct board *board, bool is_quarantine)
+{
+    struct processor_options options = *(const struct processor_options *)argument;
+    struct heddle_error err = {0};
+    struct processor *processor;
+    sigset_t all;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, NULL);
+    options.board = board;
+    options.is_quarantine = is_quarantine;
+    if (is_quarantine)
+        options.claim_operations_max = 1;
+    if (board)
+        options.workers = board->slot_count;
+    if (processor_new(&options, &processor, &err) != HEDDLE_OK) {
+        fprintf(stderr, "%s: %s\n", err.where, err.text);
+        return 4;
+    }
+    processor_start(processor);
+    heddle_log(HEDDLE_LOG_INFO, is_quarantine ? "quarantine" : "ready", "workers=%d",
+               options.workers);
+    wait_for_end(processor, is_quarantine);
+    if (!processor_drain(processor))
+        _exit(1);
+    processor_free(processor);
+    return 0;
 }
 
 int main(int argc, char **argv)
@@ -171,25 +212,24 @@ int main(int argc, char **argv)
         .retry_cap_ms = 100,
         .with_prepared_statements = true,
     };
-    struct heddle_error err = {0};
-    struct processor *processor;
-    sigset_t all;
+    bool is_supervised = false;
 
-    if (!options.redis || !options.postgres || !read_flags(argc, argv, &options)) {
+    if (!options.redis || !options.postgres || !read_flags(argc, argv, &options, &is_supervised)) {
         fprintf(stderr, "usage: see the head of tests/chaos/chaos_probe.c\n");
         return 2;
     }
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, NULL);
-    if (processor_new(&options, &processor, &err) != HEDDLE_OK) {
-        fprintf(stderr, "%s: %s\n", err.where, err.text);
-        return 4;
-    }
-    processor_start(processor);
-    heddle_log(HEDDLE_LOG_INFO, "ready", "workers=%d", options.workers);
-    wait_for_end();
-    if (!processor_drain(processor))
-        _exit(1);
-    processor_free(processor);
-    return 0;
+    if (!is_supervised)
+        return run(&options, NULL, false);
+
+    const struct supervisor_options supervisor = {
+        .processes = 1,
+        .workers = options.workers,
+        .redis = options.redis,
+        .redis_timeout_ms = options.redis_timeout_ms,
+        .poison_crashes = 3,
+        .drain_ms = options.drain_ms,
+        .child = run,
+        .argument = &options,
+    };
+    return supervisor_run(&supervisor);
 }

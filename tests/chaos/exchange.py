@@ -35,7 +35,7 @@ class Exchange(Fault):
     within_s = 3.5
     # By mode: every which byte, in the short version (0: none) and in the full one.
     steps: ClassVar[dict[str, tuple[int, int]]] = {
-        "cut": (16, 1), "half-close": (128, 1), "hold": (256, 1), "delay": (512, 8), "kill": (256, 16)}
+        "cut": (16, 1), "half-close": (256, 1), "hold": (512, 1), "delay": (512, 8), "kill": (512, 16)}
 
     @classmethod
     def rounds_of(cls, seed: str, is_full: bool) -> Iterator[Outcome]:
@@ -157,8 +157,7 @@ class Exchange(Fault):
         outcome.verdict = judge(self.submissions, effects, world.sql)
         if not outcome.problems:
             outcome.problems += world.stop_processors()
-        for injection in self.happened:
-            measure(outcome, injection, self.submissions, effects)
+        measure(outcome, self.happened, self.submissions, effects)
         if outcome.findings():
             outcome.logs = world.logs()
 

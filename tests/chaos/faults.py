@@ -5,7 +5,9 @@ and which lanes it hit (None: every lane with something to do).
 """
 from __future__ import annotations
 
+import os
 import random
+import signal
 import time
 from dataclasses import dataclass
 from typing import ClassVar
@@ -33,6 +35,7 @@ class Fault:
     full: ClassVar[int] = 60
     per_round: ClassVar[int] = 20     # of the full version
     gap_s: ClassVar[float] = 0.8      # between two injections, on average
+    lasts_s: ClassVar[float] = 0.0    # what an injection takes, where that is long: the load goes on meanwhile
     loses_redis: ClassVar[bool] = False
     has_time: ClassVar[bool] = True   # Postgres' clock, which times the effects, can be trusted
     within_s: ClassVar[float] = 3.5   # from the moment the world is whole until a lane moves on: lease + 2 s
@@ -51,7 +54,8 @@ class Fault:
 
 
 def catch(world: World, rng: random.Random) -> tuple[Processor, set[str], float]:
-    """Stops a processor, in most cases one that is at work: it, its lanes, and when."""
+    """Stops a processor, in most cases one that is at work: it, its lanes, and when. Stopped, so that
+    what it holds is known."""
     for tries in range(20):
         victim = rng.choice(world.alive())
         victim.pause()
@@ -64,12 +68,38 @@ def catch(world: World, rng: random.Random) -> tuple[Processor, set[str], float]
 
 
 class Kill(Fault):
-    """SIGKILL of a processor."""
+    """SIGKILL of a processor below its supervisor, which frees its lanes and starts another."""
     name = "kill"
-    short, full, per_round, gap_s = 8, 2000, 100, 0.5
+    plan = Plan(is_supervised=True, processors=3)
+    short, full, per_round, gap_s = 8, 2000, 100, 0.7
+    within_s = 1.5  # the target is 1 s, on a machine that has nothing else to do
 
     def inject(self, world: World, rng: random.Random) -> Injection:
-        # Stopped first, so that what it holds is known; where it is stopped is where it dies.
+        victim = self._catch(world, rng)
+        lanes, at = world.held_lanes(victim[0]), time.time()
+        os.kill(victim[1], signal.SIGKILL)
+        return Injection(at, at, lanes)
+
+    @staticmethod
+    def _catch(world: World, rng: random.Random) -> tuple[Processor, int]:
+        """Stopped first, so that what it holds is known; where it is stopped is where it dies."""
+        for tries in range(50):
+            supervisor = rng.choice(world.alive())
+            if child := world.child(supervisor):
+                os.kill(child, signal.SIGSTOP)
+                if world.held_lanes(supervisor) or tries > 30 or rng.random() < 0.1:
+                    return supervisor, child
+                os.kill(child, signal.SIGCONT)
+            time.sleep(0.01)
+        raise RuntimeError("no processor below its supervisor")
+
+
+class Vanish(Fault):
+    """SIGKILL of a processor that nobody supervises, as when its host vanishes."""
+    name = "vanish"
+    short, full, per_round, gap_s = 6, 500, 100, 0.5
+
+    def inject(self, world: World, rng: random.Random) -> Injection:
         victim, lanes, at = catch(world, rng)
         victim.kill()
         world.keep_alive()
@@ -79,7 +109,7 @@ class Kill(Fault):
 class Stop(Fault):
     """SIGSTOP for longer than the lease, then CONT."""
     name = "stop"
-    short, full, per_round, gap_s = 3, 300, 30, 0.5
+    short, full, per_round, gap_s = 2, 300, 30, 0.5
 
     def inject(self, world: World, rng: random.Random) -> Injection:
         victim, lanes, at = catch(world, rng)
@@ -168,3 +198,6 @@ class FullMemory(Fault):
 
     def heal(self, world: World) -> None:
         world.redis.client().config_set("maxmemory", 0)
+
+
+ALL = (Kill, Vanish, Stop, Terminate, PostgresRestart, RedisKill, RedisKillEverySecond, Flush, FullMemory)

@@ -5,7 +5,7 @@ import random
 import threading
 from typing import ClassVar
 
-from faults import Fault, Flush, FullMemory, Injection, Kill, PostgresRestart, RedisKill, Stop, Terminate
+from faults import Fault, Flush, FullMemory, Injection, PostgresRestart, RedisKill, Stop, Terminate, Vanish
 from faults_network import Cut, CutRole, Delay, Failover, HalfClose, Hold
 from world import Plan, World
 
@@ -17,7 +17,7 @@ class Mixed(Fault):
     short, full, per_round, gap_s = 6, 400, 40, 0.6
     within_s = 8.0
     kinds: ClassVar[tuple[type[Fault], ...]] = (
-        Kill, Stop, Terminate, PostgresRestart, RedisKill, FullMemory, Cut, CutRole, HalfClose, Hold, Delay)
+        Vanish, Stop, Terminate, PostgresRestart, RedisKill, FullMemory, Cut, CutRole, HalfClose, Hold, Delay)
 
     def __init__(self) -> None:
         self.parts = [kind() for kind in self.kinds]
@@ -31,7 +31,7 @@ class Mixed(Fault):
         if rng.random() < 0.6:
             return first.inject(world, rng)
         # Processes and sessions may die while anything else happens; servers one at a time.
-        second = next(part for part in self.parts if isinstance(part, rng.choice([Kill, Terminate, CutRole])))
+        second = rng.choice([part for part in self.parts if isinstance(part, (Vanish, Terminate, CutRole))])
         other = threading.Thread(target=self._try, args=(second, world, random.Random(rng.random())))
         other.start()
         injection = first.inject(world, rng)
@@ -60,7 +60,7 @@ class MixedLosses(Mixed):
     """The same, and Redis loses data: failovers, FLUSHALL."""
     name = "mixed-losses"
     loses_redis = True
-    kinds = (Kill, Stop, Terminate, PostgresRestart, Cut, CutRole, Hold, Flush, Failover)
+    kinds = (Vanish, Stop, Terminate, PostgresRestart, Cut, CutRole, Hold, Flush, Failover)
 
 
 ALL = (Mixed, MixedLosses)

@@ -30,7 +30,7 @@ class Weather(Fault):
 class Cut(Weather):
     """Links of Redis, of Postgres or of both are cut; for a while no new one is made."""
     name = "cut"
-    short, full, per_round, gap_s = 10, 500, 50, 0.3
+    short, full, per_round, gap_s = 6, 500, 50, 0.3
     within_s = 2.0
 
     def inject(self, world: World, rng: random.Random) -> Injection:
@@ -154,3 +154,6 @@ class Failover(Weather):
     def _is_in_step(client: redis.Redis) -> bool:
         facts = client.info("replication")
         return facts.get("master_link_status") == "up"
+
+
+ALL = (Cut, CutRole, HalfClose, Hold, Delay, Failover)

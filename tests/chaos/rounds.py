@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections import defaultdict
 from dataclasses import dataclass, field, replace
 
 from checker import Effect, Verdict, judge, read_effects
@@ -34,7 +35,7 @@ class Outcome:
 def run_round(fault: Fault, seed: str, injections: int) -> Outcome:
     """Plays the round that belongs to the seed."""
     rng = random.Random(f"{seed}:{fault.name}")
-    seconds = injections * fault.gap_s + 2
+    seconds = injections * (fault.gap_s + fault.lasts_s) + 2
     load = replace(fault.load, seconds=seconds, operations=max(int(RATE * seconds), 60))
     outcome = Outcome(fault.name, seed)
     with World(fault.plan) as world:
@@ -87,8 +88,8 @@ def _judge(outcome: Outcome, world: World, fault: Fault, submissions: list[Submi
     outcome.verdict = judge(submissions, effects, world.sql, fault.loses_redis, fault.has_time)
     if is_drained:
         outcome.problems += world.stop_processors()
-    for injection in happened if fault.has_time else ():
-        measure(outcome, injection, submissions, effects)
+    if fault.has_time:
+        measure(outcome, happened, submissions, effects)
     late = [seconds for seconds in outcome.recoveries if seconds > fault.within_s]
     if late:
         outcome.problems.append(f"{len(late)} of {len(outcome.recoveries)} lanes took more than"
@@ -97,15 +98,21 @@ def _judge(outcome: Outcome, world: World, fault: Fault, submissions: list[Submi
         outcome.logs = world.logs()
 
 
-def measure(outcome: Outcome, injection: Injection, submissions: list[Submission],
-             effects: list[Effect]) -> None:
-    """For each lane that had something to do when the fault struck: when did it go on?"""
+def measure(outcome: Outcome, happened: list[Injection], submissions: list[Submission],
+            effects: list[Effect]) -> None:
+    """For each lane that had something to do when a fault struck: when did it go on? Where another
+    fault strikes the lane before that, the wait is the other's."""
     done_at = {effect.id: effect.left for effect in effects}
-    pending = {s.lane for s in submissions if s.told == ACKNOWLEDGED and s.sent_at < injection.at
-               and done_at.get(s.id, 0) > injection.at}
-    lanes = pending if injection.lanes is None else pending & injection.lanes
-    for lane in lanes:
-        first = min((e.left for e in effects if e.lane == lane and e.left > injection.at), default=None)
-        if first is not None:
+    lefts = defaultdict(list)
+    for effect in effects:
+        lefts[effect.lane].append(effect.left)
+    for number, injection in enumerate(happened):
+        pending = {s.lane for s in submissions if s.told == ACKNOWLEDGED and s.sent_at < injection.at
+                   and done_at.get(s.id, 0) > injection.at}
+        for lane in pending if injection.lanes is None else pending & injection.lanes:
+            first = min((left for left in lefts[lane] if left > injection.at), default=None)
+            later = (other for other in happened[number + 1:] if other.lanes is None or lane in other.lanes)
+            if first is None or first > next((other.at for other in later), float("inf")):
+                continue
             outcome.since_fault.append(first - injection.at)
             outcome.recoveries.append(max(first - max(injection.over_at, injection.at), 0.0))

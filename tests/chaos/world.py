@@ -27,6 +27,7 @@ class Plan:
     """What a fault needs of the world."""
     processors: int = 2
     workers: int = 3
+    is_supervised: bool = False    # each processor has a supervisor
     lease_ms: int = 1500
     patience_ms: int = 1500
     fsync: str | None = "always"   # of Redis' append-only file; None: it has none
@@ -49,6 +50,7 @@ class World:
         self.started = 0
         self.mounted: Path | None = None
         self.redis_wire = self.postgres_wire = None
+        self.environment_of_next = dict  # what else the next processor is given
         self.namespace = Namespace() if plan.is_apart else None
         self._make_nodes()
 
@@ -145,12 +147,13 @@ class World:
         self.started += 1
         plan = self.plan
         is_apart = self.namespace is not None and self.started % 2 == 0
-        environment = self.environment(is_apart, through_wires=True)
+        environment = {**self.environment(is_apart, through_wires=True), **self.environment_of_next()}
         if plan.processor_clock:
             environment |= self.clock.environment()
         processor = Processor(
             [*(self.namespace.enter() if is_apart else []), binary("TESTS_CHAOS"), "--workers", str(plan.workers), "--lease",
-             str(plan.lease_ms), "--patience", str(plan.patience_ms)],
+             str(plan.lease_ms), "--patience", str(plan.patience_ms),
+             *(["--supervised"] if plan.is_supervised else [])],
             environment, self.directory / f"processor-{self.started}.log")
         self.processors.append(processor)
         return processor.wait_ready() if wait else processor
@@ -169,6 +172,12 @@ class World:
             self.processors.remove(processor)
         for _ in range(self.plan.processors - len(self.processors)):
             self.start_processor(wait=False)
+
+    @staticmethod
+    def child(processor: Processor) -> int | None:
+        """The processor below a supervisor; None between two of them."""
+        children = Path(f"/proc/{processor.pid}/task/{processor.pid}/children").read_text().split()
+        return int(children[0]) if children else None
 
     def redis_connection(self) -> redis.connection.Connection:
         """For the generator: what a web tier has."""
