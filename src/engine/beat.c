@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BEATS_PER_LEASE = 3 };
+enum { BEATS_PER_LEASE = 3, RELEASE_TRIES = 3 };
 
 struct beat {
     struct beat_options options;
@@ -77,9 +77,14 @@ void beat_stop(struct beat *beat)
     mutex_unlock(&beat->mutex);
     condition_signal(&beat->stopped);
     thread_join(beat->thread);
-    if (lanes_release(beat->link, &beat->command, options->partitions, options->incarnation,
-                      &err) != HEDDLE_OK)
-        heddle_log(HEDDLE_LOG_WARNING, "release_failed", "text=%s", LOG_TEXT(err.text));
+    /* The link may have died unnoticed since the last beat: then a fresh one is tried. */
+    for (int tries = 0; tries < RELEASE_TRIES; tries++) {
+        if (lanes_release(beat->link, &beat->command, options->partitions, options->incarnation,
+                          &err) == HEDDLE_OK)
+            return;
+        redis_close(beat->link);
+    }
+    heddle_log(HEDDLE_LOG_WARNING, "release_failed", "text=%s", LOG_TEXT(err.text));
 }
 
 static void *beat_body(void *argument)
