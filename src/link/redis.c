@@ -107,20 +107,6 @@ heddle_status redis_append(struct redis_link *link, int count, const char *const
     return HEDDLE_OK;
 }
 
-heddle_status redis_flush(struct redis_link *link, struct heddle_error *err)
-{
-    struct silence silence;
-    int done = 0, outcome = REDIS_OK;
-
-    if (!link->context)
-        return lost(link, err);
-    silence_pipe(&silence);
-    while (outcome == REDIS_OK && !done)
-        outcome = redisBufferWrite(link->context, &done);
-    restore_pipe(&silence, outcome != REDIS_OK);
-    return outcome == REDIS_OK ? HEDDLE_OK : lost(link, err);
-}
-
 heddle_status redis_next(struct redis_link *link, int timeout_ms, struct redis_reply **reply,
                          struct heddle_error *err)
 {

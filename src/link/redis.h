@@ -36,9 +36,6 @@ int redis_fd(const struct redis_link *link);
 heddle_status redis_append(struct redis_link *link, int count, const char *const *arguments,
                            const size_t *sizes, struct heddle_error *err) HEDDLE_MUST_CHECK;
 
-/* Sends what was appended without waiting for an answer. */
-heddle_status redis_flush(struct redis_link *link, struct heddle_error *err) HEDDLE_MUST_CHECK;
-
 /* The next answer, in the order of the commands; sends what was appended first.
  * HEDDLE_OK with an answer of type REDIS_ERROR is possible: see redis_refusal.
  * The reply is the caller's: redis_reply_free. `timeout_ms` 0 means the link's
