@@ -81,11 +81,8 @@ end
 
 -- INCARNATION SEQ LANES OPERATIONS BYTES LEASE_MS -> [next due ms or -1, halted lanes, 1 where none is left, lane, records, …]
 -- A processor that found the last ready lane is woken when there are more.
-local function claim(keys_given, args)
-    local k, problem = named(keys_given)
-    if problem then return problem end
-    local asked
-    asked, problem = read_claim(args)
+local function claim(k, args)
+    local asked, problem = read_claim(args)
     if problem then return problem end
 
     wake_waiting(k, asked.lanes_max)
@@ -110,11 +107,8 @@ end
 
 -- The same for lanes that are halted for one of these reasons: … LEASE_MS CURSOR REASON…
 -- -> [next cursor, 0, 0, lane, records, …]
-local function adopt(keys_given, args)
-    local k, problem = named(keys_given)
-    if problem then return problem end
-    local asked
-    asked, problem = read_claim(args)
+local function adopt(k, args)
+    local asked, problem = read_claim(args)
     if problem then return problem end
     local known = {}
     for i = 8, #args do known[args[i]] = true end

@@ -1,9 +1,7 @@
 -- The journal's cache: what Redis has lost, and putting it back.
 
 -- ID… -> those that partition P does not know as queued
-local function missing(keys_given, args)
-    local k, problem = named(keys_given)
-    if problem then return problem end
+local function missing(k, args)
     local absent = {}
     for _, id in ipairs(args) do
         if call('HEXISTS', k.ops, id) == 0 then absent[#absent + 1] = id end
@@ -25,9 +23,7 @@ end
 -- LANE, then OP THREAD PAYLOAD ID for each of the first operations of the lane that the journal says have
 -- not ended, in its order. Those that Redis has lost come back, and all up to the last of them go to the lane's front;
 -- every other operation keeps its place. -> how many were missing
-local function rebuild(keys_given, args)
-    local k, problem = named(keys_given)
-    if problem then return problem end
+local function rebuild(k, args)
     local lane, at_us = args[1], now()
     if not lane or (#args - 1) % 4 ~= 0 then return refuse('invalid', 'expected LANE [OP THREAD PAYLOAD ID]...') end
     local key, front, is_queued = k.lane .. lane, {}, {}

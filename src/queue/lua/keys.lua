@@ -15,17 +15,29 @@ local function keys(p)
     return k
 end
 
+local function refuse(code, text)
+    return redis.error_reply('HEDDLE ' .. code .. ' ' .. text)
+end
+
+local NOT_SET_UP = 'Redis is not set up for Heddle: run heddle migrate'
+
+local function partition_of(user, partitions)
+    return tonumber(sub(redis.sha1hex(user), 1, 4), 16) % partitions
+end
+
 -- The partition that a call names by its one key.
-local function named(keys_given)
+local function by_key(keys_given)
     local p = keys_given[1] and tonumber(keys_given[1]:match('^heddle:{(%d+)}$'))
-    if not p then
-        return nil, redis.error_reply('HEDDLE invalid the key must be heddle:{P}, P a partition')
-    end
+    if not p then return nil, refuse('invalid', 'the key must be heddle:{P}, P a partition') end
     return keys(p)
 end
 
-local function refuse(code, text)
-    return redis.error_reply('HEDDLE ' .. code .. ' ' .. text)
+-- The same, or where it names none, that of the user: its first argument.
+local function by_user(keys_given, args)
+    if #keys_given > 0 then return by_key(keys_given) end
+    local partitions = tonumber(call('GET', 'heddle:partitions') or '')
+    if not partitions then return nil, refuse('version', NOT_SET_UP) end
+    return keys(partition_of(args[1] or '', partitions))
 end
 
 local function now()

@@ -1,18 +1,14 @@
 -- What operators ask.
 
 -- PARTITIONS PAYLOAD_MAX -> the number of partitions that is in force
-local function setup(keys_given, args)
-    local k, problem = named(keys_given)
-    if problem then return problem end
+local function setup(k, args)
     call('HSETNX', k.meta, 'partitions', args[1])
     call('HSET', k.meta, 'payload_max', args[2])
     return tonumber(call('HGET', k.meta, 'partitions'))
 end
 
 -- -> [operations, ready, claimed, waiting, halted lanes, processors]
-local function census(keys_given)
-    local k, problem = named(keys_given)
-    if problem then return problem end
+local function census(k)
     local claimed, processors = 0, call('ZRANGE', k.beats, 0, -1)
     for _, incarnation in ipairs(processors) do
         claimed = claimed + call('HLEN', k.base .. 'held:' .. incarnation)
@@ -22,9 +18,7 @@ local function census(keys_given)
 end
 
 -- LANE… -> for each [operations, in ready, in waiting, in halted, claims]
-local function inspect(keys_given, args)
-    local k, problem = named(keys_given)
-    if problem then return problem end
+local function inspect(k, args)
     local processors, answers = call('ZRANGE', k.beats, 0, -1), {}
     for i, lane in ipairs(args) do
         local claims = 0

@@ -22,9 +22,7 @@ end
 -- A time further ahead than anybody asks for was given by a clock that has gone back since: it has come.
 local WAIT_MAX_MS, LEASES_AHEAD = 60000, 4
 
-local function heartbeat(keys_given, args)
-    local k, problem = named(keys_given)
-    if problem then return problem end
+local function heartbeat(k, args)
     local lease_ms = tonumber(args[2])
     if not lease_ms then return refuse('invalid', 'expected INCARNATION LEASE_MS') end
     beat(k, args[1], lease_ms)
@@ -41,16 +39,12 @@ local function heartbeat(keys_given, args)
 end
 
 -- INCARNATION: frees its lanes, up to 100 a call -> how many it still holds
-local function release(keys_given, args)
-    local k, problem = named(keys_given)
-    if problem then return problem end
+local function release(k, args)
     return free_lanes(k, args[1], 100)
 end
 
 -- INCARNATION CURSOR -> [next cursor, lane, seq, …]: some of the lanes that it holds
-local function holds(keys_given, args)
-    local k, problem = named(keys_given)
-    if problem then return problem end
+local function holds(k, args)
     local page = call('HSCAN', k.base .. 'held:' .. args[1], args[2], 'COUNT', 100)
     local answer = { page[1] }
     for i = 1, #page[2], 2 do
@@ -61,9 +55,7 @@ local function holds(keys_given, args)
 end
 
 -- INCARNATION, then LANE SEQ …: claims that their processor does not know of
-local function give_back(keys_given, args)
-    local k, problem = named(keys_given)
-    if problem then return problem end
+local function give_back(k, args)
     local held = k.base .. 'held:' .. args[1]
     for i = 2, #args, 2 do
         local claimed = call('HGET', held, args[i])
@@ -79,9 +71,7 @@ end
 
 -- INCARNATION LANE ID POISON_CRASHES: the lane of a dead processor's suspect goes to the quarantine.
 -- POISON_CRASHES > 0 charges the operation; with so many crashes it is given up.
-local function suspect(keys_given, args)
-    local k, problem = named(keys_given)
-    if problem then return problem end
+local function suspect(k, args)
     local incarnation, lane, id, poison_crashes = args[1], args[2], args[3], tonumber(args[4])
     if not poison_crashes then return refuse('invalid', 'expected INCARNATION LANE ID POISON_CRASHES') end
     if call('HDEL', k.base .. 'held:' .. incarnation, lane) == 0 then return 0 end

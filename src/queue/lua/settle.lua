@@ -97,13 +97,10 @@ local function dispose(k, incarnation, lane, tag, left)
 end
 
 -- -> [[lanes that were no longer the processor's], [ids whose result is still wanted: see heddle_reply]]
-local function settle(keys_given, args)
-    local k, problem = named(keys_given)
-    if problem then return problem end
+local function settle(k, args)
     local incarnation, ttl_ms = args[1], tonumber(args[2])
     if not ttl_ms then return refuse('invalid', 'expected INCARNATION RESULT_TTL_MS ...') end
-    local lanes
-    lanes, problem = read_settlements(args)
+    local lanes, problem = read_settlements(args)
     if problem then return problem end
 
     local lost, late, ended = {}, {}, {}
@@ -127,9 +124,7 @@ local function settle(keys_given, args)
 end
 
 -- RESULT_TTL_MS, then ID RESULT …: results for replies that were asked for while the operation ran.
-local function reply(keys_given, args)
-    local k, problem = named(keys_given)
-    if problem then return problem end
+local function reply(k, args)
     local ttl_ms = tonumber(args[1])
     if not ttl_ms or #args % 2 ~= 1 then return refuse('invalid', 'expected RESULT_TTL_MS [ID RESULT]...') end
     for i = 2, #args, 2 do

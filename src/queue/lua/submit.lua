@@ -95,29 +95,13 @@ local function enqueue(k, o, at_us)
     return { o.id, 'queued' }
 end
 
-local function partition_of(user, partitions)
-    return tonumber(sub(redis.sha1hex(user), 1, 4), 16) % partitions
-end
-
-local NOT_SET_UP = 'Redis is not set up for Heddle: run heddle migrate'
-
-local function submit(keys_given, args)
-    local k, problem, partitions
+local function submit(k, args)
     if #args < 4 or #args % 2 ~= 0 then
         return refuse('invalid', 'expected USER OP THREAD PAYLOAD [OPTION VALUE]...')
     end
-    if #keys_given > 0 then
-        k, problem = named(keys_given)
-        if problem then return problem end
-    else
-        partitions = tonumber(call('GET', 'heddle:partitions') or '')
-        if not partitions then return refuse('version', NOT_SET_UP) end
-        k = keys(partition_of(args[1], partitions))
-    end
     local meta = call('HMGET', k.meta, 'partitions', 'payload_max')
     if not meta[1] then return refuse('version', NOT_SET_UP) end
-    local o
-    o, problem = read_submission(args, 1, (#args - 4) / 2, tonumber(meta[2]))
+    local o, problem = read_submission(args, 1, (#args - 4) / 2, tonumber(meta[2]))
     if problem then return problem end
     if partition_of(o.user, tonumber(meta[1])) ~= k.partition then
         return refuse('invalid', 'the user belongs to another partition')
@@ -126,9 +110,7 @@ local function submit(keys_given, args)
 end
 
 -- USER OP THREAD PAYLOAD N and N pairs OPTION VALUE, up to 256 times; an answer or error each.
-local function submit_many(keys_given, args)
-    local k, problem = named(keys_given)
-    if problem then return problem end
+local function submit_many(k, args)
     local meta = call('HMGET', k.meta, 'partitions', 'payload_max')
     if not meta[1] then return refuse('version', NOT_SET_UP) end
     local starts, i = {}, 1
@@ -165,32 +147,21 @@ local function find_status(k, id)
     return { 'unknown', false }
 end
 
-local function status(keys_given, args)
+local function status(k, args)
     if #args ~= 2 then return refuse('invalid', 'expected USER ID') end
     if not find(args[2], UUID) then return refuse('invalid', 'ID must be a UUID') end
-    local partitions = tonumber(call('GET', 'heddle:partitions') or '')
-    if #keys_given > 0 then
-        local k, problem = named(keys_given)
-        if problem then return problem end
-        return find_status(k, args[2]:lower())
-    end
-    if not partitions then return refuse('version', NOT_SET_UP) end
-    return find_status(keys(partition_of(args[1], partitions)), args[2]:lower())
+    return find_status(k, args[2]:lower())
 end
 
 -- What partition P knows of an id, whoever's it is: [state, result].
-local function lookup(keys_given, args)
-    local k, problem = named(keys_given)
-    if problem then return problem end
+local function lookup(k, args)
     if #args ~= 1 or not find(args[1], UUID) then return refuse('invalid', 'ID must be a UUID') end
     return find_status(k, args[1]:lower())
 end
 
 -- ID: a reply is wanted for an operation that somebody else has submitted, perhaps one that Redis has still to
 -- hear of -> its state as Redis knows it; one that has ended is answered at once.
-local function want(keys_given, args)
-    local k, problem = named(keys_given)
-    if problem then return problem end
+local function want(k, args)
     local id = args[1] and args[1]:lower()
     if not id or not find(id, UUID) then return refuse('invalid', 'ID must be a UUID') end
     local key = k.base .. 'result:' .. id
@@ -205,9 +176,7 @@ local function want(keys_given, args)
 end
 
 -- ID: one reply that was wanted is not any more.
-local function unwant(keys_given, args)
-    local k, problem = named(keys_given)
-    if problem then return problem end
+local function unwant(k, args)
     local id = args[1]:lower()
     if call('HEXISTS', k.replies, id) == 1 and call('HINCRBY', k.replies, id, -1) <= 0 then
         call('HDEL', k.replies, id)
