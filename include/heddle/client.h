@@ -17,11 +17,13 @@ struct heddle_client;
 struct heddle_submission {
     struct heddle_text user;
     struct heddle_text op;
-    struct heddle_text thread;  /* may be empty */
-    struct heddle_text payload; /* a JSON object, or empty for {} */
-    struct heddle_text id;      /* a UUID; empty: one is made */
-    bool reply;                 /* the result is pushed: needed by heddle_client_await_many */
-    bool is_journaled;          /* the journal has its row: set by Heddle's relay, by nobody else */
+    struct heddle_text thread;   /* may be empty */
+    struct heddle_text payload;  /* a JSON object, or empty for {} */
+    struct heddle_text id;       /* a UUID; empty: one is made */
+    struct heddle_policy policy; /* zero: as the handler says */
+    bool reply;                  /* the result is pushed: needed by heddle_client_await_many */
+    bool is_journaled; /* the journal has its row: set by Heddle's relay, by nobody else */
+    int attempts;      /* that it has had: likewise */
 };
 
 struct heddle_receipt {

@@ -36,14 +36,35 @@ struct heddle_text {
     size_t size;
 };
 
+/* What an operation that failed, and may succeed later, does to the operations behind it. */
+enum heddle_on_failure {
+    HEDDLE_ON_FAILURE_DEFAULT = 0,
+    HEDDLE_ON_FAILURE_BLOCK, /* they wait until it has ended */
+    HEDDLE_ON_FAILURE_PARK,  /* it is set aside, they go on, it comes back behind them */
+    HEDDLE_ON_FAILURE_HALT,  /* as block; after its last attempt the lane stops until an operator
+                                decides */
+};
+
+/* How often and how long an operation is tried. A field that is 0 is not said: the submission goes
+ * before the handler, and the handler before the settings of the processor. Only failures of the
+ * operation are attempts; outages are none. Between attempts passes a random time of up to
+ * backoff_ms × 2ⁿ⁻¹, backoff_max_ms at most (exponential backoff with full jitter). */
+struct heddle_policy {
+    int64_t attempts;                   /* after so many it is given up: 1 to 1000 */
+    int64_t backoff_ms, backoff_max_ms; /* 1 to 3600000 */
+    int64_t deadline_ms; /* since submission: later it is not tried again; 1 to 2592000000 */
+    enum heddle_on_failure on_failure;
+};
+
 struct heddle_operation {
     char id[HEDDLE_ID_SIZE + 1];
     struct heddle_text user;
     struct heddle_text op;
-    struct heddle_text thread;  /* empty where the operation has none */
-    struct heddle_text payload; /* a JSON object, checked: syntax, depth, UTF-8, no NUL */
-    int64_t submitted_us;       /* since the epoch, by Redis' clock */
-    int attempt;                /* 1 for the first */
+    struct heddle_text thread;   /* empty where the operation has none */
+    struct heddle_text payload;  /* a JSON object, checked: syntax, depth, UTF-8, no NUL */
+    int64_t submitted_us;        /* since the epoch, by Redis' clock */
+    int attempt;                 /* 1 for the first */
+    struct heddle_policy policy; /* what its submission asked for */
 };
 
 /* How an operation ended. The letters are those of the queue protocol. */
@@ -136,6 +157,7 @@ struct heddle_handler {
     heddle_status (*apply)(struct heddle_task *task, struct heddle_uow *uow,
                            struct heddle_error *err);
     void (*after_commit)(struct heddle_task *task);
+    struct heddle_policy policy;
 };
 
 #endif

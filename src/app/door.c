@@ -92,6 +92,7 @@ static void make_operation(const struct heddle_submission *submission,
     operation->op = submission->op;
     operation->thread = submission->thread;
     operation->payload = submission->payload;
+    operation->policy = submission->policy;
     if (submission->id.size > 0)
         snprintf(operation->id, sizeof operation->id, "%s", submission->id.data);
     else
@@ -104,9 +105,7 @@ static heddle_status submit_each(struct door *door, struct heddle_operation *ope
 {
     for (size_t i = 0; i < count; i++) {
         struct heddle_operation *operation = &operations[i];
-        receipts[i].status =
-            journal_submit(door->journal, operation->user, operation->op, operation->thread,
-                           operation->payload, operation->id, &receipts[i].error);
+        receipts[i].status = journal_submit(door->journal, operation, &receipts[i].error);
         if (receipts[i].status != HEDDLE_OK)
             door_forget(door, receipts[i].partition, receipts[i].id);
     }

@@ -37,6 +37,9 @@ struct options {
     int64_t retry_attempts;
     int64_t retry_base_ms;
     int64_t retry_cap_ms;
+    int64_t attempts;
+    int64_t backoff_ms;
+    int64_t backoff_max_ms;
     bool prepared_statements;
     int64_t payload_bytes_max;
     bool reveal_forbidden;

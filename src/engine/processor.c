@@ -161,6 +161,7 @@ static heddle_status build(struct processor *processor, unsigned partitions,
         .is_quarantine = options->is_quarantine,
     };
 
+    processor->shared.incarnation = processor->incarnation;
     processor->locks = userlock_table_new();
     processor->holdings = holdings_new();
     processor->queue = runqueue_new((size_t)options->workers * CLAIMS_PER_WORKER);

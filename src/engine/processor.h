@@ -33,6 +33,7 @@ struct processor_options {
     int commit_deadline_ms;
     int retry_attempts; /* in place, before the lane waits */
     int64_t retry_base_ms, retry_cap_ms;
+    struct heddle_policy policy; /* where neither submission nor handler says */
     bool with_prepared_statements;
     struct board *board; /* what the supervisor watches; NULL: there is none */
     bool is_quarantine;  /* runs suspects alone: no lane but theirs is claimed */

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/thread.h"
+#include "engine/outbox.h"
 #include "engine/reconcile.h"
 #include "heddle/client.h"
 #include "heddle/uow.h"
@@ -21,14 +22,12 @@
 #include <unistd.h>
 
 enum {
-    PAGE_COUNT = 1000,
     REQUESTS_MAX = 1000, /* more gaps than that are the reconciler's */
     SLEEP_MS = 1000,
     /* A submitter that believes us awake has not committed yet: look again soon. */
     DOZE_MS = 10,
     RECONCILE_EVERY_MS = 1000,
     FORGET_COUNT = 1000,
-    ARENA_KEEP_BYTES = 4 << 20,
     RETRY_BASE_MS = 20,
     RETRY_CAP_MS = 1000,
 };
@@ -59,7 +58,7 @@ struct relay {
     struct heddle_client *client;
     struct command command;
     struct reconciler reconciler;
-    struct arena arena;
+    struct outbox outbox;
     bool is_listening, is_leader;
     int64_t next_reconcile_ms;
     int event_fd; /* a request, or the end */
@@ -75,11 +74,9 @@ static void *relay_body(void *argument);
 static heddle_status tend(struct relay *relay, struct heddle_error *err);
 static heddle_status take_office(struct relay *relay, struct heddle_error *err);
 static heddle_status serve_requests(struct relay *relay, struct heddle_error *err);
-static heddle_status relay_page(struct relay *relay, size_t *count, struct heddle_error *err);
-static heddle_status push(struct relay *relay, const struct journal_page *page,
-                          struct heddle_error *err);
 static heddle_status reconcile(struct relay *relay, struct heddle_error *err);
 static heddle_status rest(struct relay *relay, struct heddle_error *err);
+static int64_t rest_ms(const struct relay *relay);
 static heddle_status is_granted(struct relay *relay, const struct heddle_statement *statement,
                                 bool *granted, struct heddle_error *err);
 static void recover(struct relay *relay, const struct heddle_error *cause, int failures);
@@ -102,7 +99,6 @@ heddle_status relay_new(const struct processor_options *options, unsigned partit
     if (fresh->event_fd < 0)
         abort();
     command_init(&fresh->command);
-    arena_init(&fresh->arena, ARENA_KEEP_BYTES);
     mutex_init(&fresh->mutex);
     heddle_status status = pg_new(&pg_options, &fresh->pg, err);
     if (status == HEDDLE_OK)
@@ -110,6 +106,7 @@ heddle_status relay_new(const struct processor_options *options, unsigned partit
     if (status == HEDDLE_OK)
         status = heddle_client_new(options->redis, options->redis_timeout_ms, &fresh->client, err);
     reconciler_init(&fresh->reconciler, fresh->pg, fresh->redis, &fresh->command, partitions);
+    outbox_init(&fresh->outbox, fresh->pg, fresh->client);
     if (status != HEDDLE_OK) {
         relay_free(fresh);
         return status;
@@ -134,7 +131,7 @@ void relay_free(struct relay *relay)
     redis_free(relay->redis);
     pg_free(relay->pg);
     command_done(&relay->command);
-    arena_done(&relay->arena);
+    outbox_done(&relay->outbox);
     mutex_done(&relay->mutex);
     close(relay->event_fd);
     free(relay);
@@ -184,7 +181,6 @@ static void *relay_body(void *argument)
             failures = 0;
         else
             recover(relay, &err, ++failures);
-        arena_reset(&relay->arena);
     }
     return NULL;
 }
@@ -199,7 +195,9 @@ static heddle_status tend(struct relay *relay, struct heddle_error *err)
     if (status == HEDDLE_OK)
         status = serve_requests(relay, err);
     if (status == HEDDLE_OK && relay->is_leader)
-        status = relay_page(relay, &relayed, err);
+        status = outbox_unpark(&relay->outbox, err);
+    if (status == HEDDLE_OK && relay->is_leader)
+        status = outbox_relay(&relay->outbox, &relayed, err);
     if (status == HEDDLE_OK && relay->is_leader && clock_now_ms() >= relay->next_reconcile_ms)
         status = reconcile(relay, err);
     if (status == HEDDLE_OK && relayed == 0)
@@ -250,61 +248,6 @@ static heddle_status serve_requests(struct relay *relay, struct heddle_error *er
     return status;
 }
 
-/* Pushes first and forgets then: a crash in between pushes twice, which is idempotent by id. */
-static heddle_status relay_page(struct relay *relay, size_t *count, struct heddle_error *err)
-{
-    struct journal_page page;
-
-    heddle_status status = journal_outbox(relay->pg, PAGE_COUNT, &relay->arena, &page, err);
-    if (status != HEDDLE_OK || page.count == 0)
-        return status;
-    *count = page.count;
-    status = push(relay, &page, err);
-    if (status == HEDDLE_OK)
-        status = journal_relayed(relay->pg, &page, &relay->arena, err);
-    arena_reset(&relay->arena);
-    return status;
-}
-
-static heddle_status push(struct relay *relay, const struct journal_page *page,
-                          struct heddle_error *err)
-{
-    struct heddle_submission *submissions =
-        arena_alloc(&relay->arena, page->count * sizeof *submissions);
-    struct heddle_receipt *receipts = arena_alloc(&relay->arena, page->count * sizeof *receipts);
-    size_t count = 0;
-
-    for (size_t i = 0; i < page->count; i++) {
-        const struct heddle_operation *operation = &page->entries[i].operation;
-        if (operation->user.size == 0)
-            continue;
-        submissions[count++] = (struct heddle_submission){
-            .user = operation->user,
-            .op = operation->op,
-            .thread = operation->thread,
-            .payload = operation->payload,
-            .id = {operation->id, HEDDLE_ID_SIZE},
-            .is_journaled = true,
-        };
-    }
-    heddle_status status =
-        count > 0 ? heddle_client_submit(relay->client, submissions, count, receipts, err)
-                  : HEDDLE_OK;
-    for (size_t i = 0; status == HEDDLE_OK && i < count; i++) {
-        if (receipts[i].status == HEDDLE_OK)
-            continue;
-        *err = receipts[i].error;
-        /* A full Redis: the page stays in the outbox. A refusal: it would be refused again. */
-        if (receipts[i].status == HEDDLE_RETRY || receipts[i].status == HEDDLE_FATAL)
-            status = receipts[i].status;
-        else
-            heddle_log(HEDDLE_LOG_ERROR, "relay_refused", "id=%s lane=%s text=%s",
-                       submissions[i].id.data, LOG_TEXT(submissions[i].user.data),
-                       LOG_TEXT(err->text));
-    }
-    return status;
-}
-
 static heddle_status reconcile(struct relay *relay, struct heddle_error *err)
 {
     bool is_last = false;
@@ -334,14 +277,20 @@ static heddle_status rest(struct relay *relay, struct heddle_error *err)
     if (relay->is_leader)
         status = is_granted(relay, &fall_asleep, &is_asleep, err);
     if (status == HEDDLE_OK && is_asleep)
-        status = relay_page(relay, &relayed, err);
+        status = outbox_relay(&relay->outbox, &relayed, err);
     if (status == HEDDLE_OK && relayed == 0)
         status = pg_await_notification(relay->pg, relay->event_fd,
-                                       relay->is_leader && !is_asleep ? DOZE_MS : SLEEP_MS,
+                                       relay->is_leader && !is_asleep ? DOZE_MS : rest_ms(relay),
                                        &is_notified, err);
     if (status == HEDDLE_OK && is_asleep)
         status = is_granted(relay, &wake_up, &is_awake, err);
     return status;
+}
+
+static int64_t rest_ms(const struct relay *relay)
+{
+    int64_t idle_ms = outbox_idle_ms(&relay->outbox);
+    return relay->is_leader && idle_ms < SLEEP_MS ? idle_ms : SLEEP_MS;
 }
 
 static heddle_status is_granted(struct relay *relay, const struct heddle_statement *statement,

@@ -7,9 +7,9 @@
 #include "base/digest.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/policy.h"
 #include "base/text.h"
-#include "engine/pause.h"
-#include "engine/task.h"
+#include "engine/run.h"
 #include "ledger/ledger.h"
 #include "ledger/uow.h"
 #include "link/pg.h"
@@ -22,6 +22,7 @@
 enum {
     ARENA_KEEP_BYTES = 1 << 20,
     SETTLE_EVERY_US = 20000, /* results of a long claim don't wait for its end */
+    DECISIONS_MAX = 4,
 };
 
 struct runner {
@@ -31,37 +32,16 @@ struct runner {
     struct board_slot *slot; /* what the supervisor sees; NULL: nobody looks */
 };
 
-/* An operation under way. */
-struct run {
-    struct runner *runner;
-    struct claimed_operation *claimed;
-    const struct heddle_handler *handler;
-    struct heddle_task task;
-    int64_t lane_key;
-    bool is_prepared;
-    bool is_in_ledger; /* the ledger keeps the outcome */
-    bool is_gap;       /* another operation of the lane comes first */
-    struct outcome outcome;
-};
-
-static enum disposition run_operation(struct runner *runner, struct claim *claim,
-                                      struct claimed_operation *claimed);
-static heddle_status check(struct run *run, struct heddle_error *err);
+static void run_operation(struct runner *runner, struct claim *claim,
+                          struct claimed_operation *claimed, struct settlement *part);
+static heddle_status start(struct run *run, struct heddle_error *err);
+static heddle_status persist(struct run *run, run_step *step, struct heddle_error *err);
 static heddle_status attempt(struct run *run, struct heddle_error *err);
 static heddle_status apply(struct run *run, struct heddle_error *err);
-static heddle_status resolve(struct run *run, heddle_status status, struct heddle_error *err);
-static heddle_status decide(struct run *run, struct heddle_error *err);
-static heddle_status recall(struct run *run, struct heddle_error *err);
-static heddle_status persist(struct run *run,
-                             heddle_status (*step)(struct run *run, struct heddle_error *err),
-                             struct heddle_error *err);
-static heddle_status begin(struct run *run, struct heddle_uow *uow, bool is_read_only,
-                           struct heddle_error *err);
-static bool leaves_no_row(const struct run *run);
+static struct verdict judge(struct run *run, heddle_status status, struct heddle_error *err);
+static void dispose(struct run *run, struct settlement *part);
 static void conclude(struct run *run);
 static const struct heddle_handler *handler_for(const struct runner *runner, struct heddle_text op);
-static void log_operation(enum heddle_log_level level, const char *event, const struct run *run,
-                          const struct heddle_error *err);
 
 heddle_status runner_new(struct runner_shared *shared, struct runner **runner,
                          struct heddle_error *err)
@@ -125,10 +105,8 @@ void runner_execute(struct runner *runner, struct claim *claim)
             break;
         struct claimed_operation *claimed = &claim->operations[i];
         board_enter(runner->slot, claim->partition, claim->lane, claimed->operation.id);
-        part.disposition = run_operation(runner, claim, claimed);
+        run_operation(runner, claim, claimed, &part);
         board_leave(runner->slot);
-        if (part.disposition != LANE_RELEASE)
-            pause_lane(&part, part.disposition);
         if (part.disposition == LANE_GAP)
             relay_rebuild(shared->relay, claim->lane);
         if (part.disposition != LANE_RELEASE)
@@ -146,73 +124,80 @@ void runner_execute(struct runner *runner, struct claim *claim)
     settler_take(shared->settler, &part);
 }
 
-/* LANE_RELEASE where the operation has ended: the lane may go on. */
-static enum disposition run_operation(struct runner *runner, struct claim *claim,
-                                      struct claimed_operation *claimed)
+/* Fills what becomes of the lane: LANE_RELEASE where the operation leaves it, so that it goes on.
+ */
+static void run_operation(struct runner *runner, struct claim *claim,
+                          struct claimed_operation *claimed, struct settlement *part)
 {
     struct heddle_error err = {0};
     struct run run = {
-        .runner = runner,
+        .shared = runner->shared,
+        .link = runner->link,
         .claimed = claimed,
         .handler = handler_for(runner, claimed->operation.op),
         .lane_key = digest_lane_key(claim->lane),
+        .verdict = {.disposition = LANE_RELEASE},
     };
 
-    if (!run.handler) {
-        heddle_log(HEDDLE_LOG_WARNING, "lane_halted", "id=%s lane=%s op=%s reason=unknown_op",
-                   claimed->operation.id, LOG_TEXT(claim->lane.data), claimed->operation.op.data);
-        return LANE_HALT;
-    }
+    run.is_recorded =
+        claimed->is_journaled || (claimed->operation.attempt > 1 && !run_leaves_no_row(&run));
+
     task_init(&run.task, claim, &claimed->operation, &runner->arena, runner->link);
-    heddle_status status = claimed->is_poisoned
-                               ? heddle_fail(&err, HEDDLE_PERMANENT, "crash",
-                                             "its process crashed each time it was tried")
-                               : check(&run, &err);
+    if (!run.handler) {
+        run_log(HEDDLE_LOG_WARNING, "lane_halted", &run, NULL);
+        run.verdict = verdict_unknown_op();
+        dispose(&run, part);
+        return;
+    }
+    heddle_status status = start(&run, &err);
     if (status == HEDDLE_OK)
         status = persist(&run, attempt, &err);
-    if (!run.is_gap &&
-        (status == HEDDLE_REFUSED || status == HEDDLE_PERMANENT || status == HEDDLE_FATAL)) {
-        enum heddle_end end = outcome_end_for(status, &err);
-        if (end == HEDDLE_END_DEAD)
-            log_operation(HEDDLE_LOG_ERROR, "operation_dead", &run, &err);
-        run.outcome = outcome_failed(end, &err, &claim->arena);
-        status = persist(&run, decide, &err);
+    /* A decision may be overtaken by another one: a cancellation, say. */
+    for (int tries = 0; status != HEDDLE_OK && tries < DECISIONS_MAX; tries++) {
+        run.verdict = judge(&run, status, &err);
+        if (!run.verdict.is_decision)
+            break;
+        status = persist(&run, run_decide, &err);
     }
-    if (status == HEDDLE_OK)
+    if (status != HEDDLE_OK && run.verdict.is_decision)
+        run.verdict = verdict_on(&(struct failure){.status = status, .is_outage = true}, &err);
+    /* What was to be decided about had ended already. */
+    if (status == HEDDLE_OK && run.outcome.end != HEDDLE_END_NONE)
+        run.verdict.disposition = LANE_RELEASE;
+    if (run.verdict.disposition == LANE_RELEASE && !claimed->is_parked)
         conclude(&run);
-    else
-        log_operation(HEDDLE_LOG_WARNING, run.is_gap ? "lane_gap" : "operation_waits", &run, &err);
+    dispose(&run, part);
     task_done(&run.task);
-    if (status == HEDDLE_OK)
-        return LANE_RELEASE;
-    if (run.is_gap)
-        return LANE_GAP;
-    /* An outage is not the operation's fault. */
-    return pg_is_connected(runner->link) ? LANE_WAIT : LANE_PAUSE;
 }
 
-static heddle_status check(struct run *run, struct heddle_error *err)
+/* What can be said before anything is tried. */
+static heddle_status start(struct run *run, struct heddle_error *err)
 {
-    heddle_status status = json_check_payload(run->claimed->operation.payload, err);
+    const struct claimed_operation *claimed = run->claimed;
+
+    if (claimed_cancel_cause(claimed) == CANCEL_ASKED)
+        return heddle_refuse(err, HEDDLE_KIND_CANCELLED, "cancelled before it was done");
+    heddle_status status = json_check_payload(claimed->operation.payload, err);
+    if (status == HEDDLE_OK && claimed->is_poisoned)
+        return heddle_fail(err, HEDDLE_PERMANENT, "crash",
+                           "its process crashed each time it was tried");
     if (status == HEDDLE_OK && run->handler->check)
         status = run->handler->check(&run->task, err);
     return status;
 }
 
-/* Runs a step again while its failure is one that passes, a few times, with backoff. */
-static heddle_status persist(struct run *run,
-                             heddle_status (*step)(struct run *run, struct heddle_error *err),
-                             struct heddle_error *err)
+/* Takes a step again while its failure is one that passes, a few times, with backoff. */
+static heddle_status persist(struct run *run, run_step *step, struct heddle_error *err)
 {
-    const struct processor_options *options = run->runner->shared->options;
+    const struct processor_options *options = run->shared->options;
     heddle_status status;
 
     for (int tries = 1;; tries++) {
         status = step(run, err);
         if (status != HEDDLE_RETRY || tries > options->retry_attempts ||
-            atomic_load(&run->runner->shared->is_stopping))
+            atomic_load(&run->shared->is_stopping))
             return status;
-        log_operation(HEDDLE_LOG_INFO, "operation_retry", run, err);
+        run_log(HEDDLE_LOG_INFO, "operation_retry", run, err);
         clock_sleep_ms(clock_backoff_ms(tries, options->retry_base_ms, options->retry_cap_ms));
     }
 }
@@ -221,51 +206,39 @@ static heddle_status attempt(struct run *run, struct heddle_error *err)
 {
     heddle_status status = HEDDLE_OK;
 
+    run->reason = LEDGER_IS_FREE;
     if (!run->is_prepared && run->handler->prepare)
         status = run->handler->prepare(&run->task, err);
     if (status != HEDDLE_OK)
         return status;
     run->is_prepared = true;
-    status = apply(run, err);
-    return resolve(run, status, err);
-}
-
-/* What failed because of the operation's place in its lane, or whose outcome nobody knows, is no
- * failure of the operation. */
-static heddle_status resolve(struct run *run, heddle_status status, struct heddle_error *err)
-{
-    if (status == HEDDLE_UNKNOWN)
-        log_operation(HEDDLE_LOG_WARNING, "commit_unknown", run, err);
-    if (status == HEDDLE_UNKNOWN || (status == HEDDLE_PERMANENT && ledger_is_duplicate(err)))
-        return recall(run, err);
-    if (status == HEDDLE_PERMANENT && ledger_is_stray(err)) {
-        log_operation(HEDDLE_LOG_ERROR, "operation_stray", run, err);
-        run->outcome = outcome_failed(HEDDLE_END_DEAD, err, &run->task.claim->arena);
-        return HEDDLE_OK;
-    }
-    run->is_gap = status == HEDDLE_PERMANENT && ledger_is_gap(err);
+    const bool was_recorded = run->is_recorded;
+    status = run_resolve(run, apply(run, err), err);
+    /* The ledger knew better whether it has a row. */
+    if (status == HEDDLE_RETRY && run->is_recorded != was_recorded)
+        status = run_resolve(run, apply(run, err), err);
     return status;
 }
 
 /* The unit of work: the ledger's row first, so that a duplicate fails all that stands behind it. */
 static heddle_status apply(struct run *run, struct heddle_error *err)
 {
-    const bool is_read_only = leaves_no_row(run);
+    const bool is_read_only = run_leaves_no_row(run);
     struct heddle_operation *operation = &run->claimed->operation;
     struct heddle_uow uow;
 
     run->task.result = NULL;
-    heddle_status status = begin(run, &uow, is_read_only, err);
+    heddle_status status = run_begin(run, &uow, is_read_only ? RUN_READS : RUN_EFFECTS, err);
     if (status != HEDDLE_OK)
         return status;
-    if (!is_read_only && !run->claimed->is_journaled)
+    if (!is_read_only && !run->is_recorded)
         status = ledger_enter(&uow, operation, err);
     if (status == HEDDLE_OK)
         status = run->handler->apply(&run->task, &uow, err);
     if (status == HEDDLE_OK) {
         /* Rows end with the unit of work; the result outlives it. */
         const char *result = run->task.result;
-        run->task.result = result ? arena_format(&run->runner->arena, "%s", result) : NULL;
+        run->task.result = result ? arena_format(run->task.arena, "%s", result) : NULL;
         run->outcome = outcome_done(run->task.result);
         if (!is_read_only)
             status = ledger_finish(&uow, operation, &run->outcome, err);
@@ -286,78 +259,46 @@ static heddle_status apply(struct run *run, struct heddle_error *err)
     return status == HEDDLE_UNKNOWN && is_read_only ? HEDDLE_RETRY : status;
 }
 
-/* Writes a refusal, or that we gave up, into the ledger: a decision like success. */
-static heddle_status decide(struct run *run, struct heddle_error *err)
+/* What becomes of it, with the outcome or the error that the ledger is told. */
+static struct verdict judge(struct run *run, heddle_status status, struct heddle_error *err)
 {
-    struct heddle_uow uow;
+    const struct processor_options *options = run->shared->options;
+    const struct heddle_operation *operation = &run->claimed->operation;
+    struct heddle_policy policy = policy_over(&operation->policy, &run->handler->policy);
+    struct arena *arena = &run->task.claim->arena;
+    const struct failure failure = {
+        .status = status,
+        .reason = run->reason,
+        .is_outage = pg_is_outage(err),
+        .is_cancel_asked = claimed_cancel_cause(run->claimed) == CANCEL_ASKED,
+        .operation = operation,
+        .policy = policy_over(&policy, &options->policy),
+        .now_us = clock_wall_us(),
+    };
+    struct verdict verdict = verdict_on(&failure, err);
 
-    if (leaves_no_row(run))
-        return HEDDLE_OK;
-    heddle_status status = begin(run, &uow, false, err);
-    if (status != HEDDLE_OK)
-        return status;
-    status = run->claimed->is_journaled
-                 ? ledger_finish(&uow, &run->claimed->operation, &run->outcome, err)
-                 : ledger_decide(&uow, &run->claimed->operation, &run->outcome, err);
-    if (status != HEDDLE_OK) {
-        uow_rollback(&uow);
-        return status;
-    }
-    status = uow_commit(&uow, err);
-    run->is_in_ledger = status == HEDDLE_OK;
-    return resolve(run, status, err);
+    run->error = verdict.is_decision ? outcome_error(err, arena) : NULL;
+    run->outcome = (struct outcome){0};
+    if (verdict.end == HEDDLE_END_CANCELLED)
+        run->outcome = outcome_cancelled();
+    else if (verdict.end != HEDDLE_END_NONE)
+        run->outcome = outcome_failed(verdict.end, err, arena);
+    if (verdict.end == HEDDLE_END_DEAD)
+        run_log(HEDDLE_LOG_ERROR, "operation_dead", run, err);
+    else if (verdict.end == HEDDLE_END_NONE)
+        run_log(HEDDLE_LOG_WARNING, verdict.state ? verdict.state : "operation_waits", run, err);
+    return verdict;
 }
 
-/* Asks the ledger what became of the operation. The lane's lock makes the answer final: whoever
- * ran it before us has ended. */
-static heddle_status recall(struct run *run, struct heddle_error *err)
+static void dispose(struct run *run, struct settlement *part)
 {
-    struct claim *claim = run->task.claim;
-    enum ledger_answer answer;
-    struct heddle_uow uow;
+    const struct verdict *verdict = &run->verdict;
 
-    heddle_status status = begin(run, &uow, true, err);
-    if (status != HEDDLE_OK)
-        return status;
-    status =
-        ledger_find(&uow, &run->claimed->operation, &claim->arena, &answer, &run->outcome, err);
-    uow_rollback(&uow);
-    if (status != HEDDLE_OK)
-        return status;
-    switch (answer) {
-    case LEDGER_ENDED:
-        run->is_in_ledger = true;
-        return HEDDLE_OK;
-    case LEDGER_CONFLICT:
-        heddle_refuse(err, HEDDLE_KIND_CONFLICT, "the id is in use by another operation");
-        run->outcome = outcome_failed(HEDDLE_END_FAILED, err, &claim->arena);
-        return HEDDLE_OK;
-    case LEDGER_UNKNOWN:
-        return heddle_fail(err, HEDDLE_RETRY, "recall", "the commit did not happen");
-    }
-    return HEDDLE_RETRY;
-}
-
-/* Begins with the lane's lock. An operation of the journal also takes its place in the lane: what
- * is sent behind it fails where it is not the next one. */
-static heddle_status begin(struct run *run, struct heddle_uow *uow, bool is_read_only,
-                           struct heddle_error *err)
-{
-    heddle_status status = uow_begin(uow, run->runner->link, is_read_only, err);
-    if (status != HEDDLE_OK)
-        return status;
-    status = run->claimed->is_journaled && !is_read_only
-                 ? ledger_enter_journaled(uow, &run->claimed->operation, run->lane_key, err)
-                 : uow_lock_lane(uow, run->lane_key, err);
-    if (status != HEDDLE_OK)
-        uow_rollback(uow);
-    return status;
-}
-
-/* A read that was submitted directly: its result lives in Redis. */
-static bool leaves_no_row(const struct run *run)
-{
-    return (run->handler->flags & HEDDLE_HANDLER_READ_ONLY) && !run->claimed->is_journaled;
+    part->disposition = verdict->disposition;
+    part->wait_ms = verdict->wait_ms;
+    if (verdict->disposition == LANE_HALT)
+        snprintf(part->reason, sizeof part->reason, "%s%s%s", verdict->reason,
+                 run->handler ? "" : " ", run->handler ? "" : run->claimed->operation.op.data);
 }
 
 static void conclude(struct run *run)
@@ -368,7 +309,7 @@ static void conclude(struct run *run)
     claimed->result = outcome_format(&run->outcome, claimed->operation.id, &run->task.claim->arena);
     claimed->sends_result = claimed->wants_reply || !run->is_in_ledger;
     if (heddle_log_enabled(HEDDLE_LOG_DEBUG))
-        log_operation(HEDDLE_LOG_DEBUG, "operation_ended", run, NULL);
+        run_log(HEDDLE_LOG_DEBUG, "operation_ended", run, NULL);
 }
 
 static const struct heddle_handler *handler_for(const struct runner *runner, struct heddle_text op)
@@ -380,8 +321,8 @@ static const struct heddle_handler *handler_for(const struct runner *runner, str
     return *handler;
 }
 
-static void log_operation(enum heddle_log_level level, const char *event, const struct run *run,
-                          const struct heddle_error *err)
+void run_log(enum heddle_log_level level, const char *event, const struct run *run,
+             const struct heddle_error *err)
 {
     const struct heddle_operation *operation = &run->claimed->operation;
 

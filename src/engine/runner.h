@@ -18,6 +18,7 @@ struct runner;
 /* What all workers of a processor share; outlives them. */
 struct runner_shared {
     const struct processor_options *options;
+    const char *incarnation;
     struct userlock_table *locks;
     struct settler *settler;
     struct relay *relay;

@@ -1,6 +1,7 @@
 /* See journal.h. The rules stand in sql/0003_durable.sql. */
 #include "ledger/journal.h"
 
+#include "base/policy.h"
 #include "base/text.h"
 #include "heddle/uow.h"
 #include "link/pg.h"
@@ -10,13 +11,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct heddle_statement submit = {"heddle_submit",
-                                               "select heddle.submit_text($1, $2, $3, $4, $5)", 5};
+enum { SUBMIT_PARAMS = 6 };
 
-/* Columns of an entry: seq, age, id, user, op, thread, payload. */
+static const struct heddle_statement submit = {
+    "heddle_submit", "select heddle.submit_text($1, $2, $3, $4, $5, $6)", 6};
+
+/* Columns of an entry: seq, age, id, user, op, thread, payload, attempts, options. */
 static const struct heddle_statement outbox = {
     "heddle_outbox",
-    "select x.seq, 0, x.id, o.user_id, o.op, o.thread, o.payload"
+    "select x.seq, 0, x.id, o.user_id, o.op, o.thread, o.payload, o.attempt, o.options"
     " from heddle.outbox x left join heddle.operations o on o.id = x.id and o.finished_at is null"
     " order by x.seq limit $1",
     1};
@@ -28,14 +31,14 @@ static const struct heddle_statement unfinished = {
     "heddle_unfinished",
     "select seq, (extract(epoch from clock_timestamp() - submitted_at) * 1000)::bigint, id, "
     "user_id,"
-    " op, thread, null from heddle.operations"
+    " op, thread, null, attempt, null from heddle.operations"
     " where finished_at is null and seq is not null and (user_id, seq) > ($1, $2)"
     " order by user_id, seq limit $3",
     3};
 
 static const struct heddle_statement lane_entries = {
     "heddle_lane",
-    "select seq, 0, id, user_id, op, thread, payload from heddle.operations"
+    "select seq, 0, id, user_id, op, thread, payload, attempt, options from heddle.operations"
     " where finished_at is null and seq is not null and user_id = $1 order by seq limit $2",
     2};
 
@@ -54,6 +57,10 @@ static const struct heddle_statement set_settings = {
 static const struct heddle_statement forget = {"heddle_forget",
                                                "select heddle.forget_idle_lanes($1)", 1};
 
+static const struct heddle_statement unpark = {"heddle_unpark", "select heddle.unpark($1)", 1};
+
+static void bind_submission(const struct heddle_operation *operation,
+                            char options[POLICY_JSON_SIZE], const char **params);
 static int by_lane(const void *a, const void *b);
 static heddle_status refusal(heddle_status status, struct heddle_error *err);
 static void read_page(const struct heddle_rows *rows, struct arena *arena,
@@ -61,15 +68,16 @@ static void read_page(const struct heddle_rows *rows, struct arena *arena,
 static struct heddle_text field(const struct heddle_rows *rows, int row, int column,
                                 struct arena *arena);
 
-heddle_status journal_submit(struct pg_link *link, struct heddle_text user, struct heddle_text op,
-                             struct heddle_text thread, struct heddle_text payload,
-                             char id[HEDDLE_ID_SIZE + 1], struct heddle_error *err)
+heddle_status journal_submit(struct pg_link *link, struct heddle_operation *operation,
+                             struct heddle_error *err)
 {
+    const char *params[SUBMIT_PARAMS];
+    char options[POLICY_JSON_SIZE];
+
     /* A fresh id is ours, not the server's: after a lost answer the same call repeats nothing. */
-    if (id[0] == '\0')
-        heddle_uuid_new(id);
-    const char *const params[] = {user.data, op.data, payload.size > 0 ? payload.data : "{}",
-                                  thread.size > 0 ? thread.data : NULL, id};
+    if (operation->id[0] == '\0')
+        heddle_uuid_new(operation->id);
+    bind_submission(operation, options, params);
     return refusal(pg_query(link, &submit, params, NULL, err), err);
 }
 
@@ -84,11 +92,9 @@ heddle_status journal_submit_many(struct pg_link *link, const struct heddle_oper
     qsort(sorted, count, sizeof *sorted, by_lane);
     heddle_status status = pg_begin(link, false, err);
     for (size_t i = 0; status == HEDDLE_OK && i < count; i++) {
-        const struct heddle_operation *operation = sorted[i];
-        const char *const params[] = {operation->user.data, operation->op.data,
-                                      operation->payload.size > 0 ? operation->payload.data : "{}",
-                                      operation->thread.size > 0 ? operation->thread.data : NULL,
-                                      operation->id};
+        const char *params[SUBMIT_PARAMS];
+        char options[POLICY_JSON_SIZE];
+        bind_submission(sorted[i], options, params);
         status = pg_queue(link, &submit, params, err);
     }
     if (status == HEDDLE_OK)
@@ -197,6 +203,33 @@ heddle_status journal_forget_idle(struct pg_link *link, int most, int *forgotten
     return status;
 }
 
+heddle_status journal_unpark(struct pg_link *link, int most, int64_t *next_ms,
+                             struct heddle_error *err)
+{
+    AUTO_ROWS rows = NULL;
+    char limit[12];
+    const char *const params[] = {limit};
+
+    snprintf(limit, sizeof limit, "%d", most);
+    heddle_status status = pg_query(link, &unpark, params, &rows, err);
+    if (status != HEDDLE_OK)
+        return status;
+    const char *text = heddle_rows_text(rows, 0, 0);
+    *next_ms = text ? strtoll(text, NULL, 10) : INT64_MAX;
+    return HEDDLE_OK;
+}
+
+static void bind_submission(const struct heddle_operation *operation,
+                            char options[POLICY_JSON_SIZE], const char **params)
+{
+    params[0] = operation->user.data;
+    params[1] = operation->op.data;
+    params[2] = operation->payload.size > 0 ? operation->payload.data : "{}";
+    params[3] = operation->thread.size > 0 ? operation->thread.data : NULL;
+    params[4] = operation->id;
+    params[5] = policy_to_json(&operation->policy, options) ? options : NULL;
+}
+
 /* By user, and a user's operations in the order in which they were given. */
 static int by_lane(const void *a, const void *b)
 {
@@ -234,6 +267,8 @@ static void read_page(const struct heddle_rows *rows, struct arena *arena,
     for (size_t i = 0; i < page->count; i++) {
         struct journal_entry *entry = &page->entries[i];
         int row = (int)i;
+        const char *attempts = heddle_rows_text(rows, row, 7);
+        const char *options = heddle_rows_text(rows, row, 8);
         *entry = (struct journal_entry){
             .seq = strtoll(heddle_rows_text(rows, row, 0), NULL, 10),
             .age_ms = strtoll(heddle_rows_text(rows, row, 1), NULL, 10),
@@ -243,6 +278,8 @@ static void read_page(const struct heddle_rows *rows, struct arena *arena,
                     .op = field(rows, row, 4, arena),
                     .thread = field(rows, row, 5, arena),
                     .payload = field(rows, row, 6, arena),
+                    .attempt = attempts ? atoi(attempts) : 0,
+                    .policy = options ? policy_from_json(options) : (struct heddle_policy){0},
                 },
         };
         snprintf(entry->operation.id, sizeof entry->operation.id, "%s",

@@ -11,11 +11,9 @@
 
 struct pg_link;
 
-/* Submits one operation (heddle.submit): its id, or a new one where it has none, is left in `id`.
- * HEDDLE_REFUSED: invalid or a conflict. HEDDLE_RETRY: submit again with the same id. */
-heddle_status journal_submit(struct pg_link *link, struct heddle_text user, struct heddle_text op,
-                             struct heddle_text thread, struct heddle_text payload,
-                             char id[HEDDLE_ID_SIZE + 1],
+/* Submits one operation (heddle.submit); gives it a new id where it has none. HEDDLE_REFUSED:
+ * invalid or a conflict. HEDDLE_RETRY: submit again with the same id. */
+heddle_status journal_submit(struct pg_link *link, struct heddle_operation *operation,
                              struct heddle_error *err) HEDDLE_MUST_CHECK;
 
 /* Submits all of them in one transaction and one round trip; every operation has its id. A refusal
@@ -24,7 +22,8 @@ heddle_status journal_submit(struct pg_link *link, struct heddle_text user, stru
 heddle_status journal_submit_many(struct pg_link *link, const struct heddle_operation *operations,
                                   size_t count, struct heddle_error *err) HEDDLE_MUST_CHECK;
 
-/* An operation that has not ended. Its texts lie in the arena of the call. */
+/* An operation that has not ended; `attempt` counts those it has had. Its texts lie in the arena of
+ * the call. */
 struct journal_entry {
     int64_t seq;
     int64_t age_ms;
@@ -62,6 +61,11 @@ heddle_status journal_partitions(struct pg_link *link, unsigned *partitions,
 heddle_status journal_set_partitions(struct pg_link *link, unsigned partitions,
                                      int64_t payload_bytes_max,
                                      struct heddle_error *err) HEDDLE_MUST_CHECK;
+
+/* Up to `most` parked operations that are due enter their lanes again. `*next_ms`: until the next
+ * one is due; INT64_MAX: there is none. */
+heddle_status journal_unpark(struct pg_link *link, int most, int64_t *next_ms,
+                             struct heddle_error *err) HEDDLE_MUST_CHECK;
 
 /* Drops the rows of up to `most` idle lanes. */
 heddle_status journal_forget_idle(struct pg_link *link, int most, int *forgotten,

@@ -2,6 +2,7 @@
 #include "ledger/ledger.h"
 
 #include "base/digest.h"
+#include "base/policy.h"
 #include "ledger/uow.h"
 
 #include <inttypes.h>
@@ -14,15 +15,27 @@
     "$1, $2, $3, $4, $5, $6, timestamptz 'epoch' + $7::bigint * interval '1 microsecond',"         \
     " clock_timestamp()"
 
-enum { INSERT_PARAMS = 7, DECIDE_PARAMS = 11 };
+enum { INSERT_PARAMS = 7, RECORD_PARAMS = 9, DECIDE_PARAMS = 11 };
 
 static const struct heddle_statement enter = {"heddle_ledger_enter",
                                               "insert into heddle.operations (" INSERT_COLUMNS
                                               ") values (" INSERT_VALUES ", 'running')",
                                               INSERT_PARAMS};
 
-static const struct heddle_statement enter_journaled = {"heddle_enter",
-                                                        "select heddle.enter($1, $2)", 2};
+static const struct heddle_statement enter_recorded = {"heddle_enter",
+                                                       "select heddle.enter($1, $2, $3)", 3};
+
+static const struct heddle_statement record = {"heddle_ledger_record",
+                                               "insert into heddle.operations (" INSERT_COLUMNS
+                                               ", payload, options)"
+                                               " values (" INSERT_VALUES ", 'retrying', $8, $9)",
+                                               RECORD_PARAMS};
+
+static const struct heddle_statement charge = {"heddle_charge",
+                                               "select heddle.charge($1, $2, $3, $4, $5, $6)", 6};
+
+static const struct heddle_statement bury = {"heddle_bury", "select heddle.bury($1, $2, $3, $4)",
+                                             4};
 
 static const struct heddle_statement finish = {
     "heddle_ledger_finish",
@@ -40,8 +53,8 @@ static const struct heddle_statement decide = {
 
 static const struct heddle_statement find = {
     "heddle_ledger_find",
-    "select digest = $2, state, code, result, error from heddle.operations"
-    " where id = $1 and finished_at is not null",
+    "select digest = $2, finished_at is not null, state, code, result, error, attempt"
+    " from heddle.operations where id = $1",
     2};
 
 /* The texts of the parameters that inserts share. */
@@ -65,15 +78,15 @@ heddle_status ledger_enter(struct heddle_uow *uow, const struct heddle_operation
     return heddle_uow_send(uow, &enter, params, err);
 }
 
-heddle_status ledger_enter_journaled(struct heddle_uow *uow,
-                                     const struct heddle_operation *operation, int64_t lane_key,
-                                     struct heddle_error *err)
+heddle_status ledger_enter_recorded(struct heddle_uow *uow,
+                                    const struct heddle_operation *operation, int64_t lane_key,
+                                    bool is_decision, struct heddle_error *err)
 {
     char key[24];
-    const char *const params[] = {operation->id, key};
+    const char *const params[] = {operation->id, key, is_decision ? "t" : "f"};
 
     snprintf(key, sizeof key, "%" PRId64, lane_key);
-    return heddle_uow_send(uow, &enter_journaled, params, err);
+    return heddle_uow_send(uow, &enter_recorded, params, err);
 }
 
 heddle_status ledger_finish(struct heddle_uow *uow, const struct heddle_operation *operation,
@@ -104,21 +117,58 @@ heddle_status ledger_decide(struct heddle_uow *uow, const struct heddle_operatio
     return heddle_uow_send(uow, &decide, params, err);
 }
 
-bool ledger_is_duplicate(const struct heddle_error *err)
+heddle_status ledger_record(struct heddle_uow *uow, const struct heddle_operation *operation,
+                            struct heddle_error *err)
 {
-    return strcmp(err->sqlstate, "HD001") == 0 ||
-           (strcmp(err->sqlstate, "23505") == 0 &&
-            (strcmp(err->where, enter.name) == 0 || strcmp(err->where, decide.name) == 0));
+    struct insert_texts texts;
+    char options[POLICY_JSON_SIZE];
+    const char *params[RECORD_PARAMS];
+
+    bind_insert(operation, &texts, params);
+    params[7] = operation->payload.data;
+    params[8] = policy_to_json(&operation->policy, options) ? options : NULL;
+    return heddle_uow_send(uow, &record, params, err);
 }
 
-bool ledger_is_gap(const struct heddle_error *err)
+heddle_status ledger_charge(struct heddle_uow *uow, const struct heddle_operation *operation,
+                            const char *state, const char *error, int64_t wait_ms,
+                            const char *processor, struct heddle_error *err)
 {
-    return strcmp(err->sqlstate, "HD002") == 0;
+    char attempt[12], wait[24];
+    const char *const params[] = {operation->id, attempt, state, error, wait, processor};
+
+    snprintf(attempt, sizeof attempt, "%d", operation->attempt);
+    snprintf(wait, sizeof wait, "%" PRId64, wait_ms);
+    return heddle_uow_send(uow, &charge, params, err);
 }
 
-bool ledger_is_stray(const struct heddle_error *err)
+heddle_status ledger_bury(struct heddle_uow *uow, const struct heddle_operation *operation,
+                          const char *error, const char *processor, struct heddle_error *err)
 {
-    return strcmp(err->sqlstate, "HD003") == 0;
+    char attempt[12];
+    const char *const params[] = {operation->id, attempt, error, processor};
+
+    snprintf(attempt, sizeof attempt, "%d", operation->attempt);
+    return heddle_uow_send(uow, &bury, params, err);
+}
+
+enum ledger_reason ledger_reason_for(const struct heddle_error *err)
+{
+    static const enum ledger_reason reasons[] = {LEDGER_IS_ENDED,     LEDGER_IS_GAP,
+                                                 LEDGER_IS_STRAY,     LEDGER_IS_PARKED,
+                                                 LEDGER_IS_CANCELLED, LEDGER_IS_HALTED};
+    const char *state = err->sqlstate;
+
+    if (strncmp(state, "HD00", 4) == 0 && state[4] >= '1' && state[4] <= '6')
+        return reasons[state[4] - '1'];
+    if (strcmp(state, "23505") == 0 &&
+        (strcmp(err->where, enter.name) == 0 || strcmp(err->where, decide.name) == 0 ||
+         strcmp(err->where, record.name) == 0))
+        return LEDGER_IS_ENDED;
+    if (strcmp(state, "55P03") == 0 &&
+        (strcmp(err->where, enter_recorded.name) == 0 || strcmp(err->where, UOW_LANE_LOCK) == 0))
+        return LEDGER_IS_HELD;
+    return LEDGER_IS_FREE;
 }
 
 heddle_status ledger_find(struct heddle_uow *uow, const struct heddle_operation *operation,
@@ -141,11 +191,16 @@ heddle_status ledger_find(struct heddle_uow *uow, const struct heddle_operation 
         *answer = LEDGER_CONFLICT;
         return HEDDLE_OK;
     }
-    const char *code = heddle_rows_text(rows, 0, 2);
-    const char *data = heddle_rows_text(rows, 0, 3), *error = heddle_rows_text(rows, 0, 4);
+    if (strcmp(heddle_rows_text(rows, 0, 1), "t") != 0) {
+        *answer = LEDGER_UNFINISHED;
+        *outcome = (struct outcome){.code = atoi(heddle_rows_text(rows, 0, 6))};
+        return HEDDLE_OK;
+    }
+    const char *code = heddle_rows_text(rows, 0, 3);
+    const char *data = heddle_rows_text(rows, 0, 4), *error = heddle_rows_text(rows, 0, 5);
     *answer = LEDGER_ENDED;
     *outcome = (struct outcome){
-        .end = end_of(heddle_rows_text(rows, 0, 1)),
+        .end = end_of(heddle_rows_text(rows, 0, 2)),
         .code = code ? atoi(code) : 0,
         .data = data ? arena_copy(arena, data, strlen(data)) : NULL,
         .error = error ? arena_copy(arena, error, strlen(error)) : NULL,

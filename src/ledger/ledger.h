@@ -14,41 +14,63 @@
 struct heddle_uow;
 
 /* Inserts the operation's row before its effects, without waiting. Where the id has a row, the
- * whole transaction fails, with whatever was sent behind: see ledger_is_duplicate. */
+ * whole transaction fails, with whatever was sent behind: LEDGER_IS_ENDED. */
 heddle_status ledger_enter(struct heddle_uow *uow, const struct heddle_operation *operation,
                            struct heddle_error *err) HEDDLE_MUST_CHECK;
 
-/* The same for an operation of the journal, with the lane's lock: the transaction fails unless the
- * operation is the next one of its lane. See ledger_is_duplicate, ledger_is_gap, ledger_is_stray.
- */
-heddle_status ledger_enter_journaled(struct heddle_uow *uow,
-                                     const struct heddle_operation *operation, int64_t lane_key,
-                                     struct heddle_error *err) HEDDLE_MUST_CHECK;
+/* The same for an operation that has a row: one of the journal, or one that was tried before. Takes
+ * the lane's lock; the transaction fails unless the operation may run now: see ledger_reason_for.
+ * `is_decision`: it may be cancelled or halted, what follows only says how it ends. */
+heddle_status ledger_enter_recorded(struct heddle_uow *uow,
+                                    const struct heddle_operation *operation, int64_t lane_key,
+                                    bool is_decision, struct heddle_error *err) HEDDLE_MUST_CHECK;
 
 /* Completes the row that either inserted, without waiting. */
 heddle_status ledger_finish(struct heddle_uow *uow, const struct heddle_operation *operation,
                             const struct outcome *outcome,
                             struct heddle_error *err) HEDDLE_MUST_CHECK;
 
-/* Inserts a row that has ended at once: the decision to refuse or to give up. Fails like
+/* Inserts a row that has ended at once: the decision to refuse or to cancel. Fails like
  * ledger_enter. */
 heddle_status ledger_decide(struct heddle_uow *uow, const struct heddle_operation *operation,
                             const struct outcome *outcome,
                             struct heddle_error *err) HEDDLE_MUST_CHECK;
 
-/* True where a transaction failed because the operation has ended already. */
-bool ledger_is_duplicate(const struct heddle_error *err);
+/* Inserts the row of an operation that has failed and goes on, or is dead: with all that trying it
+ * again takes. Fails like ledger_enter. */
+heddle_status ledger_record(struct heddle_uow *uow, const struct heddle_operation *operation,
+                            struct heddle_error *err) HEDDLE_MUST_CHECK;
 
-/* … because another operation of the lane comes first: Redis has lost that one. */
-bool ledger_is_gap(const struct heddle_error *err);
+/* Its attempt failed with `error` (JSON), and it goes on as `state`: retrying, parked for wait_ms,
+ * or halted. LEDGER_IS_CANCELLED where it was cancelled meanwhile. */
+heddle_status ledger_charge(struct heddle_uow *uow, const struct heddle_operation *operation,
+                            const char *state, const char *error, int64_t wait_ms,
+                            const char *processor, struct heddle_error *err) HEDDLE_MUST_CHECK;
 
-/* … because the journal does not know the operation: its submission was never committed. */
-bool ledger_is_stray(const struct heddle_error *err);
+/* It has just ended dead: a letter for the operator. */
+heddle_status ledger_bury(struct heddle_uow *uow, const struct heddle_operation *operation,
+                          const char *error, const char *processor,
+                          struct heddle_error *err) HEDDLE_MUST_CHECK;
+
+/* Why the ledger failed a transaction. */
+enum ledger_reason {
+    LEDGER_IS_FREE, /* it did not: the failure is another's */
+    LEDGER_IS_ENDED,
+    LEDGER_IS_GAP,    /* another operation of the lane comes first: Redis has lost that one */
+    LEDGER_IS_STRAY,  /* it does not know the operation: a submission that was never committed */
+    LEDGER_IS_PARKED, /* it is in no lane now */
+    LEDGER_IS_CANCELLED,
+    LEDGER_IS_HALTED, /* it halts its lane until an operator decides */
+    LEDGER_IS_HELD,   /* another transaction has the lane: a zombie's, or a decision's */
+};
+
+enum ledger_reason ledger_reason_for(const struct heddle_error *err);
 
 enum ledger_answer {
-    LEDGER_UNKNOWN,  /* no row */
-    LEDGER_ENDED,    /* this operation; the outcome is filled */
-    LEDGER_CONFLICT, /* another operation has the id */
+    LEDGER_UNKNOWN,    /* no row */
+    LEDGER_UNFINISHED, /* this operation; the outcome's code is the number of its last attempt */
+    LEDGER_ENDED,      /* this operation; the outcome is filled */
+    LEDGER_CONFLICT,   /* another operation has the id */
 };
 
 /* What the ledger says of the id. Texts of the outcome lie in the arena. */

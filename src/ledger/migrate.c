@@ -12,6 +12,7 @@
 extern const char migration_0001_data[];
 extern const char migration_0002_data[];
 extern const char migration_0003_data[];
+extern const char migration_0004_data[];
 
 static const struct migration {
     int number;
@@ -21,6 +22,7 @@ static const struct migration {
     {1, "heddle", migration_0001_data},
     {2, "chat", migration_0002_data},
     {3, "durable", migration_0003_data},
+    {4, "ends", migration_0004_data},
 };
 
 enum { MIGRATION_COUNT = sizeof migrations / sizeof *migrations };

@@ -16,7 +16,7 @@ struct outcome outcome_done(const char *data)
 enum heddle_end outcome_end_for(heddle_status status, struct heddle_error *err)
 {
     if (status == HEDDLE_REFUSED)
-        return HEDDLE_END_FAILED;
+        return err->kind == HEDDLE_KIND_CANCELLED ? HEDDLE_END_CANCELLED : HEDDLE_END_FAILED;
     if (strncmp(err->sqlstate, "22", 2) == 0)
         err->kind = HEDDLE_KIND_INVALID;
     else if (strncmp(err->sqlstate, "23", 2) == 0)
@@ -26,8 +26,16 @@ enum heddle_end outcome_end_for(heddle_status status, struct heddle_error *err)
     return HEDDLE_END_FAILED;
 }
 
-struct outcome outcome_failed(enum heddle_end end, const struct heddle_error *err,
-                              struct arena *arena)
+struct outcome outcome_cancelled(void)
+{
+    return (struct outcome){
+        .end = HEDDLE_END_CANCELLED,
+        .code = heddle_kind_code(HEDDLE_KIND_CANCELLED),
+        .error = "{\"kind\":\"cancelled\",\"message\":\"cancelled before it was done\"}",
+    };
+}
+
+const char *outcome_error(const struct heddle_error *err, struct arena *arena)
 {
     json_t *object =
         json_pack("{s:s, s:s}", "kind", heddle_kind_name(err->kind), "message", err->text);
@@ -35,14 +43,20 @@ struct outcome outcome_failed(enum heddle_end end, const struct heddle_error *er
 
     if (!text)
         abort();
-    struct outcome outcome = {
-        .end = end,
-        .code = heddle_kind_code(err->kind),
-        .error = arena_format(arena, "%s", text),
-    };
+    const char *error = arena_format(arena, "%s", text);
     free(text);
     json_decref(object);
-    return outcome;
+    return error;
+}
+
+struct outcome outcome_failed(enum heddle_end end, const struct heddle_error *err,
+                              struct arena *arena)
+{
+    return (struct outcome){
+        .end = end,
+        .code = heddle_kind_code(err->kind),
+        .error = outcome_error(err, arena),
+    };
 }
 
 struct heddle_text outcome_format(const struct outcome *outcome, const char *id,

@@ -18,8 +18,15 @@ struct outcome {
 struct outcome outcome_done(const char *data);
 
 /* How an operation ends that was refused or failed for good: data that does not fit, or collides,
- * is the submitter's (failed; sets err->kind), anything else is ours to look into (dead). */
+ * is the submitter's (failed; sets err->kind), anything else is ours to look into (dead). A handler
+ * that gave way to a cancellation is cancelled. */
 enum heddle_end outcome_end_for(heddle_status status, struct heddle_error *err);
+
+/* Cancelled, as whoever asked for it is told. */
+struct outcome outcome_cancelled(void);
+
+/* {"kind":…,"message":…} of an error, in the arena. */
+const char *outcome_error(const struct heddle_error *err, struct arena *arena);
 
 /* Ended otherwise, for the reason in `err`. The error's JSON lies in the arena. */
 struct outcome outcome_failed(enum heddle_end end, const struct heddle_error *err,

@@ -9,8 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static const struct heddle_statement lane_lock = {"heddle_lane_lock", "select heddle.lane_lock($1)",
-                                                  1};
+static const struct heddle_statement lane_lock = {UOW_LANE_LOCK, "select heddle.lane_lock($1)", 1};
 
 static heddle_status note(struct heddle_uow *uow, heddle_status status);
 static void keep_rows(struct heddle_uow *uow, struct heddle_rows *rows);

@@ -12,6 +12,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* The name of the statement that takes the lane's lock, as errors tell it. */
+#define UOW_LANE_LOCK "heddle_lane_lock"
+
 struct pg_link;
 
 struct heddle_uow {

@@ -321,7 +321,7 @@ static heddle_status lost(struct pg_link *link, const char *reason, struct heddl
     if (!reason && link->conn)
         reason = clock_now_us() >= link->deadline_us ? "no answer within the time limit"
                                                      : PQerrorMessage(link->conn);
-    heddle_fail(err, status, "postgres", "%s", reason && *reason ? reason : "connection lost");
+    heddle_fail(err, status, PG_WHERE, "%s", reason && *reason ? reason : "connection lost");
     pg_close(link);
     return status;
 }

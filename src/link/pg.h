@@ -87,6 +87,10 @@ heddle_status pg_script(struct pg_link *link, const char *sql,
 heddle_status pg_await_notification(struct pg_link *link, int other_fd, int64_t timeout_ms,
                                     bool *is_notified, struct heddle_error *err) HEDDLE_MUST_CHECK;
 
+/* True for an error that tells of the server or the way to it, not of a statement: it is away,
+ * full, a standby. */
+bool pg_is_outage(const struct heddle_error *err);
+
 void pg_rows_free(struct heddle_rows *rows);
 void pg_rows_cleanup(struct heddle_rows **rows);
 #define AUTO_ROWS __attribute__((cleanup(pg_rows_cleanup))) struct heddle_rows *

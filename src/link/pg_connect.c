@@ -23,7 +23,7 @@ heddle_status pg_new(const struct pg_options *options, struct pg_link **link,
     PQconninfoOption *parsed = PQconninfoParse(options->conninfo, &problem);
 
     if (!parsed) {
-        heddle_fail(err, HEDDLE_FATAL, "postgres", "bad connection string: %s",
+        heddle_fail(err, HEDDLE_FATAL, PG_WHERE, "bad connection string: %s",
                     problem ? problem : "out of memory");
         PQfreemem(problem);
         return HEDDLE_FATAL;
@@ -184,7 +184,7 @@ static heddle_status connect_failed(struct pg_link *link, struct heddle_error *e
 {
     if (!reason)
         reason = link->conn ? PQerrorMessage(link->conn) : "out of memory";
-    heddle_fail(err, HEDDLE_RETRY, "postgres", "%s", reason);
+    heddle_fail(err, HEDDLE_RETRY, PG_WHERE, "%s", reason);
     pg_close(link);
     return HEDDLE_RETRY;
 }

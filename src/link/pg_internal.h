@@ -6,6 +6,9 @@
 
 #include <libpq-fe.h>
 
+/* Where an error happened that is the connection's. */
+#define PG_WHERE "postgres"
+
 /* struct heddle_rows is libpq's PGresult, under a name that needs none of its headers. */
 static inline const PGresult *rows_inside(const struct heddle_rows *rows)
 {

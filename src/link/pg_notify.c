@@ -10,7 +10,7 @@ heddle_status pg_await_notification(struct pg_link *link, int other_fd, int64_t 
                                     bool *is_notified, struct heddle_error *err)
 {
     if (!pg_is_connected(link))
-        return heddle_fail(err, HEDDLE_RETRY, "postgres", "not connected");
+        return heddle_fail(err, HEDDLE_RETRY, PG_WHERE, "not connected");
     *is_notified = take_notifications(link);
     if (*is_notified)
         return HEDDLE_OK;
@@ -18,9 +18,9 @@ heddle_status pg_await_notification(struct pg_link *link, int other_fd, int64_t 
     struct pollfd fds[] = {{.fd = PQsocket(link->conn), .events = POLLIN},
                            {.fd = other_fd, .events = POLLIN}};
     if (poll(fds, 2, (int)timeout_ms) < 0 && errno != EINTR)
-        return heddle_fail(err, HEDDLE_RETRY, "postgres", "poll failed");
+        return heddle_fail(err, HEDDLE_RETRY, PG_WHERE, "poll failed");
     if (fds[0].revents && !PQconsumeInput(link->conn)) {
-        heddle_fail(err, HEDDLE_RETRY, "postgres", "%s", PQerrorMessage(link->conn));
+        heddle_fail(err, HEDDLE_RETRY, PG_WHERE, "%s", PQerrorMessage(link->conn));
         pg_close(link);
         return HEDDLE_RETRY;
     }

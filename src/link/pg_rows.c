@@ -34,6 +34,17 @@ void pg_rows_cleanup(struct heddle_rows **rows)
     pg_rows_free(*rows);
 }
 
+bool pg_is_outage(const struct heddle_error *err)
+{
+    /* 08 connection, 25006 read-only, 53 resources, 57P0x shutdown and start-up, 58 I/O. */
+    static const char *const outages[] = {"08", "25006", "53", "57P0", "58", NULL};
+
+    for (size_t i = 0; outages[i]; i++)
+        if (strncmp(err->sqlstate, outages[i], strlen(outages[i])) == 0)
+            return true;
+    return *err->sqlstate == '\0' && strcmp(err->where, PG_WHERE) == 0;
+}
+
 heddle_status pg_classify(const char *sqlstate)
 {
     /* Faults that pass: of concurrency, of our own timeouts, of the server's weather.

@@ -12,12 +12,15 @@ enum {
     RECORD_FLAG_REPLY = 1,
     RECORD_FLAG_JOURNAL = 2,
     RECORD_FLAG_POISON = 4,
+    RECORD_FLAG_CANCELLED = 8,
+    RECORD_FLAG_POLICY = 16,
+    RECORD_POLICY_SIZE = 15,
     RESULTS_KEEP_BYTES = 0,
 };
 
 /* What the header of a record says. */
 struct record_header {
-    bool wants_reply, is_journaled, is_poisoned;
+    bool wants_reply, is_journaled, is_poisoned, is_cancelled, has_policy;
     size_t user_size, op_size, thread_size, trace_size, payload_size, size;
     int attempts;
     int64_t submitted_us;
@@ -27,6 +30,7 @@ static bool read_header(const char *data, size_t size, struct record_header *hea
 static void read_operation(const char *data, const struct record_header *header,
                            struct claimed_operation *claimed);
 static struct heddle_text next_text(const char **cursor, size_t size);
+static void read_policy(const char *data, struct heddle_policy *policy);
 static uint64_t big_endian(const char *data, size_t size);
 
 heddle_status claim_new(unsigned partition, uint64_t seq, struct heddle_text lane,
@@ -74,6 +78,20 @@ void claim_free(struct claim *claim)
     free(claim);
 }
 
+void claimed_cancel(struct claimed_operation *claimed, enum cancel_cause cause)
+{
+    int before = atomic_load(&claimed->cancel);
+
+    while (before < (int)cause &&
+           !atomic_compare_exchange_weak(&claimed->cancel, &before, (int)cause))
+        ;
+}
+
+enum cancel_cause claimed_cancel_cause(const struct claimed_operation *claimed)
+{
+    return (enum cancel_cause)atomic_load(&claimed->cancel);
+}
+
 void claim_list_init(struct claim_list *list)
 {
     list->first = NULL;
@@ -110,6 +128,8 @@ static bool read_header(const char *data, size_t size, struct record_header *hea
         .wants_reply = data[1] & RECORD_FLAG_REPLY,
         .is_journaled = data[1] & RECORD_FLAG_JOURNAL,
         .is_poisoned = data[1] & RECORD_FLAG_POISON,
+        .is_cancelled = data[1] & RECORD_FLAG_CANCELLED,
+        .has_policy = data[1] & RECORD_FLAG_POLICY,
         .user_size = big_endian(data + 2, 2),
         .op_size = big_endian(data + 4, 1),
         .thread_size = big_endian(data + 5, 1),
@@ -119,7 +139,8 @@ static bool read_header(const char *data, size_t size, struct record_header *hea
         .submitted_us = (int64_t)big_endian(data + 16, 8),
     };
     header->size = RECORD_HEADER_SIZE + HEDDLE_ID_SIZE + header->user_size + header->op_size +
-                   header->thread_size + header->payload_size + header->trace_size + 6;
+                   header->thread_size + header->payload_size + header->trace_size + 6 +
+                   (header->has_policy ? RECORD_POLICY_SIZE : 0);
     return header->size <= size;
 }
 
@@ -140,6 +161,9 @@ static void read_operation(const char *data, const struct record_header *header,
     claimed->wants_reply = header->wants_reply;
     claimed->is_journaled = header->is_journaled;
     claimed->is_poisoned = header->is_poisoned;
+    claimed->cancel = header->is_cancelled ? CANCEL_ASKED : CANCEL_NONE;
+    if (header->has_policy)
+        read_policy(cursor, &operation->policy);
     claimed->end = HEDDLE_END_NONE;
 }
 
@@ -148,6 +172,17 @@ static struct heddle_text next_text(const char **cursor, size_t size)
     struct heddle_text text = {*cursor, size};
     *cursor += size + 1;
     return text;
+}
+
+static void read_policy(const char *data, struct heddle_policy *policy)
+{
+    *policy = (struct heddle_policy){
+        .attempts = (int64_t)big_endian(data, 2),
+        .on_failure = (enum heddle_on_failure)big_endian(data + 2, 1),
+        .backoff_ms = (int64_t)big_endian(data + 3, 4),
+        .backoff_max_ms = (int64_t)big_endian(data + 7, 4),
+        .deadline_ms = (int64_t)big_endian(data + 11, 4),
+    };
 }
 
 static uint64_t big_endian(const char *data, size_t size)

@@ -4,6 +4,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/digest.h"
+#include "base/policy.h"
 #include "base/text.h"
 #include "link/redis.h"
 #include "queue/command.h"
@@ -42,6 +43,9 @@ static size_t make_groups(const struct heddle_submission *submissions,
 static heddle_status send_group(struct heddle_client *client, const struct group *group,
                                 const struct heddle_submission *submissions, const size_t *order,
                                 struct heddle_error *err);
+static size_t count_options(const struct heddle_submission *submission);
+static void append_options(struct command *command, const struct heddle_submission *submission);
+static void append_option(struct command *command, const char *name, struct heddle_text value);
 static heddle_status receive_group(struct heddle_client *client, const struct group *group,
                                    struct heddle_receipt *receipts, const size_t *order,
                                    struct heddle_error *err);
@@ -264,22 +268,37 @@ static heddle_status send_group(struct heddle_client *client, const struct group
         command_text(command, submission->op);
         command_text(command, submission->thread);
         command_text(command, submission->payload);
-        command_number(command,
-                       (submission->id.size > 0) + submission->reply + submission->is_journaled);
-        if (submission->id.size > 0) {
-            command_string(command, "id");
-            command_text(command, submission->id);
-        }
-        if (submission->reply) {
-            command_string(command, "reply");
-            command_string(command, "1");
-        }
-        if (submission->is_journaled) {
-            command_string(command, "journal");
-            command_string(command, "1");
-        }
+        command_number(command, (int64_t)count_options(submission));
+        append_options(command, submission);
     }
     return command_send(command, client->link, err);
+}
+
+static size_t count_options(const struct heddle_submission *submission)
+{
+    return (size_t)(submission->id.size > 0) + submission->reply + submission->is_journaled +
+           (submission->attempts > 0) + policy_options_said(&submission->policy);
+}
+
+static void append_options(struct command *command, const struct heddle_submission *submission)
+{
+    if (submission->id.size > 0)
+        append_option(command, "id", submission->id);
+    if (submission->reply)
+        append_option(command, "reply", TEXT("1"));
+    if (submission->is_journaled)
+        append_option(command, "journal", TEXT("1"));
+    if (submission->attempts > 0) {
+        command_string(command, "attempt");
+        command_number(command, submission->attempts);
+    }
+    command_policy(command, &submission->policy);
+}
+
+static void append_option(struct command *command, const char *name, struct heddle_text value)
+{
+    command_string(command, name);
+    command_text(command, value);
 }
 
 static heddle_status receive_group(struct heddle_client *client, const struct group *group,

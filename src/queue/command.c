@@ -1,6 +1,7 @@
 /* See command.h. */
 #include "queue/command.h"
 
+#include "base/policy.h"
 #include "base/text.h"
 #include "link/redis.h"
 
@@ -52,6 +53,18 @@ void command_string(struct command *command, const char *string)
 void command_number(struct command *command, int64_t number)
 {
     command_string(command, arena_format(&command->numbers, "%" PRId64, number));
+}
+
+void command_policy(struct command *command, const struct heddle_policy *policy)
+{
+    for (size_t i = 0; i < POLICY_OPTIONS_COUNT; i++) {
+        char value[POLICY_VALUE_SIZE];
+        const char *name = policy_option(policy, i, value);
+        if (!name)
+            continue;
+        command_string(command, name);
+        command_string(command, arena_format(&command->numbers, "%s", value));
+    }
 }
 
 heddle_status command_send(struct command *command, struct redis_link *link,

@@ -25,6 +25,9 @@ void command_text(struct command *command, struct heddle_text text);
 void command_string(struct command *command, const char *string);
 void command_number(struct command *command, int64_t number);
 
+/* Its options and their values, those that it says. */
+void command_policy(struct command *command, const struct heddle_policy *policy);
+
 /* Appends the command to the link's output. */
 heddle_status command_send(struct command *command, struct redis_link *link,
                            struct heddle_error *err) HEDDLE_MUST_CHECK;

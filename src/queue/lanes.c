@@ -269,7 +269,8 @@ static void append_settlement(struct command *command, const struct settlement *
     for (size_t i = 0; i < settlement->count; i++) {
         const struct claimed_operation *claimed = &claim->operations[settlement->first + i];
         command_text(command, (struct heddle_text){claimed->operation.id, HEDDLE_ID_SIZE});
-        command_text(command, arena_copy_text(&command->numbers, &(char){(char)claimed->end}, 1));
+        const char state = claimed->is_parked ? 'p' : (char)claimed->end;
+        command_text(command, arena_copy_text(&command->numbers, &state, 1));
         command_text(command, claimed->sends_result ? claimed->result : TEXT(""));
     }
 }

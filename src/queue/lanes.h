@@ -46,6 +46,9 @@ heddle_status lanes_adopt(struct redis_link *link, struct command *command, unsi
                           char cursor[24], struct lanes_answer *answer,
                           struct heddle_error *err) HEDDLE_MUST_CHECK;
 
+/* Why a lane is halted whose first operation has used up its attempts (HEDDLE_ON_FAILURE_HALT). */
+#define LANE_HALTED_FAILED "failed"
+
 enum disposition {
     LANE_KEEP,    /* more of the claim comes */
     LANE_RELEASE, /* ready again where it has operations left */
@@ -63,7 +66,7 @@ struct settlement {
     enum disposition disposition;
     int64_t wait_ms; /* of LANE_WAIT, LANE_PAUSE and LANE_GAP */
     int64_t cost_us; /* measured execution time, for fairness */
-    char reason[80]; /* "op NAME" for an unknown op */
+    char reason[80]; /* of LANE_HALT: "op NAME" for an unknown op, or LANE_HALTED_FAILED */
 };
 
 /* `settlements` is a list of one partition. */

@@ -1,6 +1,7 @@
 /* See rebuild.h. */
 #include "queue/rebuild.h"
 
+#include "base/policy.h"
 #include "base/text.h"
 #include "link/redis.h"
 
@@ -42,6 +43,9 @@ heddle_status rebuild_lane(struct redis_link *link, struct command *command, uns
         command_text(command, operations[i].thread);
         command_text(command, operations[i].payload);
         command_text(command, (struct heddle_text){operations[i].id, HEDDLE_ID_SIZE});
+        command_number(command, operations[i].attempt);
+        command_number(command, (int64_t)policy_options_said(&operations[i].policy));
+        command_policy(command, &operations[i].policy);
     }
     heddle_status status = call(link, command, &reply, err);
     if (status == HEDDLE_OK)

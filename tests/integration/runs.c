@@ -42,6 +42,7 @@ void runs_start(struct runs *runs)
     /* The faults are ordered; their reports would only bury the test's. */
     log_configure((enum heddle_log_level)(HEDDLE_LOG_ERROR + 1), LOG_FORMAT_TEXT);
     runs->shared.options = &runs->options;
+    runs->shared.incarnation = "test";
     runs->shared.locks = userlock_table_new();
     if (runner_new(&runs->shared, &runs->runner, &err) != HEDDLE_OK)
         fail_msg("%s", err.text);

@@ -61,12 +61,24 @@ static void id_of(int n, char id[HEDDLE_ID_SIZE + 1])
     id[HEDDLE_ID_SIZE - 1] = (char)('0' + n);
 }
 
+static heddle_status submit_as(struct pg_link *link, const char *id, const char *payload)
+{
+    struct heddle_operation operation = {
+        .user = TEXT("ann"),
+        .op = TEXT("send_message"),
+        .thread = TEXT(SCENE_THREAD),
+        .payload = text_of(payload),
+    };
+
+    strcpy(operation.id, id);
+    return journal_submit(link, &operation, &scene.err);
+}
+
 /* Submits ann's n-th message. */
 static heddle_status submit(struct pg_link *link, int n, char id[HEDDLE_ID_SIZE + 1])
 {
     id_of(n, id);
-    return journal_submit(link, TEXT("ann"), TEXT("send_message"), TEXT(SCENE_THREAD),
-                          text_of(message(n)), id, &scene.err);
+    return submit_as(link, id, message(n));
 }
 
 static struct claim *claim_of(int n)
@@ -162,9 +174,7 @@ static void a_refusal_makes_way_for_the_next_one_like_success(void **state)
     enum heddle_end end;
 
     (void)state;
-    assert_int_equal(journal_submit(scene.a, TEXT("ann"), TEXT("send_message"), TEXT(SCENE_THREAD),
-                                    TEXT("{\"role\":\"nobody\"}"), id, &scene.err),
-                     HEDDLE_OK);
+    assert_int_equal(submit_as(scene.a, id, "{\"role\":\"nobody\"}"), HEDDLE_OK);
     submit_all(1);
     struct claim *claim =
         runs_claim(id, "ann", "send_message", SCENE_THREAD, "{\"role\":\"nobody\"}");
@@ -183,9 +193,7 @@ static void a_refusal_does_not_overtake_either(void **state)
 
     (void)state;
     submit_all(1);
-    assert_int_equal(journal_submit(scene.a, TEXT("ann"), TEXT("send_message"), TEXT(SCENE_THREAD),
-                                    TEXT("{\"role\":\"nobody\"}"), id, &scene.err),
-                     HEDDLE_OK);
+    assert_int_equal(submit_as(scene.a, id, "{\"role\":\"nobody\"}"), HEDDLE_OK);
     struct claim *claim =
         runs_claim(id, "ann", "send_message", SCENE_THREAD, "{\"role\":\"nobody\"}");
     claim->operations[0].is_journaled = true;

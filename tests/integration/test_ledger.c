@@ -182,9 +182,9 @@ static void a_second_row_for_an_id_is_a_duplicate_whoever_writes_it(void **state
     const struct outcome failed = outcome_failed(HEDDLE_END_FAILED, &refusal, &arena);
     assert_int_equal(record(&operation, &done), HEDDLE_OK);
     assert_int_equal(record(&operation, &again), HEDDLE_PERMANENT);
-    assert_true(ledger_is_duplicate(&err));
+    assert_int_equal(ledger_reason_for(&err), LEDGER_IS_ENDED);
     assert_int_equal(decide(&operation, &failed), HEDDLE_PERMANENT);
-    assert_true(ledger_is_duplicate(&err));
+    assert_int_equal(ledger_reason_for(&err), LEDGER_IS_ENDED);
     assert_string_equal(ask("select state || ' ' || result::text from heddle.operations"),
                         "done 1");
 }
@@ -203,7 +203,7 @@ static void a_unique_violation_of_an_effect_is_no_duplicate(void **state)
     assert_int_equal(ledger_enter(&uow, &operation, &err), HEDDLE_OK);
     assert_int_equal(heddle_uow_query(&uow, &twice, NULL, NULL, &err), HEDDLE_PERMANENT);
     assert_string_equal(err.sqlstate, "23505");
-    assert_false(ledger_is_duplicate(&err));
+    assert_int_equal(ledger_reason_for(&err), LEDGER_IS_FREE);
     uow_rollback(&uow);
 }
 

@@ -138,10 +138,10 @@ static void a_zombie_that_commits_later_keeps_the_lane_until_its_fate_is_known(v
     runs_done(&scene.runs);
     runs_start(&scene.runs);
     struct claim *claim = scene_run(ID, "send_message", SCENE_THREAD, SAY_HELLO, &disposition);
-    assert_int_equal(disposition, LANE_WAIT);
+    assert_int_equal(disposition, LANE_PAUSE);
     assert_int_equal(claim->operations[0].end, HEDDLE_END_NONE);
     assert_messages("1");
-    assert_int_equal(runs_execute(&scene.runs, claim), LANE_WAIT);
+    assert_int_equal(runs_execute(&scene.runs, claim), LANE_PAUSE);
     ask("select pg_terminate_backend(pid) from pg_stat_activity where wait_event = 'SyncRep'");
     ask_until("0", "select count(*) from pg_stat_activity where wait_event = 'SyncRep'");
     assert_messages("2");
@@ -166,10 +166,10 @@ static void a_slow_commit_takes_effect_once_however_it_ends(void **state)
              "update chat.threads set last_seq = 1");
         scene_break("commit", delays[i]);
         struct claim *claim = scene_run(ID, "send_message", SCENE_THREAD, SAY_HELLO, &disposition);
-        assert_int_equal(disposition, LANE_WAIT);
+        assert_int_equal(disposition, LANE_PAUSE);
         scene_mend();
         int64_t deadline_ms = clock_now_ms() + FIXTURE_PATIENCE_MS;
-        while (disposition == LANE_WAIT && clock_now_ms() < deadline_ms) {
+        while (disposition == LANE_PAUSE && clock_now_ms() < deadline_ms) {
             clock_sleep_ms(10);
             disposition = runs_execute(&scene.runs, claim);
             assert_true(claim->operations[0].end == HEDDLE_END_NONE || disposition == LANE_RELEASE);
@@ -228,7 +228,7 @@ static void a_committed_duplicate_fails_everything_behind_it(void **state)
     scene_assert_title("of the second");
     tell("update chat.threads set title = 'later'");
     assert_int_equal(send_all(scene.b, 1, &scene.err), HEDDLE_PERMANENT);
-    assert_true(ledger_is_duplicate(&scene.err));
+    assert_int_equal(ledger_reason_for(&scene.err), LEDGER_IS_ENDED);
     scene_assert_title("later");
     assert_string_equal(ask("select count(*) from heddle.operations"), "1");
 }
@@ -277,7 +277,7 @@ static void a_duplicate_in_flight_fails_everything_behind_it_when_the_first_comm
     (void)state;
     struct second second = meet_in_flight(commit_first);
     assert_int_equal(second.status, HEDDLE_PERMANENT);
-    assert_true(ledger_is_duplicate(&second.err));
+    assert_int_equal(ledger_reason_for(&second.err), LEDGER_IS_ENDED);
     scene_assert_title("before");
 }
 

@@ -34,7 +34,7 @@ static void a_lane_that_another_session_holds_is_left_alone(void **state)
              (long long)digest_lane_key(TEXT("ann")));
     scene_hold(sql);
     struct claim *claim = scene_run(ID, "send_message", SCENE_THREAD, SAY_HELLO, &disposition);
-    assert_int_equal(disposition, LANE_WAIT);
+    assert_int_equal(disposition, LANE_PAUSE);
     assert_messages("1");
     scene_assert_ledger(ID, "");
     /* Of the session's own words. */

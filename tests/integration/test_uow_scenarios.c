@@ -159,7 +159,7 @@ static void s05_delete_archive_fails_status_unchanged(void **state)
     struct claim *claim = scene_run(ID, "delete_thread", SCENE_THREAD, "{}", &disposition);
     assert_int_equal(disposition, LANE_WAIT);
     assert_string_equal(ask("select status from chat.threads"), "active");
-    scene_assert_ledger(ID, "");
+    scene_assert_ledger(ID, "retrying");
     scene_mend();
     runs_rewind(claim);
     assert_int_equal(runs_execute(&scene.runs, claim), LANE_RELEASE);

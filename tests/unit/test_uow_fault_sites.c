@@ -228,7 +228,8 @@ static void iterate_runner(struct fake_fault fault, const struct subject *subjec
     bool has_failed = true;
 
     for (fault.at = 1; has_failed && fault.at < SITES_MAX; fault.at++) {
-        fake = (struct fake_server){.fault = fault};
+        fake = (struct fake_server){.fault = fault, .has_ledger_row = subject->is_journaled};
+        strcpy(fake.ledger_state, subject->is_journaled ? "queued" : "");
         run_until_ended(&fault, subject);
         has_failed = fake.has_failed || fake.fault.kind == FAKE_NO_FAULT;
         fake_reset();

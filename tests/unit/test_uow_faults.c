@@ -126,6 +126,7 @@ static void s06_auto_rename_title_update_fails_title_unchanged_and_no_event(void
     (void)state;
     for (int i = 0; i < 2; i++) {
         enum disposition disposition;
+        fake.has_ledger_row = false;
         work_fail_at("threads_rename", sqlstates[i]);
         struct claim *claim = work_execute("auto_rename", WORK_THREAD, "{}", &disposition);
         assert_true(fake.has_failed);

@@ -20,17 +20,36 @@ local function is_somewhere(k, lane)
     return false
 end
 
--- LANE, then OP THREAD PAYLOAD ID for each of the first operations of the lane that the journal says have
--- not ended, in its order. Those that Redis has lost come back, and all up to the last of them go to the lane's front;
--- every other operation keeps its place. -> how many were missing
+-- The operations of a rebuild, from args[2] on: OP THREAD PAYLOAD ID ATTEMPTS N and N pairs OPTION VALUE each.
+local function read_entries(args)
+    local entries, i = {}, 2
+    while i <= #args do
+        local pairs_count = tonumber(args[i + 5])
+        if not pairs_count or i + 5 + 2 * pairs_count > #args then return nil end
+        local o = { user = args[1], op = args[i], thread = args[i + 1], payload = args[i + 2], id = args[i + 3],
+            trace = '', journal = true, attempt = tonumber(args[i + 4]) }
+        for at = i + 6, i + 5 + 2 * pairs_count, 2 do
+            if read_option(o, args[at], args[at + 1]) then return nil end
+        end
+        entries[#entries + 1] = o
+        i = i + 6 + 2 * pairs_count
+    end
+    return args[1] and entries
+end
+
+-- LANE and the first operations of the lane that the journal says have not ended, in its order. Those that
+-- Redis has lost come back, and all up to the last of them go to the lane's front; every other operation keeps
+-- its place. -> how many were missing
 local function rebuild(k, args)
     local lane, at_us = args[1], now()
-    if not lane or (#args - 1) % 4 ~= 0 then return refuse('invalid', 'expected LANE [OP THREAD PAYLOAD ID]...') end
+    local entries = read_entries(args)
+    if not entries then
+        return refuse('invalid', 'expected LANE [OP THREAD PAYLOAD ID ATTEMPTS N [OPTION VALUE]...]...')
+    end
     local key, front, is_queued = k.lane .. lane, {}, {}
     local last, absent, place = 0, 0, -1
-    for i = 2, #args, 4 do
-        local id = args[i + 3]
-        local n = #front + 1
+    for n, o in ipairs(entries) do
+        local id = o.id
         front[n] = id
         local is_known = call('HEXISTS', k.ops, id) == 1
         local found = is_known and call('LPOS', key, id, 'MAXLEN', REBUILD_DEPTH)
@@ -40,8 +59,6 @@ local function rebuild(k, args)
             is_queued[n] = true
             if found < place then last = n else place = found end
         else
-            local o = { user = lane, op = args[i], thread = args[i + 1], payload = args[i + 2], id = id,
-                trace = '', journal = true }
             call('HSET', k.ops, id, record_of(o, at_us))
             last, absent = n, absent + 1
         end

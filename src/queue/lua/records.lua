@@ -1,10 +1,15 @@
 -- Records and ids of operations.
 
 local function record_of(o, at_us)
-    return struct.pack(HEADER, RECORD_VERSION, (o.reply and FLAG_REPLY or 0) + (o.journal and FLAG_JOURNAL or 0), #o.user, #o.op, #o.thread,
-        #o.trace, 0, 0, #o.payload, at_us)
+    local flags = (o.reply and FLAG_REPLY or 0) + (o.journal and FLAG_JOURNAL or 0) + (o.policy and FLAG_POLICY or 0)
+    local record = struct.pack(HEADER, RECORD_VERSION, flags, #o.user, #o.op, #o.thread, #o.trace, o.attempt or 0, 0,
+        #o.payload, at_us)
         .. o.id .. '\0' .. o.user .. '\0' .. o.op .. '\0' .. o.thread .. '\0' .. o.payload .. '\0'
         .. o.trace .. '\0'
+    local policy = o.policy
+    if not policy then return record end
+    return record .. struct.pack(POLICY, policy.attempts or 0, ON_FAILURE[policy.on_failure] or 0,
+        policy.backoff_ms or 0, policy.backoff_max_ms or 0, policy.deadline_ms or 0)
 end
 
 -- What makes two submissions the same: user, op, thread and payload with their sizes.
@@ -15,16 +20,27 @@ local function content_of(record)
         .. sub(record, from, from + user + op + thread + payload + 2)
 end
 
+local function with_attempts(record, attempts)
+    return sub(record, 1, 8) .. struct.pack('>H', math.min(attempts, 65535)) .. sub(record, 11)
+end
+
 local function attempted(record)
-    local attempts = struct.unpack('>H', record, 9)
-    return sub(record, 1, 8) .. struct.pack('>H', math.min(attempts + 1, 65535)) .. sub(record, 11)
+    return with_attempts(record, struct.unpack('>H', record, 9) + 1)
+end
+
+local function has_flag(record, flag)
+    return math.floor(byte(record, 2) / flag) % 2 == 1
+end
+
+local function flagged(record, flag)
+    if has_flag(record, flag) then return record end
+    return sub(record, 1, 1) .. string.char(byte(record, 2) + flag) .. sub(record, 3)
 end
 
 local function crashed(record, poison_crashes)
-    local flags, crashes = byte(record, 2), struct.unpack('>H', record, 11) + 1
-    if crashes >= poison_crashes and flags < FLAG_POISON then flags = flags + FLAG_POISON end
-    return sub(record, 1, 1) .. string.char(flags) .. sub(record, 3, 10)
-        .. struct.pack('>H', math.min(crashes, 65535)) .. sub(record, 13)
+    local crashes = struct.unpack('>H', record, 11) + 1
+    if crashes >= poison_crashes then record = flagged(record, FLAG_POISON) end
+    return sub(record, 1, 10) .. struct.pack('>H', math.min(crashes, 65535)) .. sub(record, 13)
 end
 
 local function user_of(record)

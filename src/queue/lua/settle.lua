@@ -1,8 +1,9 @@
 -- Settling: ended operations leave, the lane goes on.
 
 -- INCARNATION RESULT_TTL_MS, then for each lane LANE SEQ DISPOSITION ARGUMENT COST_US N and N times
--- ID STATE RESULT. Dispositions: keep, release, wait and pause (ARGUMENT: ms; a pause charges the
+-- ID STATE RESULT; STATE p: parked, it has not ended but leaves the lane. Dispositions: keep, release, wait and pause (ARGUMENT: ms; a pause charges the
 -- next operation no attempt), halt (ARGUMENT: reason).
+local PARKED = 'p'
 local DISPOSITIONS = { keep = true, release = true, wait = true, pause = true, halt = true }
 
 local function read_settlements(args)
@@ -21,7 +22,7 @@ local function read_settlements(args)
         for n = 1, count do
             local at = i + 3 + 3 * n
             lane.ids[n], lane.states[n], lane.results[n] = args[at], args[at + 1], args[at + 2]
-            if not STATES[lane.states[n]] then return nil, refuse('invalid', 'malformed settlement') end
+            if not STATES[lane.states[n]] and lane.states[n] ~= PARKED then return nil, refuse('invalid', 'malformed settlement') end
         end
         lanes[#lanes + 1] = lane
         i = i + 6 + 3 * count
@@ -67,7 +68,9 @@ local function answer_replies(k, lane, ttl_ms, replies_wanted, late)
         local count = counts and tonumber(counts[i] or '') or 0
         local result = lane.results[i]
         if result ~= '' then keep_result(k, id, lane.states[i], result, ttl_ms) end
-        if count > 0 and result == '' then
+        if lane.states[i] == PARKED then
+            -- Whoever waits goes on waiting: it comes back.
+        elseif count > 0 and result == '' then
             late[#late + 1] = id
         elseif count > 0 then
             push_reply(k, id, result, count, ttl_ms)

@@ -21,6 +21,18 @@ local function push_reply(k, id, result, count, ttl_ms)
     call('PEXPIRE', key, ttl_ms)
 end
 
+-- The journal speaks again of an operation that is here: something was decided about it, and its lane
+-- looks at it once more.
+local function look_again(k, o, record)
+    call('HSET', k.ops, o.id, flagged(with_attempts(record, o.attempt or 0), FLAG_JOURNAL))
+    if call('HGET', k.halted, o.user) == 'failed' then
+        call('HDEL', k.halted, o.user)
+        make_ready(k, o.user)
+    elseif call('ZREM', k.waiting, o.user) == 1 then
+        make_ready(k, o.user)
+    end
+end
+
 -- The same id again: {id, state} where it is the same operation, an error where it is not, nil
 -- where Redis does not know the id.
 local function submitted_before(k, o)
@@ -30,6 +42,7 @@ local function submitted_before(k, o)
             return refuse('conflict', 'the id is in use by another operation')
         end
         if o.reply then call('HINCRBY', k.replies, o.id, 1) end
+        if o.journal then look_again(k, o, record) end
         return { o.id, state_of(k, o.id, record) }
     end
     local key = k.base .. 'result:' .. o.id
@@ -40,6 +53,44 @@ local function submitted_before(k, o)
     end
     if o.reply then push_reply(k, o.id, sub(result, 42), 1, math.max(call('PTTL', key), 1000)) end
     return { o.id, STATES[sub(result, 1, 1)] }
+end
+
+local function read_policy(o, name, value)
+    o.policy = o.policy or {}
+    if name == 'on_failure' then
+        if not ON_FAILURE[value] then return refuse('invalid', 'option on_failure must be block, park or halt') end
+        o.policy.on_failure = value
+        return nil
+    end
+    local number = find(value, '^%d+$') and #value <= 10 and tonumber(value)
+    if not number or number < 1 or number > POLICY_MOST[name] then
+        return refuse('invalid', 'option ' .. name .. format(' must be a whole number from 1 to %.0f', POLICY_MOST[name]))
+    end
+    o.policy[name] = number
+end
+
+-- An error where the value is not fit.
+local function read_option(o, name, value)
+    if name == 'id' then
+        if not find(value, UUID) then return refuse('invalid', 'option id must be a UUID') end
+        o.id = value:lower()
+    elseif name == 'reply' then
+        if value ~= '0' and value ~= '1' then return refuse('invalid', 'option reply must be 0 or 1') end
+        o.reply = value == '1'
+    elseif name == 'trace' then
+        if #value > TRACE_MAX or not is_utf8(value) then
+            return refuse('invalid', 'option trace must be at most 512 bytes of UTF-8')
+        end
+        o.trace = value
+    elseif name == 'on_failure' or POLICY_MOST[name] then
+        return read_policy(o, name, value)
+    elseif name == 'journal' then
+        o.journal = value == '1'
+    elseif name == 'attempt' then
+        o.attempt = tonumber(value)
+    else
+        return refuse('invalid', 'unknown option; allowed are ' .. OPTIONS)
+    end
 end
 
 -- Reads USER OP THREAD PAYLOAD and `pairs` options at args[i]; an error where they are not fit.
@@ -59,25 +110,8 @@ local function read_submission(args, i, pairs_count, payload_max)
     end
     if o.payload == '' then o.payload = '{}' end
     for n = i + 4, i + 3 + 2 * pairs_count, 2 do
-        local name, value = args[n], args[n + 1]
-        if name == 'id' then
-            if not find(value, UUID) then return nil, refuse('invalid', 'option id must be a UUID') end
-            o.id = value:lower()
-        elseif name == 'reply' then
-            if value ~= '0' and value ~= '1' then
-                return nil, refuse('invalid', 'option reply must be 0 or 1')
-            end
-            o.reply = value == '1'
-        elseif name == 'journal' then
-            o.journal = value == '1'
-        elseif name == 'trace' then
-            if #value > TRACE_MAX or not is_utf8(value) then
-                return nil, refuse('invalid', 'option trace must be at most 512 bytes of UTF-8')
-            end
-            o.trace = value
-        else
-            return nil, refuse('invalid', 'unknown option; allowed are ' .. OPTIONS)
-        end
+        local problem = read_option(o, args[n], args[n + 1])
+        if problem then return nil, problem end
     end
     return o
 end

@@ -18,6 +18,8 @@ enum meaning {
     MEANS_COMMIT,
     MEANS_ROLLBACK,
     MEANS_ENTER,
+    MEANS_RECORD,
+    MEANS_CHARGE,
     MEANS_FINISH,
     MEANS_FIND,
     MEANS_EFFECT,
@@ -33,7 +35,9 @@ static const struct kind {
     {"commit", "commit", MEANS_COMMIT},
     {"rollback", "rollback", MEANS_ROLLBACK},
     {"lane_lock", "heddle.lane_lock", MEANS_READ},
-    {"enter_journaled", "heddle.enter(", MEANS_ENTER},
+    {"enter_recorded", "heddle.enter(", MEANS_ENTER},
+    {"ledger_record", "payload, options) values", MEANS_RECORD},
+    {"charge", "heddle.charge(", MEANS_CHARGE},
     {"ledger_decide", "code, result, error, finished_at) values", MEANS_ENTER},
     {"ledger_enter", "insert into heddle.operations", MEANS_ENTER},
     {"ledger_finish", "update heddle.operations", MEANS_FINISH},
@@ -46,7 +50,7 @@ static const struct kind {
     {"other", "", MEANS_READ},
 };
 
-enum { DECIDE_STATE_PARAM = 7, FINISH_STATE_PARAM = 1 };
+enum { DECIDE_STATE_PARAM = 7, FINISH_STATE_PARAM = 1, CHARGE_STATE_PARAM = 2 };
 
 static void execute(PGconn *conn, const struct message *message);
 static bool take_fault(PGconn *conn, const struct message *message, const struct kind *kind);
@@ -133,6 +137,29 @@ static const struct kind *kind_of(const char *sql)
     return kind;
 }
 
+/* What an unfinished row says. */
+static bool has_ended(const char *state)
+{
+    return strcmp(state, "queued") != 0 && strcmp(state, "retrying") != 0 &&
+           strcmp(state, "parked") != 0 && strcmp(state, "halted") != 0;
+}
+
+static void set_state(PGconn *conn, const char *state)
+{
+    conn->has_ledger_row = true;
+    snprintf(conn->ledger_state, sizeof conn->ledger_state, "%s", state);
+}
+
+/* Why an operation can't be entered, or NULL. */
+static const char *why_not(const char *sql)
+{
+    if (!fake.has_ledger_row)
+        return NULL;
+    if (!strstr(sql, "heddle.enter("))
+        return "23505";
+    return has_ended(fake.ledger_state) ? "HD001" : NULL;
+}
+
 static void begin(PGconn *conn)
 {
     assert_false(conn->is_in_transaction);
@@ -179,9 +206,11 @@ static PGresult *find(void)
     PGresult *result = row(WIRE_FIELDS_MAX, "t");
 
     result->rows = fake.has_ledger_row;
-    result->fields[1] = fake.ledger_state;
-    result->fields[2] = "200";
-    result->fields[3] = "{\"recalled\":true}";
+    result->fields[1] = has_ended(fake.ledger_state) ? "t" : "f";
+    result->fields[2] = fake.ledger_state;
+    result->fields[3] = "200";
+    result->fields[4] = "{\"recalled\":true}";
+    result->fields[6] = "1";
     return result;
 }
 
@@ -199,15 +228,19 @@ static PGresult *mean(PGconn *conn, const struct kind *kind, const struct messag
         result->tag = end(conn, kind->meaning == MEANS_COMMIT);
         return result;
     case MEANS_ENTER:
-        conn->has_ledger_row = true;
-        snprintf(conn->ledger_state, sizeof conn->ledger_state, "%s",
-                 message->params[DECIDE_STATE_PARAM] ? message->params[DECIDE_STATE_PARAM]
-                                                     : "running");
+        set_state(conn, message->params[DECIDE_STATE_PARAM] ? message->params[DECIDE_STATE_PARAM]
+                                                            : "running");
+        break;
+    case MEANS_RECORD:
+        set_state(conn, "retrying");
+        break;
+    case MEANS_CHARGE:
+        assert_true(conn->has_ledger_row || fake.has_ledger_row);
+        set_state(conn, message->params[CHARGE_STATE_PARAM]);
         break;
     case MEANS_FINISH:
         assert_true(conn->has_ledger_row);
-        snprintf(conn->ledger_state, sizeof conn->ledger_state, "%s",
-                 message->params[FINISH_STATE_PARAM]);
+        set_state(conn, message->params[FINISH_STATE_PARAM]);
         break;
     case MEANS_FIND:
         return find();
@@ -264,8 +297,8 @@ static void execute(PGconn *conn, const struct message *message)
     } else if (conn->has_failed && kind->meaning != MEANS_COMMIT &&
                kind->meaning != MEANS_ROLLBACK) {
         fail_statement(conn, "25P02");
-    } else if (kind->meaning == MEANS_ENTER && fake.has_ledger_row) {
-        fail_statement(conn, strstr(sql, "heddle.enter(") ? "HD001" : "23505");
+    } else if ((kind->meaning == MEANS_ENTER || kind->meaning == MEANS_RECORD) && why_not(sql)) {
+        fail_statement(conn, why_not(sql));
     } else {
         answer(conn, mean(conn, kind, message), true);
     }

@@ -1,0 +1,169 @@
+/* What is decided about an operation, in the ledger before Redis acts on it. See run.h. */
+#include "base/log.h"
+#include "engine/run.h"
+#include "ledger/ledger.h"
+#include "ledger/uow.h"
+
+static heddle_status write_decision(struct run *run, struct heddle_uow *uow,
+                                    struct heddle_error *err);
+static heddle_status write_end(struct run *run, struct heddle_uow *uow, struct heddle_error *err);
+static heddle_status recall(struct run *run, struct heddle_error *err);
+
+heddle_status run_begin(struct run *run, struct heddle_uow *uow, enum run_unit what,
+                        struct heddle_error *err)
+{
+    heddle_status status = uow_begin(uow, run->link, what == RUN_READS, err);
+
+    if (status != HEDDLE_OK)
+        return status;
+    bool enters = run->is_recorded && (what == RUN_EFFECTS || what == RUN_DECISION);
+    status = enters ? ledger_enter_recorded(uow, &run->claimed->operation, run->lane_key,
+                                            what == RUN_DECISION, err)
+                    : uow_lock_lane(uow, run->lane_key, err);
+    if (status != HEDDLE_OK)
+        uow_rollback(uow);
+    return status;
+}
+
+heddle_status run_decide(struct run *run, struct heddle_error *err)
+{
+    const struct verdict *verdict = &run->verdict;
+    const bool leaves_lane = verdict->disposition == LANE_RELEASE;
+    const bool goes_on = verdict->end == HEDDLE_END_NONE;
+    struct heddle_uow uow;
+
+    /* A refusal of a read, or that it is tried again, is Redis' to remember. */
+    if (run_leaves_no_row(run) &&
+        (verdict->end == HEDDLE_END_FAILED || verdict->disposition == LANE_WAIT))
+        return HEDDLE_OK;
+    heddle_status status = run_begin(run, &uow, leaves_lane ? RUN_DECISION : RUN_CHARGE, err);
+    if (status != HEDDLE_OK)
+        return status;
+    status = write_decision(run, &uow, err);
+    if (status != HEDDLE_OK) {
+        uow_rollback(&uow);
+        return status;
+    }
+    int attempt = run->claimed->operation.attempt;
+    status = uow_commit(&uow, err);
+    bool is_unknown = status == HEDDLE_UNKNOWN;
+    status = run_resolve(run, status, err);
+    /* That this attempt is in the ledger is our own doing. */
+    if (is_unknown && status == HEDDLE_RETRY && goes_on &&
+        run->claimed->operation.attempt > attempt)
+        status = HEDDLE_OK;
+    if (status == HEDDLE_OK) {
+        run->is_recorded = goes_on;
+        run->is_in_ledger = !goes_on;
+        run->claimed->is_parked = goes_on && leaves_lane;
+    }
+    return status;
+}
+
+heddle_status run_resolve(struct run *run, heddle_status status, struct heddle_error *err)
+{
+    run->reason = LEDGER_IS_FREE;
+    if (status == HEDDLE_OK)
+        return HEDDLE_OK;
+    if (status == HEDDLE_UNKNOWN) {
+        run_log(HEDDLE_LOG_WARNING, "commit_unknown", run, err);
+        return recall(run, err);
+    }
+    run->reason = ledger_reason_for(err);
+    switch (run->reason) {
+    case LEDGER_IS_ENDED:
+        return recall(run, err);
+    case LEDGER_IS_STRAY:
+        if (!run->claimed->is_journaled) {
+            run->is_recorded = false;
+            return HEDDLE_RETRY;
+        }
+        run_log(HEDDLE_LOG_ERROR, "operation_stray", run, err);
+        run->outcome = outcome_failed(HEDDLE_END_DEAD, err, &run->task.claim->arena);
+        return HEDDLE_OK;
+    case LEDGER_IS_PARKED:
+        run->claimed->is_parked = true;
+        return HEDDLE_PERMANENT;
+    case LEDGER_IS_FREE:
+    case LEDGER_IS_GAP:
+    case LEDGER_IS_CANCELLED:
+    case LEDGER_IS_HALTED:
+    case LEDGER_IS_HELD:
+        break;
+    }
+    return status;
+}
+
+bool run_leaves_no_row(const struct run *run)
+{
+    return run->handler && (run->handler->flags & HEDDLE_HANDLER_READ_ONLY) && !run->is_recorded;
+}
+
+static heddle_status write_decision(struct run *run, struct heddle_uow *uow,
+                                    struct heddle_error *err)
+{
+    const struct verdict *verdict = &run->verdict;
+    const struct heddle_operation *operation = &run->claimed->operation;
+    heddle_status status = HEDDLE_OK;
+
+    if (!run->is_recorded &&
+        (verdict->end == HEDDLE_END_FAILED || verdict->end == HEDDLE_END_CANCELLED))
+        return ledger_decide(uow, operation, &run->outcome, err);
+    if (!run->is_recorded)
+        status = ledger_record(uow, operation, err);
+    if (status == HEDDLE_OK && verdict->end != HEDDLE_END_NONE)
+        return write_end(run, uow, err);
+    if (status == HEDDLE_OK)
+        status = ledger_charge(uow, operation, verdict->state, run->error, verdict->wait_ms,
+                               run->shared->incarnation, err);
+    return status;
+}
+
+static heddle_status write_end(struct run *run, struct heddle_uow *uow, struct heddle_error *err)
+{
+    const struct heddle_operation *operation = &run->claimed->operation;
+
+    heddle_status status = ledger_finish(uow, operation, &run->outcome, err);
+    if (status == HEDDLE_OK && run->verdict.end == HEDDLE_END_DEAD)
+        status = ledger_bury(uow, operation, run->error, run->shared->incarnation, err);
+    return status;
+}
+
+/* Asks the ledger what became of the operation. The lane's lock makes the answer final: whoever
+ * ran it before us has ended. */
+static heddle_status recall(struct run *run, struct heddle_error *err)
+{
+    struct claim *claim = run->task.claim;
+    struct heddle_operation *operation = &run->claimed->operation;
+    enum ledger_answer answer;
+    struct outcome found;
+    struct heddle_uow uow;
+
+    run->reason = LEDGER_IS_FREE;
+    heddle_status status = run_begin(run, &uow, RUN_READS, err);
+    if (status != HEDDLE_OK)
+        return status;
+    status = ledger_find(&uow, operation, &claim->arena, &answer, &found, err);
+    uow_rollback(&uow);
+    if (status != HEDDLE_OK)
+        return status;
+    switch (answer) {
+    case LEDGER_ENDED:
+        run->outcome = found;
+        run->is_in_ledger = true;
+        return HEDDLE_OK;
+    case LEDGER_CONFLICT:
+        heddle_refuse(err, HEDDLE_KIND_CONFLICT, "the id is in use by another operation");
+        run->outcome = outcome_failed(HEDDLE_END_FAILED, err, &claim->arena);
+        return HEDDLE_OK;
+    case LEDGER_UNFINISHED:
+        /* The ledger remembers attempts that Redis has forgotten. */
+        if (found.code >= operation->attempt)
+            operation->attempt = found.code + 1;
+        run->is_recorded = true;
+        break;
+    case LEDGER_UNKNOWN:
+        break;
+    }
+    return heddle_fail(err, HEDDLE_RETRY, "recall", "the commit did not happen");
+}

@@ -1,0 +1,108 @@
+/* See outbox.h. */
+#include "engine/outbox.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "heddle/client.h"
+#include "ledger/journal.h"
+
+enum {
+    PAGE_COUNT = 1000,
+    ARENA_KEEP_BYTES = 4 << 20,
+    UNPARK_COUNT = 1000,
+    UNPARK_MOST_MS = 1000, /* sooner where one is known to be due */
+    UNPARK_LEAST_MS = 20,
+};
+
+static heddle_status push(struct outbox *outbox, const struct journal_page *page,
+                          struct heddle_error *err);
+
+void outbox_init(struct outbox *outbox, struct pg_link *pg, struct heddle_client *client)
+{
+    *outbox = (struct outbox){.pg = pg, .client = client};
+    arena_init(&outbox->arena, ARENA_KEEP_BYTES);
+}
+
+void outbox_done(struct outbox *outbox)
+{
+    arena_done(&outbox->arena);
+}
+
+/* Pushes first and forgets then: a crash in between pushes twice, which is idempotent by id. */
+heddle_status outbox_relay(struct outbox *outbox, size_t *count, struct heddle_error *err)
+{
+    struct journal_page page;
+
+    heddle_status status = journal_outbox(outbox->pg, PAGE_COUNT, &outbox->arena, &page, err);
+    *count = status == HEDDLE_OK ? page.count : 0;
+    if (*count == 0)
+        return status;
+    status = push(outbox, &page, err);
+    if (status == HEDDLE_OK)
+        status = journal_relayed(outbox->pg, &page, &outbox->arena, err);
+    arena_reset(&outbox->arena);
+    return status;
+}
+
+heddle_status outbox_unpark(struct outbox *outbox, struct heddle_error *err)
+{
+    int64_t next_ms;
+
+    if (outbox_idle_ms(outbox) > 0)
+        return HEDDLE_OK;
+    heddle_status status = journal_unpark(outbox->pg, UNPARK_COUNT, &next_ms, err);
+    if (status != HEDDLE_OK)
+        return status;
+    if (next_ms > UNPARK_MOST_MS)
+        next_ms = UNPARK_MOST_MS;
+    outbox->next_unpark_ms =
+        clock_now_ms() + (next_ms > UNPARK_LEAST_MS ? next_ms : UNPARK_LEAST_MS);
+    return HEDDLE_OK;
+}
+
+int64_t outbox_idle_ms(const struct outbox *outbox)
+{
+    int64_t left_ms = outbox->next_unpark_ms - clock_now_ms();
+    return left_ms > 0 ? left_ms : 0;
+}
+
+static heddle_status push(struct outbox *outbox, const struct journal_page *page,
+                          struct heddle_error *err)
+{
+    struct heddle_submission *submissions =
+        arena_alloc(&outbox->arena, page->count * sizeof *submissions);
+    struct heddle_receipt *receipts = arena_alloc(&outbox->arena, page->count * sizeof *receipts);
+    size_t count = 0;
+
+    for (size_t i = 0; i < page->count; i++) {
+        const struct heddle_operation *operation = &page->entries[i].operation;
+        if (operation->user.size == 0)
+            continue;
+        submissions[count++] = (struct heddle_submission){
+            .user = operation->user,
+            .op = operation->op,
+            .thread = operation->thread,
+            .payload = operation->payload,
+            .id = {operation->id, HEDDLE_ID_SIZE},
+            .policy = operation->policy,
+            .is_journaled = true,
+            .attempts = operation->attempt,
+        };
+    }
+    heddle_status status =
+        count > 0 ? heddle_client_submit(outbox->client, submissions, count, receipts, err)
+                  : HEDDLE_OK;
+    for (size_t i = 0; status == HEDDLE_OK && i < count; i++) {
+        if (receipts[i].status == HEDDLE_OK)
+            continue;
+        *err = receipts[i].error;
+        /* A full Redis: the page stays in the outbox. A refusal: it would be refused again. */
+        if (receipts[i].status == HEDDLE_RETRY || receipts[i].status == HEDDLE_FATAL)
+            status = receipts[i].status;
+        else
+            heddle_log(HEDDLE_LOG_ERROR, "relay_refused", "id=%s lane=%s text=%s",
+                       submissions[i].id.data, LOG_TEXT(submissions[i].user.data),
+                       LOG_TEXT(err->text));
+    }
+    return status;
+}

@@ -1,0 +1,34 @@
+/* The outbox: what the journal has accepted, brought to Redis. Confined to the relay's thread. */
+#ifndef ENGINE_OUTBOX_H
+#define ENGINE_OUTBOX_H
+
+#include "base/arena.h"
+#include "heddle/error.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct heddle_client;
+struct pg_link;
+
+struct outbox {
+    struct pg_link *pg; /* borrowed, as is the client */
+    struct heddle_client *client;
+    struct arena arena; /* of the page under way */
+    int64_t next_unpark_ms;
+};
+
+void outbox_init(struct outbox *outbox, struct pg_link *pg, struct heddle_client *client);
+void outbox_done(struct outbox *outbox);
+
+/* Relays the first page; `*count` is what it held. */
+heddle_status outbox_relay(struct outbox *outbox, size_t *count,
+                           struct heddle_error *err) HEDDLE_MUST_CHECK;
+
+/* Where it is time: parked operations that are due enter their lanes, and so the outbox. */
+heddle_status outbox_unpark(struct outbox *outbox, struct heddle_error *err) HEDDLE_MUST_CHECK;
+
+/* Until the next look at parked operations; 0: now. */
+int64_t outbox_idle_ms(const struct outbox *outbox);
+
+#endif

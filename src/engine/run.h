@@ -1,0 +1,55 @@
+/* An operation under way, as the runner and its decisions see it. Confined to a worker. */
+#ifndef ENGINE_RUN_H
+#define ENGINE_RUN_H
+
+#include "engine/runner.h"
+#include "engine/task.h"
+#include "engine/verdict.h"
+#include "ledger/outcome.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct heddle_uow;
+struct pg_link;
+
+struct run {
+    struct runner_shared *shared;
+    struct pg_link *link;
+    struct claimed_operation *claimed;
+    const struct heddle_handler *handler;
+    struct heddle_task task;
+    int64_t lane_key;
+    bool is_prepared;
+    bool is_recorded;          /* the ledger has a row of it that has not ended */
+    bool is_in_ledger;         /* the ledger keeps the outcome */
+    enum ledger_reason reason; /* why the ledger would not have it run */
+    struct outcome outcome;
+    struct verdict verdict; /* what is decided about it, where it could not be done */
+    const char *error;      /* JSON, of a verdict */
+};
+
+/* A step that is taken again while its failure is one that passes. */
+typedef heddle_status run_step(struct run *run, struct heddle_error *err);
+
+/* Begins a unit of work with the lane's lock; `what` follows in it. An operation that has a row is
+ * entered: what is sent behind that fails where it may not run, or may not be decided about. */
+enum run_unit { RUN_READS, RUN_EFFECTS, RUN_DECISION, RUN_CHARGE };
+heddle_status run_begin(struct run *run, struct heddle_uow *uow, enum run_unit what,
+                        struct heddle_error *err) HEDDLE_MUST_CHECK;
+
+/* What the failure of a unit of work means for the operation: a duplicate, or a COMMIT whose fate
+ * nobody knows, is looked up, and may turn out to be an end (HEDDLE_OK: run->outcome). */
+heddle_status run_resolve(struct run *run, heddle_status status,
+                          struct heddle_error *err) HEDDLE_MUST_CHECK;
+
+/* A run_step: writes run->verdict into the ledger. */
+heddle_status run_decide(struct run *run, struct heddle_error *err) HEDDLE_MUST_CHECK;
+
+/* A read that was submitted directly and has not failed: its result lives in Redis. */
+bool run_leaves_no_row(const struct run *run);
+
+void run_log(enum heddle_log_level level, const char *event, const struct run *run,
+             const struct heddle_error *err);
+
+#endif
