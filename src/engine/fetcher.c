@@ -5,6 +5,8 @@
 #include "base/clock.h"
 #include "base/thread.h"
 #include "base/log.h"
+#include "base/text.h"
+#include "engine/wakes.h"
 #include "link/redis.h"
 #include "queue/lanes.h"
 
@@ -36,8 +38,9 @@ struct fetcher {
     struct fetcher_options options;
     struct runqueue *queue;
     struct holdings *holdings;
-    struct redis_link *link;      /* claims */
-    struct redis_link *wake_link; /* subscribed */
+    struct watchdog *watchdog;
+    struct redis_link *link; /* claims */
+    struct wakes *wakes;
     struct command command;
     struct partition *partitions;
     const char **reasons; /* halted lanes that we can resolve, NULL-terminated */
@@ -70,22 +73,25 @@ static struct lanes_request request_for(struct fetcher *fetcher, size_t lanes);
 static heddle_status wait_for_work(struct fetcher *fetcher, bool is_starved,
                                    struct heddle_error *err);
 static heddle_status read_wakes(struct fetcher *fetcher, struct heddle_error *err);
+static void cancel(struct fetcher *fetcher, const char *id);
 static void heat_due(struct fetcher *fetcher);
 static size_t count_hot(const struct fetcher *fetcher);
 static void heat_all(struct fetcher *fetcher);
 static void back_off(struct fetcher *fetcher, int attempt);
 
 heddle_status fetcher_new(const struct fetcher_options *options, struct runqueue *queue,
-                          struct holdings *holdings, struct fetcher **fetcher,
-                          struct heddle_error *err)
+                          struct holdings *holdings, struct watchdog *watchdog,
+                          struct fetcher **fetcher, struct heddle_error *err)
 {
-    struct redis_link *link, *wake_link;
+    struct redis_link *link;
+    struct wakes *wakes;
     size_t count = 0;
 
     heddle_status status = redis_new(options->redis, options->redis_timeout_ms, &link, err);
     if (status != HEDDLE_OK)
         return status;
-    status = redis_new(options->redis, options->redis_timeout_ms, &wake_link, err);
+    status =
+        wakes_new(options->redis, options->redis_timeout_ms, options->incarnation, &wakes, err);
     if (status != HEDDLE_OK) {
         redis_free(link);
         return status;
@@ -94,8 +100,9 @@ heddle_status fetcher_new(const struct fetcher_options *options, struct runqueue
     fresh->options = *options;
     fresh->queue = queue;
     fresh->holdings = holdings;
+    fresh->watchdog = watchdog;
     fresh->link = link;
-    fresh->wake_link = wake_link;
+    fresh->wakes = wakes;
     fresh->partitions = memory_take_zeroed(options->partitions, sizeof *fresh->partitions);
     while (options->handlers[count])
         count++;
@@ -120,7 +127,7 @@ void fetcher_free(struct fetcher *fetcher)
     if (!fetcher)
         return;
     redis_free(fetcher->link);
-    redis_free(fetcher->wake_link);
+    wakes_free(fetcher->wakes);
     command_done(&fetcher->command);
     free(fetcher->partitions);
     free(fetcher->reasons);
@@ -165,7 +172,7 @@ static void *fetcher_body(void *argument)
             continue;
         }
         redis_close(fetcher->link);
-        redis_close(fetcher->wake_link);
+        wakes_close(fetcher->wakes);
         /* What was claimed by a request without an answer is nobody's: the beat frees it. */
         holdings_answered(fetcher->holdings, fetcher->seq);
         heddle_log(HEDDLE_LOG_WARNING, "fetch_retry", "attempt=%d text=%s", ++failures,
@@ -178,16 +185,12 @@ static void *fetcher_body(void *argument)
 /* Subscribes where we are not. What happened before is unknown, so every partition is hot. */
 static heddle_status listen_for_wakes(struct fetcher *fetcher, struct heddle_error *err)
 {
-    AUTO_REPLY reply = NULL;
-    char channel[160];
-
-    if (redis_is_connected(fetcher->wake_link) && redis_is_connected(fetcher->link))
+    if (wakes_is_open(fetcher->wakes) && redis_is_connected(fetcher->link))
         return HEDDLE_OK;
-    redis_close(fetcher->wake_link);
-    snprintf(channel, sizeof channel, "heddle:wake:%s", fetcher->options.incarnation);
+    wakes_close(fetcher->wakes);
     heddle_status status = redis_connect(fetcher->link, err);
     if (status == HEDDLE_OK)
-        status = redis_callf(fetcher->wake_link, &reply, err, "SUBSCRIBE", channel, NULL);
+        status = wakes_open(fetcher->wakes, err);
     heat_all(fetcher);
     return status;
 }
@@ -317,7 +320,7 @@ static heddle_status wait_for_work(struct fetcher *fetcher, bool is_starved,
                                    struct heddle_error *err)
 {
     struct pollfd fds[] = {
-        {.fd = redis_fd(fetcher->wake_link), .events = POLLIN},
+        {.fd = wakes_fd(fetcher->wakes), .events = POLLIN},
         {.fd = fetcher->stop_fd, .events = POLLIN},
         {.fd = runqueue_room_fd(fetcher->queue), .events = POLLIN},
     };
@@ -338,18 +341,35 @@ static heddle_status wait_for_work(struct fetcher *fetcher, bool is_starved,
     return HEDDLE_OK;
 }
 
-/* Each message names a partition that has a ready lane. */
 static heddle_status read_wakes(struct fetcher *fetcher, struct heddle_error *err)
 {
-    for (;;) {
-        AUTO_REPLY message = NULL;
-        heddle_status status = redis_poll(fetcher->wake_link, &message, err);
-        if (status != HEDDLE_OK || !message)
-            return status;
-        int64_t p = redis_reply_integer(redis_reply_at(message, 2));
-        if (p >= 0 && p < fetcher->options.partitions)
-            fetcher->partitions[p].is_hot = true;
-    }
+    struct wake wake;
+    heddle_status status;
+
+    while ((status = wakes_next(fetcher->wakes, &wake, err)) == HEDDLE_OK)
+        switch (wake.kind) {
+        case WAKE_NONE:
+            return HEDDLE_OK;
+        case WAKE_PARTITION:
+            if (wake.partition >= 0 && wake.partition < fetcher->options.partitions)
+                fetcher->partitions[wake.partition].is_hot = true;
+            break;
+        case WAKE_CANCEL:
+            cancel(fetcher, wake.id);
+            break;
+        }
+    return status;
+}
+
+/* Of an operation that has been settled meanwhile nobody here knows: it is too late. */
+static void cancel(struct fetcher *fetcher, const char *id)
+{
+    bool is_found = holdings_cancel(fetcher->holdings, text_of(id), CANCEL_ASKED);
+
+    heddle_log(HEDDLE_LOG_INFO, "cancel_asked", "id=%s found=%s", LOG_TEXT(id),
+               is_found ? "true" : "false");
+    if (is_found)
+        watchdog_wake(fetcher->watchdog);
 }
 
 static void heat_due(struct fetcher *fetcher)

@@ -8,6 +8,7 @@
 
 #include "engine/holdings.h"
 #include "engine/runqueue.h"
+#include "engine/watchdog.h"
 #include "heddle/error.h"
 
 #include <stdint.h>
@@ -25,10 +26,10 @@ struct fetcher_options {
     bool is_quarantine; /* adopts suspects, one at a time, and claims nothing else */
 };
 
-/* Borrows the queue and the holdings. */
+/* Borrows the queue, the holdings and the watchdog. */
 heddle_status fetcher_new(const struct fetcher_options *options, struct runqueue *queue,
-                          struct holdings *holdings, struct fetcher **fetcher,
-                          struct heddle_error *err) HEDDLE_MUST_CHECK;
+                          struct holdings *holdings, struct watchdog *watchdog,
+                          struct fetcher **fetcher, struct heddle_error *err) HEDDLE_MUST_CHECK;
 void fetcher_free(struct fetcher *fetcher);
 void fetcher_start(struct fetcher *fetcher);
 

@@ -28,7 +28,7 @@ struct runner {
     struct runner_shared *shared;
     struct pg_link *link;
     struct arena arena;
-    struct board_slot *slot; /* what the supervisor sees; NULL: nobody looks */
+    struct post *post; /* what others see of it; NULL: nobody looks */
 };
 
 /* An operation under way. */
@@ -44,6 +44,8 @@ struct run {
     struct outcome outcome;
 };
 
+typedef heddle_status run_step(struct run *run, struct heddle_error *err);
+
 static enum disposition run_operation(struct runner *runner, struct claim *claim,
                                       struct claimed_operation *claimed);
 static heddle_status check(struct run *run, struct heddle_error *err);
@@ -52,9 +54,7 @@ static heddle_status apply(struct run *run, struct heddle_error *err);
 static heddle_status resolve(struct run *run, heddle_status status, struct heddle_error *err);
 static heddle_status decide(struct run *run, struct heddle_error *err);
 static heddle_status recall(struct run *run, struct heddle_error *err);
-static heddle_status persist(struct run *run,
-                             heddle_status (*step)(struct run *run, struct heddle_error *err),
-                             struct heddle_error *err);
+static heddle_status persist(struct run *run, run_step *step, struct heddle_error *err);
 static heddle_status begin(struct run *run, struct heddle_uow *uow, bool is_read_only,
                            struct heddle_error *err);
 static bool leaves_no_row(const struct run *run);
@@ -98,9 +98,9 @@ void runner_free(struct runner *runner)
     free(runner);
 }
 
-void runner_show(struct runner *runner, struct board_slot *slot)
+void runner_show(struct runner *runner, struct roster *roster, int number)
 {
-    runner->slot = slot;
+    runner->post = roster_take(roster, number, runner->link);
 }
 
 heddle_status runner_connect(struct runner *runner, struct heddle_error *err)
@@ -124,9 +124,13 @@ void runner_execute(struct runner *runner, struct claim *claim)
         if (atomic_load(&shared->is_stopping))
             break;
         struct claimed_operation *claimed = &claim->operations[i];
-        board_enter(runner->slot, claim->partition, claim->lane, claimed->operation.id);
+        post_enter(runner->post, claim, claimed);
         part.disposition = run_operation(runner, claim, claimed);
-        board_leave(runner->slot);
+        post_leave(runner->post);
+        if (part.disposition != LANE_RELEASE && claimed_cancel_cause(claimed) == CANCEL_QUIT) {
+            part.disposition = LANE_RELEASE; /* broken off: somebody else goes on at once */
+            break;
+        }
         if (part.disposition != LANE_RELEASE)
             pause_lane(&part, part.disposition);
         if (part.disposition == LANE_GAP)
@@ -163,7 +167,7 @@ static enum disposition run_operation(struct runner *runner, struct claim *claim
                    claimed->operation.id, LOG_TEXT(claim->lane.data), claimed->operation.op.data);
         return LANE_HALT;
     }
-    task_init(&run.task, claim, &claimed->operation, &runner->arena, runner->link);
+    task_init(&run.task, claim, claimed, &runner->arena, runner->link);
     heddle_status status = claimed->is_poisoned
                                ? heddle_fail(&err, HEDDLE_PERMANENT, "crash",
                                              "its process crashed each time it was tried")
@@ -200,9 +204,7 @@ static heddle_status check(struct run *run, struct heddle_error *err)
 }
 
 /* Runs a step again while its failure is one that passes, a few times, with backoff. */
-static heddle_status persist(struct run *run,
-                             heddle_status (*step)(struct run *run, struct heddle_error *err),
-                             struct heddle_error *err)
+static heddle_status persist(struct run *run, run_step *step, struct heddle_error *err)
 {
     const struct processor_options *options = run->runner->shared->options;
     heddle_status status;
@@ -210,7 +212,8 @@ static heddle_status persist(struct run *run,
     for (int tries = 1;; tries++) {
         status = step(run, err);
         if (status != HEDDLE_RETRY || tries > options->retry_attempts ||
-            atomic_load(&run->runner->shared->is_stopping))
+            atomic_load(&run->runner->shared->is_stopping) ||
+            (step == attempt && heddle_task_is_cancelled(&run->task)))
             return status;
         log_operation(HEDDLE_LOG_INFO, "operation_retry", run, err);
         clock_sleep_ms(clock_backoff_ms(tries, options->retry_base_ms, options->retry_cap_ms));
@@ -221,11 +224,13 @@ static heddle_status attempt(struct run *run, struct heddle_error *err)
 {
     heddle_status status = HEDDLE_OK;
 
+    post_phase(run->runner->post, PHASE_PREPARE);
     if (!run->is_prepared && run->handler->prepare)
         status = run->handler->prepare(&run->task, err);
     if (status != HEDDLE_OK)
         return status;
     run->is_prepared = true;
+    post_phase(run->runner->post, PHASE_APPLY);
     status = apply(run, err);
     return resolve(run, status, err);
 }
@@ -234,6 +239,7 @@ static heddle_status attempt(struct run *run, struct heddle_error *err)
  * failure of the operation. */
 static heddle_status resolve(struct run *run, heddle_status status, struct heddle_error *err)
 {
+    post_phase(run->runner->post, PHASE_DECIDE);
     if (status == HEDDLE_UNKNOWN)
         log_operation(HEDDLE_LOG_WARNING, "commit_unknown", run, err);
     if (status == HEDDLE_UNKNOWN || (status == HEDDLE_PERMANENT && ledger_is_duplicate(err)))
@@ -279,6 +285,7 @@ static heddle_status apply(struct run *run, struct heddle_error *err)
         return HEDDLE_PERMANENT;
     if (status == HEDDLE_OK) {
         run->is_in_ledger = !is_read_only;
+        post_phase(run->runner->post, PHASE_AFTER);
         if (run->handler->after_commit)
             run->handler->after_commit(&run->task);
     }
@@ -291,6 +298,7 @@ static heddle_status decide(struct run *run, struct heddle_error *err)
 {
     struct heddle_uow uow;
 
+    post_phase(run->runner->post, PHASE_DECIDE);
     if (leaves_no_row(run))
         return HEDDLE_OK;
     heddle_status status = begin(run, &uow, false, err);

@@ -74,6 +74,20 @@ void claim_free(struct claim *claim)
     free(claim);
 }
 
+void claimed_cancel(struct claimed_operation *claimed, enum cancel_cause cause)
+{
+    int before = atomic_load(&claimed->cancel);
+
+    while (before < (int)cause &&
+           !atomic_compare_exchange_weak(&claimed->cancel, &before, (int)cause))
+        ;
+}
+
+enum cancel_cause claimed_cancel_cause(const struct claimed_operation *claimed)
+{
+    return (enum cancel_cause)atomic_load(&claimed->cancel);
+}
+
 void claim_list_init(struct claim_list *list)
 {
     list->first = NULL;

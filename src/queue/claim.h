@@ -9,7 +9,16 @@
 #include "heddle/error.h"
 #include "heddle/operation.h"
 
+#include <stdatomic.h>
 #include <stdint.h>
+
+/* Why a claimed operation shall end early. A stronger cause takes the place of a weaker one. */
+enum cancel_cause {
+    CANCEL_NONE,
+    CANCEL_DEADLINE, /* it has run past its soft deadline: it comes again */
+    CANCEL_QUIT,     /* its processor ends now: it comes again elsewhere */
+    CANCEL_ASKED,    /* a client wants it not to happen: it ends cancelled, unless it is done */
+};
 
 struct claimed_operation {
     struct heddle_operation operation; /* its texts lie in the claim */
@@ -17,6 +26,7 @@ struct claimed_operation {
     bool wants_reply;          /* somebody waits for the result */
     bool is_journaled;         /* durable: the journal has its row */
     bool is_poisoned;          /* it has crashed its process too often */
+    atomic_int cancel;         /* enum cancel_cause; see claimed_cancel */
     enum heddle_end end;       /* set by the worker */
     struct heddle_text result; /* JSON for clients, in the claim's arena; set with `end` */
     bool sends_result;         /* Redis needs it: somebody waits, or the ledger does not keep it */
@@ -46,6 +56,10 @@ heddle_status claim_new(unsigned partition, uint64_t seq, struct heddle_text lan
                         struct heddle_text records, struct claim **claim,
                         struct heddle_error *err) HEDDLE_MUST_CHECK;
 void claim_free(struct claim *claim);
+
+/* Asks for the operation's early end. From any thread that keeps the claim from being freed. */
+void claimed_cancel(struct claimed_operation *claimed, enum cancel_cause cause);
+enum cancel_cause claimed_cancel_cause(const struct claimed_operation *claimed);
 
 /* A FIFO of claims. Not locked: whoever shares one guards it. */
 struct claim_list {
