@@ -6,6 +6,7 @@
 #include "base/thread.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "engine/heat.h"
 #include "engine/wakes.h"
 #include "link/redis.h"
 #include "queue/lanes.h"
@@ -20,7 +21,6 @@
 
 enum {
     SUSPECTS_EVERY_MS = 50, /* of a quarantine, which lives for moments */
-    POLL_MS = 1000,         /* the net: nothing relies on it at a healthy Redis */
     CLAIM_BYTES_MAX = 4 << 20,
     RETRY_BASE_MS = 20,
     RETRY_CAP_MS = 1000,
@@ -28,8 +28,6 @@ enum {
 
 /* What is known of a partition. */
 struct partition {
-    bool is_hot;
-    int64_t due_ms; /* when a waiting lane comes due (clock_now_ms); INT64_MAX: none known */
     int64_t halted; /* lanes that wait for somebody: perhaps for us */
     char adopt_cursor[24];
 };
@@ -42,12 +40,12 @@ struct fetcher {
     struct redis_link *link; /* claims */
     struct wakes *wakes;
     struct command command;
+    struct heat *heat;
     struct partition *partitions;
     const char **reasons; /* halted lanes that we can resolve, NULL-terminated */
     struct arena names;   /* of the reasons */
     unsigned turn;        /* the partition that is served first */
     uint64_t seq;
-    int64_t next_poll_ms;
     int stop_fd;
     atomic_bool is_stopping, is_idle;
     pthread_t thread;
@@ -74,9 +72,6 @@ static heddle_status wait_for_work(struct fetcher *fetcher, bool is_starved,
                                    struct heddle_error *err);
 static heddle_status read_wakes(struct fetcher *fetcher, struct heddle_error *err);
 static void cancel(struct fetcher *fetcher, const char *id);
-static void heat_due(struct fetcher *fetcher);
-static size_t count_hot(const struct fetcher *fetcher);
-static void heat_all(struct fetcher *fetcher);
 static void back_off(struct fetcher *fetcher, int attempt);
 
 heddle_status fetcher_new(const struct fetcher_options *options, struct runqueue *queue,
@@ -104,6 +99,7 @@ heddle_status fetcher_new(const struct fetcher_options *options, struct runqueue
     fresh->link = link;
     fresh->wakes = wakes;
     fresh->partitions = memory_take_zeroed(options->partitions, sizeof *fresh->partitions);
+    fresh->heat = heat_new(options->partitions);
     while (options->handlers[count])
         count++;
     fresh->reasons = memory_take_zeroed(count + 1, sizeof *fresh->reasons);
@@ -129,6 +125,7 @@ void fetcher_free(struct fetcher *fetcher)
     redis_free(fetcher->link);
     wakes_free(fetcher->wakes);
     command_done(&fetcher->command);
+    heat_free(fetcher->heat);
     free(fetcher->partitions);
     free(fetcher->reasons);
     arena_done(&fetcher->names);
@@ -191,7 +188,7 @@ static heddle_status listen_for_wakes(struct fetcher *fetcher, struct heddle_err
     heddle_status status = redis_connect(fetcher->link, err);
     if (status == HEDDLE_OK)
         status = wakes_open(fetcher->wakes, err);
-    heat_all(fetcher);
+    heat_all(fetcher->heat);
     return status;
 }
 
@@ -201,7 +198,7 @@ static heddle_status fetch(struct fetcher *fetcher, bool *is_starved, struct hed
     heddle_status status = HEDDLE_OK;
     struct sent_claim *sent = memory_take(fetcher->options.partitions * sizeof *sent);
 
-    while (status == HEDDLE_OK && count_hot(fetcher) > 0 && !*is_starved &&
+    while (status == HEDDLE_OK && heat_count(fetcher->heat) > 0 && !*is_starved &&
            !atomic_load(&fetcher->is_stopping)) {
         size_t room = runqueue_room(fetcher->queue);
         size_t count = send_claims(fetcher, room, sent, &status, err);
@@ -229,7 +226,7 @@ static heddle_status fetch_suspects(struct fetcher *fetcher, struct heddle_error
                   strcmp(fetcher->partitions[p].adopt_cursor, "0") == 0;
     }
     atomic_store(&fetcher->is_idle, status == HEDDLE_OK && is_idle);
-    fetcher->next_poll_ms = clock_now_ms() + SUSPECTS_EVERY_MS;
+    heat_poll_in(fetcher->heat, SUSPECTS_EVERY_MS);
     return status;
 }
 
@@ -238,12 +235,12 @@ static size_t send_claims(struct fetcher *fetcher, size_t room, struct sent_clai
                           heddle_status *status, struct heddle_error *err)
 {
     const unsigned partitions = fetcher->options.partitions;
-    size_t hot = count_hot(fetcher), count = 0;
+    size_t hot = heat_count(fetcher->heat), count = 0;
     size_t lanes = hot > 0 && room > hot ? room / hot : 1;
 
     for (unsigned i = 0; i < partitions && count < room && *status == HEDDLE_OK; i++) {
         unsigned p = (fetcher->turn + i) % partitions;
-        if (!fetcher->partitions[p].is_hot)
+        if (!heat_is_hot(fetcher->heat, p))
             continue;
         sent[count] = (struct sent_claim){p, request_for(fetcher, lanes)};
         *status = lanes_claim_send(fetcher->link, &fetcher->command, p, &sent[count].request, err);
@@ -264,10 +261,8 @@ static heddle_status receive_claims(struct fetcher *fetcher, const struct sent_c
         lanes_claim_receive(fetcher->link, sent->partition, &sent->request, &answer, err);
     if (status != HEDDLE_OK)
         return status;
-    partition->is_hot = !answer.is_exhausted;
     if (answer.is_exhausted) {
-        partition->due_ms =
-            answer.next_due_ms < 0 ? INT64_MAX : clock_now_ms() + answer.next_due_ms;
+        heat_exhausted(fetcher->heat, sent->partition, answer.next_due_ms);
         partition->halted = answer.halted;
     }
     hand_over(fetcher, &answer.claims, sent->request.seq);
@@ -324,18 +319,10 @@ static heddle_status wait_for_work(struct fetcher *fetcher, bool is_starved,
         {.fd = fetcher->stop_fd, .events = POLLIN},
         {.fd = runqueue_room_fd(fetcher->queue), .events = POLLIN},
     };
-    int64_t wake_ms = fetcher->next_poll_ms;
 
-    for (unsigned p = 0; p < fetcher->options.partitions; p++)
-        if (fetcher->partitions[p].due_ms < wake_ms)
-            wake_ms = fetcher->partitions[p].due_ms;
-    int64_t left_ms = wake_ms - clock_now_ms();
     /* Without room there is nothing to do when a lane comes due. */
-    poll(fds, is_starved ? 3 : 2,
-         left_ms > 0 && !is_starved ? (int)left_ms
-         : is_starved               ? POLL_MS
-                                    : 0);
-    heat_due(fetcher);
+    poll(fds, is_starved ? 3 : 2, is_starved ? HEAT_POLL_MS : (int)heat_wait_ms(fetcher->heat));
+    heat_due(fetcher->heat);
     if (fds[0].revents)
         return read_wakes(fetcher, err);
     return HEDDLE_OK;
@@ -351,8 +338,7 @@ static heddle_status read_wakes(struct fetcher *fetcher, struct heddle_error *er
         case WAKE_NONE:
             return HEDDLE_OK;
         case WAKE_PARTITION:
-            if (wake.partition >= 0 && wake.partition < fetcher->options.partitions)
-                fetcher->partitions[wake.partition].is_hot = true;
+            heat_partition(fetcher->heat, wake.partition);
             break;
         case WAKE_CANCEL:
             cancel(fetcher, wake.id);
@@ -370,36 +356,6 @@ static void cancel(struct fetcher *fetcher, const char *id)
                is_found ? "true" : "false");
     if (is_found)
         watchdog_wake(fetcher->watchdog);
-}
-
-static void heat_due(struct fetcher *fetcher)
-{
-    int64_t now_ms = clock_now_ms();
-
-    if (now_ms >= fetcher->next_poll_ms) {
-        heat_all(fetcher);
-        return;
-    }
-    for (unsigned p = 0; p < fetcher->options.partitions; p++)
-        if (fetcher->partitions[p].due_ms <= now_ms)
-            fetcher->partitions[p].is_hot = true;
-}
-
-static size_t count_hot(const struct fetcher *fetcher)
-{
-    size_t count = 0;
-    for (unsigned p = 0; p < fetcher->options.partitions; p++)
-        count += fetcher->partitions[p].is_hot;
-    return count;
-}
-
-static void heat_all(struct fetcher *fetcher)
-{
-    for (unsigned p = 0; p < fetcher->options.partitions; p++) {
-        fetcher->partitions[p].is_hot = true;
-        fetcher->partitions[p].due_ms = INT64_MAX;
-    }
-    fetcher->next_poll_ms = clock_now_ms() + POLL_MS;
 }
 
 static void back_off(struct fetcher *fetcher, int attempt)

@@ -1,8 +1,7 @@
 /* The fetcher: claims lanes for the workers of this processor.
  *
- * One thread with two Redis links: one to claim, one to be woken. A partition is
- * *hot* while it may have ready lanes; one that had none is left alone until
- * it wakes us, a waiting lane comes due, or the slow poll, the net under both. */
+ * One thread with two Redis links: one to claim, one to be woken (wakes.h). It looks into
+ * partitions that may have ready lanes (heat.h). */
 #ifndef ENGINE_FETCHER_H
 #define ENGINE_FETCHER_H
 
