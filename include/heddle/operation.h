@@ -18,6 +18,7 @@
 
 #include "heddle/error.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -84,6 +85,13 @@ struct heddle_task;
 
 /* The operation; borrowed from the task. */
 const struct heddle_operation *heddle_task_operation(const struct heddle_task *task);
+
+/* True once the operation shall end early: it has run past its soft deadline, a client wants it not
+ * to happen, or the processor ends now. A handler that takes long, in prepare or apply, asks now
+ * and then and fails with HEDDLE_RETRY; what follows from it is Heddle's to decide. A statement
+ * that the handler waits for is cancelled, with HEDDLE_RETRY as well. Stays true once it is.
+ * Thread-safe: a handler's own threads may ask too, while the phase lasts. */
+bool heddle_task_is_cancelled(const struct heddle_task *task);
 
 /* `size` bytes that live until after_commit returned; never NULL (a worker
  * that runs out of memory ends its process). */

@@ -44,6 +44,13 @@ const struct setting options_table[] = {
      .most = 10 * MINUTE, .help = "how long a vanished processor's lanes stay its own"},
     {"drain", SETTING_DURATION, 0, OPTION(drain_ms), .standard = "30s", .least = 0, .most = HOUR,
      .help = "how long a stopping processor finishes what it has claimed"},
+    {"soft_deadline", SETTING_DURATION, 0, OPTION(soft_deadline_ms), .standard = "30s",
+     .least = 100, .most = HOUR,
+     .help = "longest run of an operation; then it is told to end, its statement is cancelled, and "
+             "it comes again"},
+    {"hard_deadline", SETTING_DURATION, 0, OPTION(hard_deadline_ms), .standard = "60s",
+     .least = 100, .most = DAY,
+     .help = "then its process ends and another takes over; it alone is charged a crash"},
     {"poison_crashes", SETTING_INTEGER, 0, OPTION(poison_crashes), .standard = "3", .least = 1,
      .most = 100, .help = "crashes alone in quarantine after which an operation is given up"},
     {"durability", SETTING_CHOICE, 0, OPTION(durability), .standard = "durable",
@@ -105,6 +112,8 @@ const struct setting options_table[] = {
 
 static heddle_status judge(const struct settings *settings, const struct options *options,
                            struct heddle_error *err);
+static heddle_status judge_deadlines(const struct settings *settings, const struct options *options,
+                                     struct heddle_error *err);
 static heddle_status judge_addresses(const struct settings *settings, const struct options *options,
                                      struct heddle_error *err);
 static const char *or_null(const char *text);
@@ -161,6 +170,8 @@ struct processor_options options_for_processor(const struct options *options,
         .claim_operations_max = (int)options->claim_operations,
         .lease_ms = options->lease_ms,
         .drain_ms = options->drain_ms,
+        .soft_deadline_ms = options->soft_deadline_ms,
+        .hard_deadline_ms = options->hard_deadline_ms,
         .result_ttl_ms = options->result_ttl_ms,
         .redis_timeout_ms = (int)options->redis_timeout_ms,
         .connect_timeout_ms = (int)options->connect_timeout_ms,
@@ -211,7 +222,27 @@ static heddle_status judge(const struct settings *settings, const struct options
         return settings_refuse(settings, "retry_base", err,
                                "must not be above retry_cap, which is %" PRId64 "ms",
                                options->retry_cap_ms);
-    return judge_addresses(settings, options, err);
+    heddle_status status = judge_deadlines(settings, options, err);
+    return status == HEDDLE_OK ? judge_addresses(settings, options, err) : status;
+}
+
+/* What is waited for once must have lost patience before the watchdog does. */
+static heddle_status judge_deadlines(const struct settings *settings, const struct options *options,
+                                     struct heddle_error *err)
+{
+    if (options->soft_deadline_ms >= options->hard_deadline_ms)
+        return settings_refuse(settings, "soft_deadline", err,
+                               "must be below hard_deadline, which is %" PRId64 "ms",
+                               options->hard_deadline_ms);
+    if (options->commit_deadline_ms >= options->hard_deadline_ms)
+        return settings_refuse(settings, "commit_deadline", err,
+                               "must be below hard_deadline, which is %" PRId64 "ms",
+                               options->hard_deadline_ms);
+    if (options->title_timeout_ms >= options->soft_deadline_ms)
+        return settings_refuse(settings, "title_timeout", err,
+                               "must be below soft_deadline, which is %" PRId64 "ms",
+                               options->soft_deadline_ms);
+    return HEDDLE_OK;
 }
 
 /* Their form alone; nothing connects. */

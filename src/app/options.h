@@ -25,6 +25,8 @@ struct options {
     int64_t lease_ms;
     int64_t drain_ms;
     int durability; /* enum durability */
+    int64_t soft_deadline_ms;
+    int64_t hard_deadline_ms;
     int64_t result_ttl_ms;
     int64_t claim_lanes;
     int64_t claim_operations;

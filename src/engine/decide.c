@@ -63,6 +63,7 @@ heddle_status run_decide(struct run *run, struct heddle_error *err)
 heddle_status run_resolve(struct run *run, heddle_status status, struct heddle_error *err)
 {
     run->reason = LEDGER_IS_FREE;
+    post_phase(run->post, PHASE_DECIDE);
     if (status == HEDDLE_OK)
         return HEDDLE_OK;
     if (status == HEDDLE_UNKNOWN) {

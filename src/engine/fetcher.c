@@ -5,6 +5,9 @@
 #include "base/clock.h"
 #include "base/thread.h"
 #include "base/log.h"
+#include "base/text.h"
+#include "engine/heat.h"
+#include "engine/wakes.h"
 #include "link/redis.h"
 #include "queue/lanes.h"
 
@@ -18,7 +21,6 @@
 
 enum {
     SUSPECTS_EVERY_MS = 50, /* of a quarantine, which lives for moments */
-    POLL_MS = 1000,         /* the net: nothing relies on it at a healthy Redis */
     CLAIM_BYTES_MAX = 4 << 20,
     RETRY_BASE_MS = 20,
     RETRY_CAP_MS = 1000,
@@ -26,8 +28,6 @@ enum {
 
 /* What is known of a partition. */
 struct partition {
-    bool is_hot;
-    int64_t due_ms; /* when a waiting lane comes due (clock_now_ms); INT64_MAX: none known */
     int64_t halted; /* lanes that wait for somebody: perhaps for us */
     char adopt_cursor[24];
 };
@@ -36,15 +36,16 @@ struct fetcher {
     struct fetcher_options options;
     struct runqueue *queue;
     struct holdings *holdings;
-    struct redis_link *link;      /* claims */
-    struct redis_link *wake_link; /* subscribed */
+    struct watchdog *watchdog;
+    struct redis_link *link; /* claims */
+    struct wakes *wakes;
     struct command command;
+    struct heat *heat;
     struct partition *partitions;
     const char **reasons; /* halted lanes that we can resolve, NULL-terminated */
     struct arena names;   /* of the reasons */
     unsigned turn;        /* the partition that is served first */
     uint64_t seq;
-    int64_t next_poll_ms;
     int stop_fd;
     atomic_bool is_stopping, is_idle;
     pthread_t thread;
@@ -70,22 +71,22 @@ static struct lanes_request request_for(struct fetcher *fetcher, size_t lanes);
 static heddle_status wait_for_work(struct fetcher *fetcher, bool is_starved,
                                    struct heddle_error *err);
 static heddle_status read_wakes(struct fetcher *fetcher, struct heddle_error *err);
-static void heat_due(struct fetcher *fetcher);
-static size_t count_hot(const struct fetcher *fetcher);
-static void heat_all(struct fetcher *fetcher);
+static void cancel(struct fetcher *fetcher, const char *id);
 static void back_off(struct fetcher *fetcher, int attempt);
 
 heddle_status fetcher_new(const struct fetcher_options *options, struct runqueue *queue,
-                          struct holdings *holdings, struct fetcher **fetcher,
-                          struct heddle_error *err)
+                          struct holdings *holdings, struct watchdog *watchdog,
+                          struct fetcher **fetcher, struct heddle_error *err)
 {
-    struct redis_link *link, *wake_link;
+    struct redis_link *link;
+    struct wakes *wakes;
     size_t count = 0;
 
     heddle_status status = redis_new(options->redis, options->redis_timeout_ms, &link, err);
     if (status != HEDDLE_OK)
         return status;
-    status = redis_new(options->redis, options->redis_timeout_ms, &wake_link, err);
+    status =
+        wakes_new(options->redis, options->redis_timeout_ms, options->incarnation, &wakes, err);
     if (status != HEDDLE_OK) {
         redis_free(link);
         return status;
@@ -94,9 +95,11 @@ heddle_status fetcher_new(const struct fetcher_options *options, struct runqueue
     fresh->options = *options;
     fresh->queue = queue;
     fresh->holdings = holdings;
+    fresh->watchdog = watchdog;
     fresh->link = link;
-    fresh->wake_link = wake_link;
+    fresh->wakes = wakes;
     fresh->partitions = memory_take_zeroed(options->partitions, sizeof *fresh->partitions);
+    fresh->heat = heat_new(options->partitions);
     while (options->handlers[count])
         count++;
     fresh->reasons = memory_take_zeroed(count + 1, sizeof *fresh->reasons);
@@ -120,8 +123,9 @@ void fetcher_free(struct fetcher *fetcher)
     if (!fetcher)
         return;
     redis_free(fetcher->link);
-    redis_free(fetcher->wake_link);
+    wakes_free(fetcher->wakes);
     command_done(&fetcher->command);
+    heat_free(fetcher->heat);
     free(fetcher->partitions);
     free(fetcher->reasons);
     arena_done(&fetcher->names);
@@ -165,7 +169,7 @@ static void *fetcher_body(void *argument)
             continue;
         }
         redis_close(fetcher->link);
-        redis_close(fetcher->wake_link);
+        wakes_close(fetcher->wakes);
         /* What was claimed by a request without an answer is nobody's: the beat frees it. */
         holdings_answered(fetcher->holdings, fetcher->seq);
         heddle_log(HEDDLE_LOG_WARNING, "fetch_retry", "attempt=%d text=%s", ++failures,
@@ -178,17 +182,13 @@ static void *fetcher_body(void *argument)
 /* Subscribes where we are not. What happened before is unknown, so every partition is hot. */
 static heddle_status listen_for_wakes(struct fetcher *fetcher, struct heddle_error *err)
 {
-    AUTO_REPLY reply = NULL;
-    char channel[160];
-
-    if (redis_is_connected(fetcher->wake_link) && redis_is_connected(fetcher->link))
+    if (wakes_is_open(fetcher->wakes) && redis_is_connected(fetcher->link))
         return HEDDLE_OK;
-    redis_close(fetcher->wake_link);
-    snprintf(channel, sizeof channel, "heddle:wake:%s", fetcher->options.incarnation);
+    wakes_close(fetcher->wakes);
     heddle_status status = redis_connect(fetcher->link, err);
     if (status == HEDDLE_OK)
-        status = redis_callf(fetcher->wake_link, &reply, err, "SUBSCRIBE", channel, NULL);
-    heat_all(fetcher);
+        status = wakes_open(fetcher->wakes, err);
+    heat_all(fetcher->heat);
     return status;
 }
 
@@ -198,7 +198,7 @@ static heddle_status fetch(struct fetcher *fetcher, bool *is_starved, struct hed
     heddle_status status = HEDDLE_OK;
     struct sent_claim *sent = memory_take(fetcher->options.partitions * sizeof *sent);
 
-    while (status == HEDDLE_OK && count_hot(fetcher) > 0 && !*is_starved &&
+    while (status == HEDDLE_OK && heat_count(fetcher->heat) > 0 && !*is_starved &&
            !atomic_load(&fetcher->is_stopping)) {
         size_t room = runqueue_room(fetcher->queue);
         size_t count = send_claims(fetcher, room, sent, &status, err);
@@ -226,7 +226,7 @@ static heddle_status fetch_suspects(struct fetcher *fetcher, struct heddle_error
                   strcmp(fetcher->partitions[p].adopt_cursor, "0") == 0;
     }
     atomic_store(&fetcher->is_idle, status == HEDDLE_OK && is_idle);
-    fetcher->next_poll_ms = clock_now_ms() + SUSPECTS_EVERY_MS;
+    heat_poll_in(fetcher->heat, SUSPECTS_EVERY_MS);
     return status;
 }
 
@@ -235,12 +235,12 @@ static size_t send_claims(struct fetcher *fetcher, size_t room, struct sent_clai
                           heddle_status *status, struct heddle_error *err)
 {
     const unsigned partitions = fetcher->options.partitions;
-    size_t hot = count_hot(fetcher), count = 0;
+    size_t hot = heat_count(fetcher->heat), count = 0;
     size_t lanes = hot > 0 && room > hot ? room / hot : 1;
 
     for (unsigned i = 0; i < partitions && count < room && *status == HEDDLE_OK; i++) {
         unsigned p = (fetcher->turn + i) % partitions;
-        if (!fetcher->partitions[p].is_hot)
+        if (!heat_is_hot(fetcher->heat, p))
             continue;
         sent[count] = (struct sent_claim){p, request_for(fetcher, lanes)};
         *status = lanes_claim_send(fetcher->link, &fetcher->command, p, &sent[count].request, err);
@@ -261,10 +261,8 @@ static heddle_status receive_claims(struct fetcher *fetcher, const struct sent_c
         lanes_claim_receive(fetcher->link, sent->partition, &sent->request, &answer, err);
     if (status != HEDDLE_OK)
         return status;
-    partition->is_hot = !answer.is_exhausted;
     if (answer.is_exhausted) {
-        partition->due_ms =
-            answer.next_due_ms < 0 ? INT64_MAX : clock_now_ms() + answer.next_due_ms;
+        heat_exhausted(fetcher->heat, sent->partition, answer.next_due_ms);
         partition->halted = answer.halted;
     }
     hand_over(fetcher, &answer.claims, sent->request.seq);
@@ -317,69 +315,47 @@ static heddle_status wait_for_work(struct fetcher *fetcher, bool is_starved,
                                    struct heddle_error *err)
 {
     struct pollfd fds[] = {
-        {.fd = redis_fd(fetcher->wake_link), .events = POLLIN},
+        {.fd = wakes_fd(fetcher->wakes), .events = POLLIN},
         {.fd = fetcher->stop_fd, .events = POLLIN},
         {.fd = runqueue_room_fd(fetcher->queue), .events = POLLIN},
     };
-    int64_t wake_ms = fetcher->next_poll_ms;
 
-    for (unsigned p = 0; p < fetcher->options.partitions; p++)
-        if (fetcher->partitions[p].due_ms < wake_ms)
-            wake_ms = fetcher->partitions[p].due_ms;
-    int64_t left_ms = wake_ms - clock_now_ms();
     /* Without room there is nothing to do when a lane comes due. */
-    poll(fds, is_starved ? 3 : 2,
-         left_ms > 0 && !is_starved ? (int)left_ms
-         : is_starved               ? POLL_MS
-                                    : 0);
-    heat_due(fetcher);
+    poll(fds, is_starved ? 3 : 2, is_starved ? HEAT_POLL_MS : (int)heat_wait_ms(fetcher->heat));
+    heat_due(fetcher->heat);
     if (fds[0].revents)
         return read_wakes(fetcher, err);
     return HEDDLE_OK;
 }
 
-/* Each message names a partition that has a ready lane. */
 static heddle_status read_wakes(struct fetcher *fetcher, struct heddle_error *err)
 {
-    for (;;) {
-        AUTO_REPLY message = NULL;
-        heddle_status status = redis_poll(fetcher->wake_link, &message, err);
-        if (status != HEDDLE_OK || !message)
-            return status;
-        int64_t p = redis_reply_integer(redis_reply_at(message, 2));
-        if (p >= 0 && p < fetcher->options.partitions)
-            fetcher->partitions[p].is_hot = true;
-    }
+    struct wake wake;
+    heddle_status status;
+
+    while ((status = wakes_next(fetcher->wakes, &wake, err)) == HEDDLE_OK)
+        switch (wake.kind) {
+        case WAKE_NONE:
+            return HEDDLE_OK;
+        case WAKE_PARTITION:
+            heat_partition(fetcher->heat, wake.partition);
+            break;
+        case WAKE_CANCEL:
+            cancel(fetcher, wake.id);
+            break;
+        }
+    return status;
 }
 
-static void heat_due(struct fetcher *fetcher)
+/* Of an operation that has been settled meanwhile nobody here knows: it is too late. */
+static void cancel(struct fetcher *fetcher, const char *id)
 {
-    int64_t now_ms = clock_now_ms();
+    bool is_found = holdings_cancel(fetcher->holdings, text_of(id), CANCEL_ASKED);
 
-    if (now_ms >= fetcher->next_poll_ms) {
-        heat_all(fetcher);
-        return;
-    }
-    for (unsigned p = 0; p < fetcher->options.partitions; p++)
-        if (fetcher->partitions[p].due_ms <= now_ms)
-            fetcher->partitions[p].is_hot = true;
-}
-
-static size_t count_hot(const struct fetcher *fetcher)
-{
-    size_t count = 0;
-    for (unsigned p = 0; p < fetcher->options.partitions; p++)
-        count += fetcher->partitions[p].is_hot;
-    return count;
-}
-
-static void heat_all(struct fetcher *fetcher)
-{
-    for (unsigned p = 0; p < fetcher->options.partitions; p++) {
-        fetcher->partitions[p].is_hot = true;
-        fetcher->partitions[p].due_ms = INT64_MAX;
-    }
-    fetcher->next_poll_ms = clock_now_ms() + POLL_MS;
+    heddle_log(HEDDLE_LOG_INFO, "cancel_asked", "id=%s found=%s", LOG_TEXT(id),
+               is_found ? "true" : "false");
+    if (is_found)
+        watchdog_wake(fetcher->watchdog);
 }
 
 static void back_off(struct fetcher *fetcher, int attempt)

@@ -1,13 +1,13 @@
 /* The fetcher: claims lanes for the workers of this processor.
  *
- * One thread with two Redis links: one to claim, one to be woken. A partition is
- * *hot* while it may have ready lanes; one that had none is left alone until
- * it wakes us, a waiting lane comes due, or the slow poll, the net under both. */
+ * One thread with two Redis links: one to claim, one to be woken (wakes.h). It looks into
+ * partitions that may have ready lanes (heat.h). */
 #ifndef ENGINE_FETCHER_H
 #define ENGINE_FETCHER_H
 
 #include "engine/holdings.h"
 #include "engine/runqueue.h"
+#include "engine/watchdog.h"
 #include "heddle/error.h"
 
 #include <stdint.h>
@@ -25,10 +25,10 @@ struct fetcher_options {
     bool is_quarantine; /* adopts suspects, one at a time, and claims nothing else */
 };
 
-/* Borrows the queue and the holdings. */
+/* Borrows the queue, the holdings and the watchdog. */
 heddle_status fetcher_new(const struct fetcher_options *options, struct runqueue *queue,
-                          struct holdings *holdings, struct fetcher **fetcher,
-                          struct heddle_error *err) HEDDLE_MUST_CHECK;
+                          struct holdings *holdings, struct watchdog *watchdog,
+                          struct fetcher **fetcher, struct heddle_error *err) HEDDLE_MUST_CHECK;
 void fetcher_free(struct fetcher *fetcher);
 void fetcher_start(struct fetcher *fetcher);
 

@@ -15,6 +15,7 @@ struct holdings {
     struct claim *buckets[BUCKETS] GUARDED; /* chained by next_held */
 };
 
+static bool cancel_in(struct claim *claim, struct heddle_text id, enum cancel_cause cause);
 static struct claim **bucket_of(struct holdings *holdings, uint64_t seq, struct heddle_text lane);
 
 struct holdings *holdings_new(void)
@@ -68,6 +69,30 @@ bool holdings_knows(struct holdings *holdings, struct heddle_text lane, uint64_t
         is_known = claim->seq == seq && text_equal(claim->lane, lane);
     mutex_unlock(&holdings->mutex);
     return is_known;
+}
+
+bool holdings_cancel(struct holdings *holdings, struct heddle_text id, enum cancel_cause cause)
+{
+    bool is_found = false;
+
+    mutex_lock(&holdings->mutex);
+    for (size_t b = 0; b < BUCKETS; b++)
+        for (struct claim *claim = holdings->buckets[b]; claim; claim = claim->next_held)
+            is_found |= cancel_in(claim, id, cause);
+    mutex_unlock(&holdings->mutex);
+    return is_found;
+}
+
+static bool cancel_in(struct claim *claim, struct heddle_text id, enum cancel_cause cause)
+{
+    for (size_t i = 0; i < claim->operation_count; i++) {
+        struct claimed_operation *claimed = &claim->operations[i];
+        if (!text_equal((struct heddle_text){claimed->operation.id, HEDDLE_ID_SIZE}, id))
+            continue;
+        claimed_cancel(claimed, cause);
+        return true;
+    }
+    return false;
 }
 
 static struct claim **bucket_of(struct holdings *holdings, uint64_t seq, struct heddle_text lane)

@@ -28,4 +28,8 @@ void holdings_answered(struct holdings *holdings, uint64_t seq);
 /* False where nobody here knows of the claim, nor will. */
 bool holdings_knows(struct holdings *holdings, struct heddle_text lane, uint64_t seq);
 
+/* Asks for the early end of the operation `id`, begun or not (claimed_cancel): false where no claim
+ * in hand has it. Looks at every operation in hand. */
+bool holdings_cancel(struct holdings *holdings, struct heddle_text id, enum cancel_cause cause);
+
 #endif

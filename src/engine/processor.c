@@ -9,8 +9,10 @@
 #include "engine/fetcher.h"
 #include "engine/holdings.h"
 #include "engine/relay.h"
+#include "engine/roster.h"
 #include "engine/runqueue.h"
 #include "engine/settler.h"
+#include "engine/watchdog.h"
 #include "engine/worker.h"
 #include "heddle/log.h"
 #include "link/redis.h"
@@ -33,6 +35,8 @@ struct processor {
     struct beat *beat;
     struct holdings *holdings;
     struct relay *relay;
+    struct roster *roster;
+    struct watchdog *watchdog;
     struct worker **workers;
     bool is_stuck; /* a worker did not end: its memory must stay */
 };
@@ -72,6 +76,7 @@ void processor_start(struct processor *processor)
     if (!processor->options.is_quarantine)
         relay_start(processor->relay);
     settler_start(processor->settler);
+    watchdog_start(processor->watchdog);
     for (int i = 0; i < processor->options.workers; i++)
         worker_start(processor->workers[i]);
     fetcher_start(processor->fetcher);
@@ -101,6 +106,7 @@ bool processor_drain(struct processor *processor)
     for (int i = 0; i < processor->options.workers; i++)
         if (!worker_join(processor->workers[i], deadline_us))
             processor->is_stuck = true;
+    watchdog_stop(processor->watchdog);
     bool is_settled = settler_finish(processor->settler, deadline_us);
     beat_stop(processor->beat);
     return is_settled && !processor->is_stuck;
@@ -115,6 +121,8 @@ void processor_free(struct processor *processor)
         worker_free(processor->workers[i]);
     free(processor->workers);
     fetcher_free(processor->fetcher);
+    watchdog_free(processor->watchdog);
+    roster_free(processor->roster);
     beat_free(processor->beat);
     relay_free(processor->relay);
     runqueue_free(processor->queue);
@@ -161,21 +169,27 @@ static heddle_status build(struct processor *processor, unsigned partitions,
         .is_quarantine = options->is_quarantine,
     };
 
+    const struct watchdog_options watchdog = {options->soft_deadline_ms, options->hard_deadline_ms,
+                                              options->board};
+
     processor->shared.incarnation = processor->incarnation;
     processor->locks = userlock_table_new();
     processor->holdings = holdings_new();
     processor->queue = runqueue_new((size_t)options->workers * CLAIMS_PER_WORKER);
+    processor->roster = roster_new(options->workers, options->board);
+    processor->watchdog = watchdog_new(&watchdog, processor->roster);
     processor->workers = memory_take_zeroed((size_t)options->workers, sizeof *processor->workers);
     heddle_status status = settler_new(&settler, processor->holdings, &processor->settler, err);
     if (status == HEDDLE_OK)
         status = beat_new(&beat, processor->holdings, &processor->beat, err);
     if (status == HEDDLE_OK)
-        status =
-            fetcher_new(&fetcher, processor->queue, processor->holdings, &processor->fetcher, err);
+        status = fetcher_new(&fetcher, processor->queue, processor->holdings, processor->watchdog,
+                             &processor->fetcher, err);
     if (status == HEDDLE_OK)
         status = relay_new(options, partitions, &processor->relay, err);
     processor->shared.options = options;
     processor->shared.relay = processor->relay;
+    processor->shared.roster = processor->roster;
     processor->shared.locks = processor->locks;
     processor->shared.settler = processor->settler;
     for (int i = 0; status == HEDDLE_OK && i < options->workers; i++)

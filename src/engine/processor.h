@@ -24,6 +24,7 @@ struct processor_options {
     int claim_operations_max; /* operations of one lane a claim takes at most */
     int64_t lease_ms;
     int64_t drain_ms;
+    int64_t soft_deadline_ms, hard_deadline_ms; /* of an operation; 0: none. See watchdog.h */
     int64_t result_ttl_ms;
     int redis_timeout_ms;
     int connect_timeout_ms;

@@ -2,6 +2,7 @@
 #ifndef ENGINE_RUN_H
 #define ENGINE_RUN_H
 
+#include "engine/roster.h"
 #include "engine/runner.h"
 #include "engine/task.h"
 #include "engine/verdict.h"
@@ -16,6 +17,7 @@ struct pg_link;
 struct run {
     struct runner_shared *shared;
     struct pg_link *link;
+    struct post *post; /* what others see of it; NULL: nobody looks */
     struct claimed_operation *claimed;
     const struct heddle_handler *handler;
     struct heddle_task task;

@@ -29,7 +29,7 @@ struct runner {
     struct runner_shared *shared;
     struct pg_link *link;
     struct arena arena;
-    struct board_slot *slot; /* what the supervisor sees; NULL: nobody looks */
+    struct post *post; /* what others see of it; NULL: nobody looks */
 };
 
 static void run_operation(struct runner *runner, struct claim *claim,
@@ -78,9 +78,9 @@ void runner_free(struct runner *runner)
     free(runner);
 }
 
-void runner_show(struct runner *runner, struct board_slot *slot)
+void runner_show(struct runner *runner, struct roster *roster, int number)
 {
-    runner->slot = slot;
+    runner->post = roster_take(roster, number, runner->link);
 }
 
 heddle_status runner_connect(struct runner *runner, struct heddle_error *err)
@@ -104,9 +104,14 @@ void runner_execute(struct runner *runner, struct claim *claim)
         if (atomic_load(&shared->is_stopping))
             break;
         struct claimed_operation *claimed = &claim->operations[i];
-        board_enter(runner->slot, claim->partition, claim->lane, claimed->operation.id);
+        post_enter(runner->post, claim, claimed);
         run_operation(runner, claim, claimed, &part);
-        board_leave(runner->slot);
+        post_leave(runner->post);
+        /* Not begun, as it were: somebody else goes on from here at once. */
+        if (part.disposition != LANE_RELEASE && claimed_cancel_cause(claimed) == CANCEL_QUIT) {
+            part.disposition = LANE_RELEASE;
+            break;
+        }
         if (part.disposition == LANE_GAP)
             relay_rebuild(shared->relay, claim->lane);
         if (part.disposition != LANE_RELEASE)
@@ -133,6 +138,7 @@ static void run_operation(struct runner *runner, struct claim *claim,
     struct run run = {
         .shared = runner->shared,
         .link = runner->link,
+        .post = runner->post,
         .claimed = claimed,
         .handler = handler_for(runner, claimed->operation.op),
         .lane_key = digest_lane_key(claim->lane),
@@ -142,7 +148,7 @@ static void run_operation(struct runner *runner, struct claim *claim,
     run.is_recorded =
         claimed->is_journaled || (claimed->operation.attempt > 1 && !run_leaves_no_row(&run));
 
-    task_init(&run.task, claim, &claimed->operation, &runner->arena, runner->link);
+    task_init(&run.task, claim, claimed, &runner->arena, runner->link);
     if (!run.handler) {
         run_log(HEDDLE_LOG_WARNING, "lane_halted", &run, NULL);
         run.verdict = verdict_unknown_op();
@@ -195,7 +201,8 @@ static heddle_status persist(struct run *run, run_step *step, struct heddle_erro
     for (int tries = 1;; tries++) {
         status = step(run, err);
         if (status != HEDDLE_RETRY || tries > options->retry_attempts ||
-            atomic_load(&run->shared->is_stopping))
+            atomic_load(&run->shared->is_stopping) ||
+            (step == attempt && heddle_task_is_cancelled(&run->task)))
             return status;
         run_log(HEDDLE_LOG_INFO, "operation_retry", run, err);
         clock_sleep_ms(clock_backoff_ms(tries, options->retry_base_ms, options->retry_cap_ms));
@@ -207,12 +214,14 @@ static heddle_status attempt(struct run *run, struct heddle_error *err)
     heddle_status status = HEDDLE_OK;
 
     run->reason = LEDGER_IS_FREE;
+    post_phase(run->post, PHASE_PREPARE);
     if (!run->is_prepared && run->handler->prepare)
         status = run->handler->prepare(&run->task, err);
     if (status != HEDDLE_OK)
         return status;
     run->is_prepared = true;
     const bool was_recorded = run->is_recorded;
+    post_phase(run->post, PHASE_APPLY);
     status = run_resolve(run, apply(run, err), err);
     /* The ledger knew better whether it has a row. */
     if (status == HEDDLE_RETRY && run->is_recorded != was_recorded)
@@ -252,6 +261,7 @@ static heddle_status apply(struct run *run, struct heddle_error *err)
         return HEDDLE_PERMANENT;
     if (status == HEDDLE_OK) {
         run->is_in_ledger = !is_read_only;
+        post_phase(run->post, PHASE_AFTER);
         if (run->handler->after_commit)
             run->handler->after_commit(&run->task);
     }
@@ -266,11 +276,12 @@ static struct verdict judge(struct run *run, heddle_status status, struct heddle
     const struct heddle_operation *operation = &run->claimed->operation;
     struct heddle_policy policy = policy_over(&operation->policy, &run->handler->policy);
     struct arena *arena = &run->task.claim->arena;
+    const enum cancel_cause cause = claimed_cancel_cause(run->claimed);
     const struct failure failure = {
         .status = status,
         .reason = run->reason,
-        .is_outage = pg_is_outage(err),
-        .is_cancel_asked = claimed_cancel_cause(run->claimed) == CANCEL_ASKED,
+        .is_outage = pg_is_outage(err) || cause == CANCEL_QUIT,
+        .is_cancel_asked = cause == CANCEL_ASKED,
         .operation = operation,
         .policy = policy_over(&policy, &options->policy),
         .now_us = clock_wall_us(),

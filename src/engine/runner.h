@@ -4,9 +4,9 @@
 #ifndef ENGINE_RUNNER_H
 #define ENGINE_RUNNER_H
 
-#include "engine/board.h"
 #include "engine/processor.h"
 #include "engine/relay.h"
+#include "engine/roster.h"
 #include "engine/settler.h"
 #include "engine/userlock.h"
 #include "queue/claim.h"
@@ -22,6 +22,7 @@ struct runner_shared {
     struct userlock_table *locks;
     struct settler *settler;
     struct relay *relay;
+    struct roster *roster;
     atomic_bool is_stopping; /* end after the operation that runs */
 };
 
@@ -29,8 +30,8 @@ heddle_status runner_new(struct runner_shared *shared, struct runner **runner,
                          struct heddle_error *err) HEDDLE_MUST_CHECK;
 void runner_free(struct runner *runner);
 
-/* What it runs is shown in `slot`, for the supervisor. */
-void runner_show(struct runner *runner, struct board_slot *slot);
+/* What it runs is shown at post `number` of the roster. */
+void runner_show(struct runner *runner, struct roster *roster, int number);
 
 /* Opens the Postgres connection, so that a start that can't work fails at once. */
 heddle_status runner_connect(struct runner *runner, struct heddle_error *err) HEDDLE_MUST_CHECK;

@@ -10,10 +10,13 @@
 #include <jansson.h>
 
 void task_init(struct heddle_task *task, struct claim *claim,
-               const struct heddle_operation *operation, struct arena *arena, struct pg_link *link)
+               const struct claimed_operation *claimed, struct arena *arena, struct pg_link *link)
 {
-    *task =
-        (struct heddle_task){.operation = operation, .claim = claim, .arena = arena, .link = link};
+    *task = (struct heddle_task){.operation = &claimed->operation,
+                                 .claimed = claimed,
+                                 .claim = claim,
+                                 .arena = arena,
+                                 .link = link};
 }
 
 void task_done(struct heddle_task *task)
@@ -26,6 +29,11 @@ void task_done(struct heddle_task *task)
 const struct heddle_operation *heddle_task_operation(const struct heddle_task *task)
 {
     return task->operation;
+}
+
+bool heddle_task_is_cancelled(const struct heddle_task *task)
+{
+    return claimed_cancel_cause(task->claimed) != CANCEL_NONE;
 }
 
 void *heddle_task_alloc(struct heddle_task *task, size_t size)

@@ -12,16 +12,17 @@ struct pg_link;
 
 struct heddle_task {
     const struct heddle_operation *operation;
-    struct claim *claim;  /* where events go */
-    struct arena *arena;  /* the worker's; emptied after the operation */
-    struct pg_link *link; /* the worker's; for heddle_task_read */
+    const struct claimed_operation *claimed; /* the same, with what is asked of it */
+    struct claim *claim;                     /* where events go */
+    struct arena *arena;                     /* the worker's; emptied after the operation */
+    struct pg_link *link;                    /* the worker's; for heddle_task_read */
     void *prepared;
     const char *result;     /* JSON; NULL: none */
     struct json_t *payload; /* parsed at the first question; NULL before */
 };
 
 void task_init(struct heddle_task *task, struct claim *claim,
-               const struct heddle_operation *operation, struct arena *arena, struct pg_link *link);
+               const struct claimed_operation *claimed, struct arena *arena, struct pg_link *link);
 void task_done(struct heddle_task *task);
 
 #endif

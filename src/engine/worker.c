@@ -38,8 +38,7 @@ heddle_status worker_new(int number, struct runqueue *queue, struct runner_share
     (*worker)->queue = queue;
     (*worker)->runner = runner;
     (*worker)->board = shared->options->board;
-    if (shared->options->board)
-        runner_show(runner, &shared->options->board->slots[number]);
+    runner_show(runner, shared->roster, number);
     (*worker)->crash_stack = memory_take(BOARD_STACK_BYTES);
     mutex_init(&(*worker)->mutex);
     condition_init(&(*worker)->ended);

@@ -69,7 +69,9 @@ heddle_status pg_flush(struct pg_link *link, struct heddle_rows **rows, struct h
      * server's timeouts run for a client that hangs. */
     if (!send_sync(link))
         return lost(link, PQerrorMessage(link->conn), err);
+    pg_cancel_open(link);
     heddle_status status = answer_all(link, rows ? &result : NULL, err);
+    pg_cancel_shut(link);
     if (status == HEDDLE_OK && rows)
         *rows = (struct heddle_rows *)(void *)result;
     return status;

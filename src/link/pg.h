@@ -1,7 +1,7 @@
 /* A connection to Postgres: non-blocking pipeline mode, deadlines, errors
  * classified by SQLSTATE.
  *
- * Confined to one thread. The only user of libpq. Statements are queued and
+ * Confined to one thread, but for pg_cancel. The only user of libpq. Statements are queued and
  * answered in order; the first failure is kept, what stood behind it in the
  * pipeline does not run. After a lost connection or a timeout the link is closed,
  * never reused. */
@@ -90,6 +90,13 @@ heddle_status pg_await_notification(struct pg_link *link, int other_fd, int64_t 
 /* True for an error that tells of the server or the way to it, not of a statement: it is away,
  * full, a standby. */
 bool pg_is_outage(const struct heddle_error *err);
+
+/* Cancels what the link waits for in pg_flush; it fails there with 57014, HEDDLE_RETRY. Where the
+ * link waits for nothing, or for a COMMIT and what was sent with it, it does nothing. `is_meant` is
+ * asked while the link can't move on to anything else: false, and nothing is cancelled. Returns
+ * true where a cancel was sent. From any thread, for as long as the link exists. Blocks while
+ * Postgres is asked, and so does the link's owner. */
+bool pg_cancel(struct pg_link *link, bool (*is_meant)(void *argument), void *argument);
 
 void pg_rows_free(struct heddle_rows *rows);
 void pg_rows_cleanup(struct heddle_rows **rows);

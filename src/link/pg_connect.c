@@ -42,6 +42,7 @@ heddle_status pg_new(const struct pg_options *options, struct pg_link **link,
                  options->idle_transaction_timeout_ms) < 0)
         abort();
     fresh->timeouts = (struct heddle_statement){"heddle_timeouts", fresh->timeouts_sql, 0};
+    pg_cancel_init(&fresh->cancel);
     *link = fresh;
     return HEDDLE_OK;
 }
@@ -51,6 +52,7 @@ void pg_free(struct pg_link *link)
     if (!link)
         return;
     pg_close(link);
+    pg_cancel_done(&link->cancel);
     free(link->expected);
     free(link->prepared);
     free(link->conninfo);
@@ -70,6 +72,7 @@ heddle_status pg_connect(struct pg_link *link, struct heddle_error *err)
 
 void pg_close(struct pg_link *link)
 {
+    pg_cancel_disarm(link);
     PQfinish(link->conn);
     link->conn = NULL;
     link->in_transaction = false;
@@ -109,6 +112,7 @@ heddle_status pg_open(struct pg_link *link, struct heddle_error *err)
     }
     if (PQsetnonblocking(link->conn, 1) != 0 || !PQenterPipelineMode(link->conn))
         return connect_failed(link, err, NULL);
+    pg_cancel_arm(link);
     return HEDDLE_OK;
 }
 

@@ -2,6 +2,7 @@
 #ifndef LINK_PG_INTERNAL_H
 #define LINK_PG_INTERNAL_H
 
+#include "base/thread.h"
 #include "link/pg.h"
 
 #include <libpq-fe.h>
@@ -29,6 +30,15 @@ struct prepared {
     bool is_ready; /* false: sent, not yet answered */
 };
 
+/* What other threads may touch: pg_cancel.c. */
+struct pg_cancel_state {
+    struct mutex mutex;
+    struct condition sent;
+    PGcancel *request GUARDED;
+    bool is_open GUARDED;    /* an exchange without COMMIT is under way */
+    bool is_sending GUARDED; /* and another thread is about to cancel it */
+};
+
 struct pg_link {
     struct pg_options options;
     char *conninfo;
@@ -36,6 +46,8 @@ struct pg_link {
     char *session_options; /* start-up parameter `options` */
     char *timeouts_sql;    /* the same per transaction, behind a pooler */
     struct heddle_statement timeouts;
+
+    struct pg_cancel_state cancel;
 
     PGconn *conn; /* NULL: not connected */
     bool in_transaction;
@@ -49,6 +61,17 @@ struct pg_link {
 
 /* Opens the connection; pg_connect.c. */
 heddle_status pg_open(struct pg_link *link, struct heddle_error *err) HEDDLE_MUST_CHECK;
+
+void pg_cancel_init(struct pg_cancel_state *state);
+void pg_cancel_done(struct pg_cancel_state *state);
+
+/* Around the life of a connection. */
+void pg_cancel_arm(struct pg_link *link);
+void pg_cancel_disarm(struct pg_link *link);
+
+/* Around an exchange that may be cancelled. _shut waits for a request that is on its way. */
+void pg_cancel_open(struct pg_link *link);
+void pg_cancel_shut(struct pg_link *link);
 
 /* Waits until the socket is readable (or writable where asked): false at the deadline. */
 bool pg_wait(const struct pg_link *link, bool for_write, int64_t deadline_us);

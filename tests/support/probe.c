@@ -4,7 +4,8 @@
  *
  * With --processes it is a supervisor and so many of them.
  *
- *   heddle-probe [--processes N] [--workers N] [--lease MS] [--drain MS] [--statement MS] */
+ *   heddle-probe [--processes N] [--workers N] [--lease MS] [--drain MS] [--statement MS]
+ *                [--soft MS] [--hard MS] */
 #include "probe_handlers.h"
 
 #include "engine/board.h"
@@ -25,7 +26,8 @@ static int processes;
 static const struct option flags[] = {
     {"processes", required_argument, NULL, 'p'}, {"workers", required_argument, NULL, 'w'},
     {"lease", required_argument, NULL, 'l'},     {"drain", required_argument, NULL, 'd'},
-    {"statement", required_argument, NULL, 's'}, {0}};
+    {"statement", required_argument, NULL, 's'}, {"soft", required_argument, NULL, 'S'},
+    {"hard", required_argument, NULL, 'H'},      {0}};
 
 static bool read_flags(int argc, char **argv, struct processor_options *options)
 {
@@ -49,6 +51,12 @@ static bool read_flags(int argc, char **argv, struct processor_options *options)
             break;
         case 's':
             options->statement_timeout_ms = (int)value;
+            break;
+        case 'S':
+            options->soft_deadline_ms = value;
+            break;
+        case 'H':
+            options->hard_deadline_ms = value;
             break;
         default:
             return false;

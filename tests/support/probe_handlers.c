@@ -4,7 +4,10 @@
  *   ms      how long the operation takes: in apply for probe_record, in
  *           prepare for probe_prepare
  *   gate    probe_prepare waits until the file GATE.PID exists
- *   kind    how probe_crash ends the process: abort, segv, overflow; how probe_fail fails:
+ *   sticks  probe_stick does so in its first `sticks` attempts
+ *   kind    how probe_stick stays: wait_prepare, wait_apply until it is told to end; loop for
+ *           ever; sleep in a statement
+ *           how probe_crash ends the process: abort, segv, overflow; how probe_fail fails:
  * refuse_check, refuse_prepare, refuse_apply, or a kind of the SQL function probe.fail
  *
  * Traces of a transaction stand in the tables of probe.sql, and commit with it.
@@ -240,6 +243,65 @@ static heddle_status crash(struct heddle_task *task, struct heddle_uow *uow,
     abort();
 }
 
+static heddle_status stick(struct heddle_task *task, const char *kind, bool *sticks,
+                           struct heddle_error *err)
+{
+    struct heddle_text wanted = {"", 0};
+    int64_t attempts;
+    bool found;
+    heddle_status status = member_integer(task, "sticks", INT64_MAX, &attempts, err);
+
+    if (status == HEDDLE_OK)
+        status = heddle_payload_text(task, "kind", &wanted, &found, err);
+    *sticks = status == HEDDLE_OK && strcmp(wanted.data, kind) == 0 &&
+              heddle_task_operation(task)->attempt <= attempts;
+    return status;
+}
+
+static heddle_status wait_for_cancel(struct heddle_task *task, struct heddle_error *err)
+{
+    trace(task, "in", 0);
+    for (int waited_ms = 0; !heddle_task_is_cancelled(task); waited_ms += STEP_MS) {
+        if (waited_ms > GATE_SECONDS_MAX * 1000)
+            return heddle_refuse(err, HEDDLE_KIND_INTERNAL, "nobody cancelled it");
+        sleep_ms(STEP_MS);
+    }
+    trace(task, "told", 0);
+    return heddle_fail(err, HEDDLE_RETRY, "probe_stick", "told to end");
+}
+
+static heddle_status stick_prepare(struct heddle_task *task, struct heddle_error *err)
+{
+    bool sticks;
+    heddle_status status = stick(task, "wait_prepare", &sticks, err);
+
+    return sticks ? wait_for_cancel(task, err) : status;
+}
+
+static heddle_status stick_apply(struct heddle_task *task, struct heddle_uow *uow,
+                                 struct heddle_error *err)
+{
+    const char *minute = "60000";
+    bool waits, loops, sleeps;
+    heddle_status status = record(task, uow, 0, err);
+
+    if (status == HEDDLE_OK)
+        status = stick(task, "wait_apply", &waits, err);
+    if (status == HEDDLE_OK)
+        status = stick(task, "loop", &loops, err);
+    if (status == HEDDLE_OK)
+        status = stick(task, "sleep", &sleeps, err);
+    if (status != HEDDLE_OK)
+        return status;
+    if (waits)
+        return wait_for_cancel(task, err);
+    if (loops)
+        sleep_ms(2 * GATE_SECONDS_MAX * 1000);
+    if (sleeps)
+        trace(task, "in", 0);
+    return sleeps ? heddle_uow_query(uow, &sleep_statement, &minute, NULL, err) : HEDDLE_OK;
+}
+
 static const struct heddle_handler record_handler = {.op = "probe_record", .apply = apply_record};
 static const struct heddle_handler prepare_handler = {
     .op = "probe_prepare", .prepare = prepare_slowly, .apply = apply_at_once};
@@ -251,5 +313,9 @@ static const struct heddle_handler liar_handler = {
 
 static const struct heddle_handler crash_handler = {.op = "probe_crash", .apply = crash};
 
+static const struct heddle_handler stick_handler = {
+    .op = "probe_stick", .prepare = stick_prepare, .apply = stick_apply};
+
 const struct heddle_handler *const probe_handlers[] = {
-    &record_handler, &prepare_handler, &fail_handler, &liar_handler, &crash_handler, NULL};
+    &record_handler, &prepare_handler, &fail_handler, &liar_handler,
+    &crash_handler,  &stick_handler,   NULL};

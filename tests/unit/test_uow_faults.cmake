@@ -1,7 +1,7 @@
 # The faults of tests/unit/fake, and the real runner of tests/integration/runs.c. Without what the
 # other tests of this folder share: that answers for the units of work that are at stake here.
 set(libpq PQbackendPID PQclear PQcmdStatus PQcmdTuples PQconnectPoll PQconnectStartParams
-    PQconsumeInput PQenterPipelineMode PQerrorMessage PQfinish PQflush PQgetResult PQgetisnull
+    PQconsumeInput PQenterPipelineMode PQerrorMessage PQfinish PQflush PQfreeCancel PQgetCancel PQgetResult PQgetisnull
     PQgetvalue PQisBusy PQnfields PQntuples PQpipelineSync PQresultErrorField PQresultErrorMessage
     PQresultStatus PQsendFlushRequest PQsendPrepare PQsendQueryParams PQsendQueryPrepared
     PQsetNoticeProcessor PQsetnonblocking PQsocket PQstatus PQtransactionStatus)

@@ -62,6 +62,18 @@ void __wrap_PQfinish(PGconn *conn)
     fake.connections_open--;
 }
 
+/* Nobody cancels here. */
+PGcancel *__wrap_PQgetCancel(PGconn *conn)
+{
+    (void)conn;
+    return NULL;
+}
+
+void __wrap_PQfreeCancel(PGcancel *cancel)
+{
+    (void)cancel;
+}
+
 ConnStatusType __wrap_PQstatus(const PGconn *conn)
 {
     return conn ? conn->status : CONNECTION_BAD;
