@@ -47,6 +47,11 @@ heddle_status arguments_parse(int count, char *const *words, const struct comman
     return HEDDLE_OK;
 }
 
+const char *arguments_word(const struct arguments *arguments, size_t index)
+{
+    return index < arguments->word_count ? arguments->words[index] : NULL;
+}
+
 const char *arguments_get(const struct arguments *arguments, const char *name)
 {
     for (size_t i = arguments->count; i-- > 0;)
@@ -101,11 +106,11 @@ static heddle_status take_word(struct walk *walk, const char *word, struct heddl
     struct arguments *arguments = walk->arguments;
 
     if (arguments->command) {
-        if (!arguments->command->takes_word || arguments->word)
+        if (arguments->word_count >= arguments->command->words_max)
             return heddle_refuse(err, HEDDLE_KIND_INVALID,
                                  "%.60s: unexpected; `heddle%s --help` shows what is allowed", word,
                                  name_of(arguments->command));
-        arguments->word = word;
+        arguments->words[arguments->word_count++] = word;
         return HEDDLE_OK;
     }
     for (const struct command *const *command = walk->commands; *command; command++)

@@ -10,8 +10,9 @@ enum { ARGUMENTS_MAX = 64 };
 
 /* Texts are borrowed from argv and from the command. */
 struct arguments {
-    const struct command *command; /* NULL where none is named */
-    const char *word;              /* the argument that is no flag, or NULL */
+    const struct command *command;    /* NULL where none is named */
+    const char *words[ARGUMENTS_MAX]; /* what is no flag */
+    size_t word_count;
     bool wants_help;
     bool with_json;
     size_t count;
@@ -26,6 +27,9 @@ struct arguments {
 heddle_status arguments_parse(int count, char *const *words, const struct command *const *commands,
                               struct settings *settings, struct arguments *arguments,
                               struct heddle_error *err) HEDDLE_MUST_CHECK;
+
+/* The word at `index`, or NULL. */
+const char *arguments_word(const struct arguments *arguments, size_t index);
 
 /* The flag's last value, "" where it has none, NULL where it is not given. */
 const char *arguments_get(const struct arguments *arguments, const char *name);

@@ -20,7 +20,8 @@ static enum exit_code run(const struct invocation *invocation)
     char id[HEDDLE_ID_SIZE + 1];
     int64_t timeout_ms = INPUT_WAIT_MS;
 
-    if (!input_id(invocation, id) || !input_duration(invocation->arguments, "timeout", &timeout_ms))
+    if (!input_id(arguments_word(invocation->arguments, 0), id) ||
+        !input_duration(invocation->arguments, "timeout", &timeout_ms))
         return EXIT_USAGE;
     return wait_for(invocation, id, timeout_ms);
 }
@@ -39,7 +40,7 @@ const struct command command_await = {
         "Exit 0 where it is done, 1 where it failed, died or was cancelled, 5 where time ran\n"
         "out. An id that nobody knows may still be submitted: it is waited for.\n",
     .flags = flags,
-    .takes_word = true,
+    .words_max = 1,
     .loads_settings = true,
     .run = run,
 };

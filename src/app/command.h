@@ -42,14 +42,14 @@ struct command {
     const char *summary;
     const char *details;      /* more for --help, or NULL */
     const struct flag *flags; /* ends with a NULL name; NULL for none */
-    bool takes_word;          /* one argument that is no flag */
+    size_t words_max;         /* arguments that are no flags; ARGUMENTS_MAX at most */
     bool loads_settings;      /* main loads them first, and ends with exit 3 where it can't */
     bool lists_settings;      /* --help shows every setting */
     enum exit_code (*run)(const struct invocation *invocation);
 };
 
 extern const struct command command_migrate, command_run, command_submit, command_await,
-    command_show, command_check, command_config, command_version;
+    command_show, command_cancel, command_dead, command_check, command_config, command_version;
 
 /* Environment and file into the settings, flags being there already; also puts
  * the log controls in force. */

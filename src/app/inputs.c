@@ -10,10 +10,8 @@
 
 static const int64_t WEEK_US = 7LL * 86400 * 1000000;
 
-bool input_id(const struct invocation *invocation, char id[HEDDLE_ID_SIZE + 1])
+bool input_id(const char *word, char id[HEDDLE_ID_SIZE + 1])
 {
-    const char *word = invocation->arguments->word;
-
     if (!word || !heddle_is_uuid(word, strlen(word))) {
         report_text(EXIT_USAGE, "ID = %.60s: allowed is a UUID", word ? word : "(none)");
         return false;

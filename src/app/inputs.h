@@ -10,8 +10,8 @@
 
 enum { INPUT_WAIT_MS = 30000 };
 
-/* The command's word as a UUID in lower case. */
-bool input_id(const struct invocation *invocation, char id[HEDDLE_ID_SIZE + 1]);
+/* A word of the command (NULL: absent) as a UUID in lower case. */
+bool input_id(const char *word, char id[HEDDLE_ID_SIZE + 1]);
 
 /* A duration of at most a week; an absent or empty flag leaves `duration_ms`. */
 bool input_duration(const struct arguments *arguments, const char *name, int64_t *duration_ms);

@@ -22,13 +22,14 @@ static const struct command command_help = {
     .name = "help",
     .usage = "[COMMAND]",
     .summary = "show what a command does and takes",
-    .takes_word = true,
+    .words_max = 1,
     .run = run_help,
 };
 
 static const struct command *const commands[] = {
-    &command_migrate, &command_run,    &command_submit,  &command_await, &command_show,
-    &command_check,   &command_config, &command_version, &command_help,  NULL,
+    &command_migrate, &command_run,     &command_submit, &command_await,
+    &command_show,    &command_cancel,  &command_dead,   &command_check,
+    &command_config,  &command_version, &command_help,   NULL,
 };
 
 int main(int argc, char **argv)
@@ -132,7 +133,7 @@ static enum exit_code carry_out(const struct invocation *invocation)
 
 static enum exit_code run_help(const struct invocation *invocation)
 {
-    const char *name = invocation->arguments->word;
+    const char *name = arguments_word(invocation->arguments, 0);
 
     if (!name) {
         print_overview(stdout);

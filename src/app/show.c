@@ -30,7 +30,7 @@ static enum exit_code run(const struct invocation *invocation)
     char id[HEDDLE_ID_SIZE + 1];
     struct heddle_error err;
 
-    if (!input_id(invocation, id))
+    if (!input_id(arguments_word(invocation->arguments, 0), id))
         return EXIT_USAGE;
     heddle_status status = gather(invocation, id, &knowledge, &err);
     json_t *merged = status == HEDDLE_OK ? merge(id, &knowledge) : NULL;
@@ -59,7 +59,7 @@ const struct command command_show = {
     .usage = "ID [--user U]",
     .summary = "show what the ledger and the queue know of an operation",
     .flags = flags,
-    .takes_word = true,
+    .words_max = 1,
     .loads_settings = true,
     .run = run,
 };

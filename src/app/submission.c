@@ -12,6 +12,7 @@
 #include "base/arena.h"
 #include "base/digest.h"
 #include "base/json.h"
+#include "base/policy.h"
 #include "base/text.h"
 #include "workers/registry.h"
 
@@ -28,6 +29,8 @@ static heddle_status read_members(struct cursor *cursor, struct arena *arena,
 static heddle_status take_member(struct heddle_text name, struct heddle_text value,
                                  struct arena *arena, struct heddle_submission *submission,
                                  struct heddle_error *err);
+static heddle_status take_option(struct heddle_text name, struct heddle_text value,
+                                 struct heddle_policy *policy, struct heddle_error *err);
 static void skip_blanks(struct cursor *cursor);
 static bool take(struct cursor *cursor, char c);
 static bool take_string(struct cursor *cursor, struct heddle_text *inside);
@@ -166,10 +169,14 @@ static heddle_status take_member(struct heddle_text name, struct heddle_text val
     for (size_t i = 0; i < sizeof members / sizeof *members; i++)
         if (text_equal(members[i].name, name))
             member = &members[i];
+    if (!member && policy_has_option(name))
+        return take_option(name, value, &submission->policy, err);
     if (!member)
-        return heddle_refuse(err, HEDDLE_KIND_INVALID,
-                             "member \"%.*s\": allowed are user, op, thread, payload, id",
-                             name.size < 60 ? (int)name.size : 60, name.data);
+        return heddle_refuse(
+            err, HEDDLE_KIND_INVALID,
+            "member \"%.*s\": allowed are user, op, thread, payload, id, attempts, "
+            "backoff_ms, backoff_max_ms, deadline_ms, on_failure",
+            name.size < 60 ? (int)name.size : 60, name.data);
     if (member->target->data)
         return heddle_refuse(err, HEDDLE_KIND_INVALID, "member \"%s\" comes twice",
                              member->name.data);
@@ -192,6 +199,15 @@ static heddle_status take_member(struct heddle_text name, struct heddle_text val
                              "member \"%s\" = %.*s: allowed is a JSON string without NUL",
                              member->name.data, value.size < 60 ? (int)value.size : 60, value.data);
     return HEDDLE_OK;
+}
+
+/* A number, or a word in quotes. */
+static heddle_status take_option(struct heddle_text name, struct heddle_text value,
+                                 struct heddle_policy *policy, struct heddle_error *err)
+{
+    if (value.size >= 2 && value.data[0] == '"')
+        value = (struct heddle_text){value.data + 1, value.size - 2};
+    return policy_set(policy, name, value, err);
 }
 
 static void skip_blanks(struct cursor *cursor)

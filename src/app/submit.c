@@ -10,16 +10,20 @@
 #include "app/tracking.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/arena.h"
 #include "base/json.h"
+#include "base/policy.h"
 #include "base/text.h"
 
 static bool fits_form(const struct arguments *arguments);
 static enum exit_code submit_one(const struct invocation *invocation);
+static heddle_status read_policy(const struct arguments *arguments, struct heddle_policy *policy,
+                                 struct heddle_error *err);
 static char *read_payload(const char *source, size_t bytes_max, size_t *size);
 static enum exit_code send_one(const struct invocation *invocation,
                                const struct heddle_submission *submission);
@@ -48,6 +52,11 @@ static const struct flag flags[] = {
     {"thread", "T", "the conversation it is about"},
     {"payload", "JSON|@FILE|-", "a JSON object, itself, in a file or on stdin; default {}"},
     {"id", "UUID", "its id; the same id again is the same operation; default a new one"},
+    {"attempts", "N", "give it up after so many attempts"},
+    {"backoff", "100ms", "longest wait before the second attempt; doubles with each"},
+    {"backoff-max", "30s", "longest wait before any attempt"},
+    {"deadline", "1h", "do not try it again later than this after its submission"},
+    {"on-failure", "block|park|halt", "what a failed attempt does to the user's next operations"},
     {"file", "FILE|-", "operations as NDJSON, plain or gzip, in place of the flags above"},
     {"rejects", "FILE", "lines that can't be taken go here; without it they stop all"},
     {"batch", "NAME", "with --file: the same name again submits no line twice"},
@@ -60,12 +69,14 @@ static const struct flag flags[] = {
 const struct command command_submit = {
     .name = "submit",
     .usage = "--user U --op OP [--thread T] [--payload JSON|@FILE|-] [--id UUID]\n"
-             "              [--direct|--durable] [--wait[=30s]]\n"
+             "              [--direct|--durable] [--wait[=30s]] [--attempts N] [--backoff D]\n"
+             "              [--backoff-max D] [--deadline D] [--on-failure block|park|halt]\n"
              "heddle submit --file FILE|- [--batch NAME] [--rejects FILE]\n"
              "              [--direct|--durable] [--wait[=30s]]",
     .summary = "submit an operation, or a file of them",
     .details = "Prints the id, or with --wait the result. A line of a file is a JSON object with\n"
-               "user, op and where wanted thread, payload, id. Lines without an id get one that\n"
+               "user, op and where wanted thread, payload, id, attempts, backoff_ms,\n"
+               "backoff_max_ms, deadline_ms, on_failure. Lines without an id get one that\n"
                "derives from --batch and the line's number, so an interrupted run goes on where\n"
                "the same command is run again. Counts go to stdout at the end.\n",
     .flags = flags,
@@ -76,7 +87,9 @@ const struct command command_submit = {
 /* Each form has its own flags. */
 static bool fits_form(const struct arguments *arguments)
 {
-    static const char *const of_one[] = {"user", "op", "thread", "payload", "id"};
+    static const char *const of_one[] = {"user",     "op",        "thread",  "payload",
+                                         "id",       "attempts",  "backoff", "backoff-max",
+                                         "deadline", "on-failure"};
     static const char *const of_file[] = {"rejects", "batch"};
     bool has_file = arguments_get(arguments, "file") != NULL;
 
@@ -137,13 +150,47 @@ static enum exit_code submit_one(const struct invocation *invocation)
         submission.payload.data = payload;
     }
     /* No payload is fine; an empty one was forgotten by whoever made it. */
-    heddle_status status = submission_check(&submission, bytes_max, &err);
+    heddle_status status = read_policy(arguments, &submission.policy, &err);
+    if (status == HEDDLE_OK)
+        status = submission_check(&submission, bytes_max, &err);
     if (status == HEDDLE_OK && source)
         status = json_check_payload(submission.payload, &err);
     enum exit_code code =
         status == HEDDLE_OK ? send_one(invocation, &submission) : report(invocation, status, &err);
     free(payload);
     return code;
+}
+
+static heddle_status read_policy(const struct arguments *arguments, struct heddle_policy *policy,
+                                 struct heddle_error *err)
+{
+    static const struct {
+        const char *flag, *option;
+        bool is_duration;
+    } rows[] = {{"attempts", "attempts", false},
+                {"backoff", "backoff_ms", true},
+                {"backoff-max", "backoff_max_ms", true},
+                {"deadline", "deadline_ms", true},
+                {"on-failure", "on_failure", false}};
+    heddle_status status = HEDDLE_OK;
+
+    for (size_t i = 0; status == HEDDLE_OK && i < sizeof rows / sizeof *rows; i++) {
+        const char *text = arguments_get(arguments, rows[i].flag);
+        char ms[24];
+        int64_t us;
+        if (!text)
+            continue;
+        if (rows[i].is_duration && !text_parse_duration_us(text, &us))
+            return heddle_refuse(err, HEDDLE_KIND_INVALID,
+                                 "--%s = %.60s: allowed is a duration with its unit, e.g. 250ms",
+                                 rows[i].flag, text);
+        if (rows[i].is_duration) {
+            snprintf(ms, sizeof ms, "%" PRId64, us / 1000);
+            text = ms;
+        }
+        status = policy_set(policy, text_of(rows[i].option), text_of(text), err);
+    }
+    return status;
 }
 
 /* The argument itself, @FILE, or - for stdin; `bytes_max` at most. NULL: errno tells. */

@@ -175,8 +175,10 @@ end
 
 local function find_status(k, id)
     local record = call('HGET', k.ops, id)
-    if record then return { state_of(k, id, record), false } end
+    -- A cancelled one keeps its place until its lane has come to it.
+    if record and not has_flag(record, FLAG_CANCELLED) then return { state_of(k, id, record), false } end
     local result = call('GET', k.base .. 'result:' .. id)
+    if record and not result then return { state_of(k, id, record), false } end
     if result then return { STATES[sub(result, 1, 1)], sub(result, 42) } end
     return { 'unknown', false }
 end

@@ -1,0 +1,37 @@
+-- Cancelling: what the ledger has decided, or is asked to decide, about one operation.
+
+-- ID -> its record, or nil
+local function peek(k, args)
+    return args[1] and call('HGET', k.ops, args[1]:lower())
+end
+
+-- Tells the processor that has claimed the lane, perhaps runs the operation.
+local function tell_holder(k, lane, id)
+    for _, incarnation in ipairs(call('ZRANGE', k.beats, 0, -1)) do
+        if call('HEXISTS', k.base .. 'held:' .. incarnation, lane) == 1 then
+            call('PUBLISH', 'heddle:wake:' .. incarnation, 'cancel ' .. id)
+            return
+        end
+    end
+end
+
+-- ID RESULT RESULT_TTL_MS: RESULT where the ledger says that it is cancelled: then whoever waits is told.
+-- Empty where it is being executed: whoever executes it is asked to stop, and it is not tried again. -> its
+-- state
+local function cancel(k, args)
+    local id, result, ttl_ms = args[1] and args[1]:lower(), args[2], tonumber(args[3])
+    if not id or not find(id, UUID) or not ttl_ms then
+        return refuse('invalid', 'expected ID RESULT RESULT_TTL_MS')
+    end
+    local record = call('HGET', k.ops, id)
+    if not record then return find_status(k, id)[1] end
+    call('HSET', k.ops, id, flagged(record, FLAG_CANCELLED))
+    if result ~= '' then
+        keep_result(k, id, 'c', result, ttl_ms)
+        local count = tonumber(call('HGET', k.replies, id) or 0)
+        if count > 0 then push_reply(k, id, result, count, ttl_ms) end
+        call('HDEL', k.replies, id)
+    end
+    tell_holder(k, user_of(record), id)
+    return find_status(k, id)[1]
+end
