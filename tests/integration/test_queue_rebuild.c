@@ -33,10 +33,10 @@ static void submit_ids(const char *const *ids, bool is_journaled)
     }
 }
 
-static size_t rebuild(const char *const *ids)
+static size_t rebuild_after(const char *after, const char *const *ids)
 {
     struct heddle_operation operations[8] = {0};
-    size_t count = 0, missing = 99;
+    size_t count = 0, missing = 99, looked_at = 99;
 
     for (; ids[count]; count++) {
         struct heddle_operation *operation = &operations[count];
@@ -45,10 +45,17 @@ static size_t rebuild(const char *const *ids)
         operation->thread = TEXT("");
         operation->payload = TEXT("{}");
     }
-    assert_int_equal(rebuild_lane(desk.link, &desk.command, 0, TEXT("ann"), operations, count,
-                                  &missing, &desk.err),
-                     HEDDLE_OK);
+    const struct rebuild_page page = {TEXT("ann"), after, operations, count};
+    assert_int_equal(
+        rebuild_lane(desk.link, &desk.command, 0, &page, &missing, &looked_at, &desk.err),
+        HEDDLE_OK);
+    assert_int_equal(looked_at, count);
     return missing;
+}
+
+static size_t rebuild(const char *const *ids)
+{
+    return rebuild_after(NULL, ids);
 }
 
 static void lose(const char *id)
@@ -127,7 +134,27 @@ static void an_order_that_is_not_the_journals_is_mended(void **state)
     submit_ids(IDS(X), false);
     submit_ids(IDS(B), true);
     assert_int_equal(rebuild(IDS(A, B, C)), 0);
+    desk_assert_lane("ann", 4, IDS(A, X, B, C));
+}
+
+static void what_was_lost_from_the_depth_comes_behind_the_one_before_it(void **state)
+{
+    (void)state;
+    submit_ids(IDS(A, B), true);
+    submit_ids(IDS(X), false);
+    submit_ids(IDS(C), true);
+    lose(B);
+    assert_int_equal(rebuild_after(A, IDS(B, C)), 1);
+    desk_assert_lane("ann", 4, IDS(A, B, X, C));
+    /* At the end, and where the one before it has ended meanwhile. */
+    lose(C);
+    assert_int_equal(rebuild_after(B, IDS(C)), 1);
     desk_assert_lane("ann", 4, IDS(A, B, C, X));
+    lose(A);
+    lose(B);
+    lose(C);
+    assert_int_equal(rebuild_after(B, IDS(C)), 1);
+    desk_assert_lane("ann", 2, IDS(C, X));
 }
 
 /* Who runs a lane while it is rebuilt settles what it ran, and nothing that came in front of it. */
@@ -166,8 +193,8 @@ static void a_rebuild_that_makes_no_sense_is_refused(void **state)
 {
     (void)state;
     desk_refused("expected", "FCALL", "heddle_rebuild", "1", "heddle:{0}", NULL);
-    desk_refused("expected", "FCALL", "heddle_rebuild", "1", "heddle:{0}", "ann", "work", "", "{}",
-                 NULL);
+    desk_refused("expected", "FCALL", "heddle_rebuild", "1", "heddle:{0}", "ann", "", "work", "",
+                 "{}", NULL);
     desk_assert_state("ann", "gone");
 }
 
@@ -338,6 +365,7 @@ int main(void)
         TEST(a_lane_that_is_gone_comes_back_in_the_journals_order),
         TEST(what_was_lost_comes_before_the_rest_and_nothing_else_is_dropped),
         TEST(an_order_that_is_not_the_journals_is_mended),
+        TEST(what_was_lost_from_the_depth_comes_behind_the_one_before_it),
         TEST(a_lane_is_rebuilt_under_its_holder),
         TEST(a_lane_that_waits_for_its_gap_is_ready_once_rebuilt),
         TEST(a_rebuild_that_makes_no_sense_is_refused),
