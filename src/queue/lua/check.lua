@@ -99,8 +99,6 @@ local function check_ids(k, args)
     return answer
 end
 
-local function is_journaled(record) return math.floor(byte(record, 2) / FLAG_JOURNAL) % 2 == 1 end
-
 local function submitted_at(record) return struct.unpack('>I8', record, 17) end
 
 -- Puts an operation that stands in no lane behind the last one that was submitted before it; looks at
@@ -111,7 +109,7 @@ local function put_back(k, lane, id, record, from)
     local ids = call('LRANGE', key, -from - CHECK_COUNT, -from - 1)
     for i = #ids, 1, -1 do
         local other = call('HGET', k.ops, ids[i])
-        if other and not is_journaled(other) and submitted_at(other) <= at_us then
+        if other and not has_flag(other, FLAG_JOURNAL) and submitted_at(other) <= at_us then
             call('LINSERT', key, 'AFTER', ids[i], id)
             return 0
         end
@@ -132,7 +130,7 @@ local function check_record(k, args)
     local lane = record and user_of(record)
     if not record or call('LPOS', k.lane .. lane, id) then return { false, 0 } end
     if not repairs then return { lane, 0 } end
-    if is_journaled(record) then
+    if has_flag(record, FLAG_JOURNAL) then
         call('HDEL', k.ops, id)
         return { lane, 0 }
     end

@@ -12,7 +12,7 @@ Keys of partition P, all in one slot (B = "heddle:{P}:"):
   B halted         hash    lane -> reason: lanes that wait for somebody
   B beats          zset    INC -> the time in ms at which its claims expire
   B idle           set     processors that found nothing and want to be woken
-  B replies        hash    id -> how many asked for a reply, of an operation in ops
+  B replies        hash    id -> how many asked for a reply of an operation that is here, or parked
   B wish:ID        string  how many did of an operation that Redis has still to hear of, for WISH_MS
   B reply:ID       list    a result for each of them, for result_ttl
   B result:ID      string  a result that the ledger does not keep, for result_ttl
