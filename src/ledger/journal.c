@@ -16,7 +16,8 @@ enum { SUBMIT_PARAMS = 6 };
 static const struct heddle_statement submit = {
     "heddle_submit", "select heddle.submit_text($1, $2, $3, $4, $5, $6)", 6};
 
-/* Columns of an entry: seq, whether it is in the outbox, id, user, op, thread, payload, attempts, options. */
+/* Columns of an entry: seq, whether it is in the outbox, id, user, op, thread, payload, attempts,
+ * options. */
 static const struct heddle_statement outbox = {
     "heddle_outbox",
     "select x.seq, true, x.id, o.user_id, o.op, o.thread, o.payload, o.attempt, o.options"

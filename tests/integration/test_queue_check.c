@@ -341,79 +341,6 @@ static void a_long_lane_is_looked_through_in_pieces(void **state)
     assert_drains("ann", left, expected);
 }
 
-struct wishes {
-    size_t count;
-    char id[HEDDLE_ID_SIZE + 1];
-};
-
-static void keep(void *argument, unsigned partition, struct heddle_text id)
-{
-    struct wishes *wishes = argument;
-
-    assert_int_equal(partition, 0);
-    wishes->count++;
-    strcpy(wishes->id, id.data);
-}
-
-/* One of the three: for an operation that is there, for one that has ended, for nothing. */
-static void a_reply_that_nobody_would_send_is_sent_or_forgotten(void **state)
-{
-    struct findings findings = {0};
-    struct queue_check check = {.link = desk.link,
-                                .partitions = 1,
-                                .result_ttl_ms = DESK_TTL_MS,
-                                .report = note,
-                                .argument = &findings};
-    struct wishes wishes = {0};
-    struct heddle_receipt receipt;
-
-    (void)state;
-    submit_some();
-    assert_int_equal(heddle_client_want(desk.client, TEXT("ann"), ids[0], &receipt, &desk.err),
-                     HEDDLE_OK);
-    assert_int_equal(queue_check_wishes(&check, keep, &wishes, &desk.err), HEDDLE_OK);
-    assert_int_equal(wishes.count, 0);
-    damage("HSET", "heddle:{0}:replies", X, "2");
-    assert_int_equal(queue_check_wishes(&check, keep, &wishes, &desk.err), HEDDLE_OK);
-    assert_int_equal(wishes.count, 1);
-    assert_string_equal(wishes.id, X);
-
-    for (int round = 0; round < 2; round++) {
-        check.repairs = round == 1;
-        assert_int_equal(queue_check_wish(&check, 0, X, TEXT("{\"n\":1}"), &desk.err), HEDDLE_OK);
-    }
-    assert_string_equal(findings.kinds, "stray_wish: stray_wish:");
-    assert_int_equal(findings.mended, 1);
-    assert_int_equal(desk_number("LLEN", "heddle:{0}:reply:" X, NULL), 2);
-    assert_in_range(desk_number("PTTL", "heddle:{0}:reply:" X, NULL), 1, DESK_TTL_MS);
-
-    damage("HSET", "heddle:{0}:replies", X, "1");
-    assert_int_equal(queue_check_wish(&check, 0, X, TEXT(""), &desk.err), HEDDLE_OK);
-    assert_int_equal(desk_number("LLEN", "heddle:{0}:reply:" X, NULL), 2);
-    /* What is wanted rightly stays, whoever asks. */
-    assert_int_equal(queue_check_wish(&check, 0, ids[0], TEXT(""), &desk.err), HEDDLE_OK);
-    assert_int_equal(findings.count, 3);
-    assert_int_equal(desk_number("HLEN", "heddle:{0}:replies", NULL), 1);
-    assert_int_equal(heddle_client_unwant(desk.client, &receipt, &desk.err), HEDDLE_OK);
-    assert_drains("ann", 3, ids);
-}
-
-/* A wish has an end of its own while Redis has not heard of the operation. */
-static void a_wish_whose_client_died_ends_by_itself(void **state)
-{
-    struct heddle_receipt receipt;
-
-    (void)state;
-    assert_int_equal(heddle_client_want(desk.client, TEXT("ann"), X, &receipt, &desk.err),
-                     HEDDLE_OK);
-    assert_int_equal(desk_number("EXISTS", "heddle:{0}:replies", NULL), 0);
-    assert_in_range(desk_number("PTTL", "heddle:{0}:wish:" X, NULL), 1, 3600000);
-    assert_sound();
-    damage("PERSIST", "heddle:{0}:wish:" X, NULL, NULL);
-    assert_found_and_mended("endless_key:");
-    damage("DEL", "heddle:{0}:wish:" X, NULL, NULL);
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, desk_set_up, desk_tear_down)
 
 int main(void)
@@ -432,8 +359,6 @@ int main(void)
         TEST(a_lost_operation_of_the_journal_is_forgotten),
         TEST(a_key_that_would_stay_for_ever_gets_an_end),
         TEST(a_long_lane_is_looked_through_in_pieces),
-        TEST(a_reply_that_nobody_would_send_is_sent_or_forgotten),
-        TEST(a_wish_whose_client_died_ends_by_itself),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,11 +1,10 @@
-/* Lanes put right from outside: rebuilt after a loss, given back, suspected; and replies that are
- * wanted by others than the submitter. The functions of heddle.lua, called directly. */
+/* Lanes put right from outside: rebuilt after a loss, given back, suspected. The functions of the
+ * library, called directly. */
 #include "desk.h"
 
 #include "base/text.h"
 #include "queue/rebuild.h"
 
-#include <ctype.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -290,71 +289,6 @@ static void a_lane_that_is_not_the_dead_ones_any_more_is_not_suspected(void **st
     claim_free(claim);
 }
 
-static int64_t replies(const char *id)
-{
-    char key[100];
-
-    snprintf(key, sizeof key, "heddle:{0}:reply:%s", id);
-    return desk_number("LLEN", key, NULL);
-}
-
-static void settle_with_result(struct claim *claim)
-{
-    const struct settlement settlement = {.claim = claim, .count = 1, .disposition = LANE_RELEASE};
-
-    desk_end(claim, 0, 1, true);
-    desk_settle_as("p", &settlement, NULL, NULL);
-}
-
-static void a_result_may_be_wanted_before_during_and_after(void **state)
-{
-    struct heddle_receipt receipt;
-    const struct heddle_text ann = TEXT("ann");
-
-    (void)state;
-    assert_int_equal(heddle_client_want(desk.client, ann, A, &receipt, &desk.err), HEDDLE_OK);
-    assert_string_equal(receipt.state, "unknown");
-    submit_ids(IDS(A), false);
-    struct claim *claim = desk_take("p", 1);
-    assert_int_equal(heddle_client_want(desk.client, ann, A, &receipt, &desk.err), HEDDLE_OK);
-    assert_string_equal(receipt.state, "running");
-    settle_with_result(claim);
-    claim_free(claim);
-    assert_int_equal(replies(A), 2);
-    assert_int_equal(heddle_client_want(desk.client, ann, A, &receipt, &desk.err), HEDDLE_OK);
-    assert_string_equal(receipt.state, "done");
-    assert_int_equal(replies(A), 3);
-    assert_int_equal(desk_number("EXISTS", "heddle:{0}:replies", NULL), 0);
-}
-
-static void what_is_not_wanted_any_more_leaves_nothing(void **state)
-{
-    struct heddle_receipt receipt;
-
-    (void)state;
-    for (int i = 0; i < 2; i++)
-        assert_int_equal(heddle_client_want(desk.client, TEXT("ann"), A, &receipt, &desk.err),
-                         HEDDLE_OK);
-    for (int i = 0; i < 3; i++)
-        assert_int_equal(heddle_client_unwant(desk.client, &receipt, &desk.err), HEDDLE_OK);
-    assert_string_equal(desk_keys(), "heddle:partitions heddle:{0}:meta");
-}
-
-static void an_id_in_upper_case_is_the_same_id_for_whoever_wants_it(void **state)
-{
-    struct heddle_receipt receipt;
-    char upper[] = A;
-
-    (void)state;
-    for (char *c = upper; *c; c++)
-        *c = (char)toupper((unsigned char)*c);
-    assert_int_equal(heddle_client_want(desk.client, TEXT("ann"), upper, &receipt, &desk.err),
-                     HEDDLE_OK);
-    assert_string_equal(receipt.id, A);
-    assert_int_equal(heddle_client_unwant(desk.client, &receipt, &desk.err), HEDDLE_OK);
-    assert_string_equal(desk_keys(), "heddle:partitions heddle:{0}:meta");
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, desk_set_up, desk_tear_down)
 
 int main(void)
@@ -372,9 +306,6 @@ int main(void)
         TEST(claims_that_nobody_knows_of_are_given_back_and_no_other),
         TEST(a_suspect_is_charged_for_its_crashes_alone_and_given_up_in_the_end),
         TEST(a_lane_that_is_not_the_dead_ones_any_more_is_not_suspected),
-        TEST(a_result_may_be_wanted_before_during_and_after),
-        TEST(what_is_not_wanted_any_more_leaves_nothing),
-        TEST(an_id_in_upper_case_is_the_same_id_for_whoever_wants_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
