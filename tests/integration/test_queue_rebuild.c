@@ -32,10 +32,10 @@ static void submit_ids(const char *const *ids, bool is_journaled)
     }
 }
 
-static size_t rebuild_after(const char *after, const char *const *ids)
+static size_t rebuild_after(const char *after, const char *const *ids, size_t *looked_at)
 {
     struct heddle_operation operations[8] = {0};
-    size_t count = 0, missing = 99, looked_at = 99;
+    size_t count = 0, missing = 99, all;
 
     for (; ids[count]; count++) {
         struct heddle_operation *operation = &operations[count];
@@ -45,16 +45,17 @@ static size_t rebuild_after(const char *after, const char *const *ids)
         operation->payload = TEXT("{}");
     }
     const struct rebuild_page page = {TEXT("ann"), after, operations, count};
-    assert_int_equal(
-        rebuild_lane(desk.link, &desk.command, 0, &page, &missing, &looked_at, &desk.err),
-        HEDDLE_OK);
-    assert_int_equal(looked_at, count);
+    assert_int_equal(rebuild_lane(desk.link, &desk.command, 0, &page, &missing,
+                                  looked_at ? looked_at : &all, &desk.err),
+                     HEDDLE_OK);
+    if (!looked_at)
+        assert_int_equal(all, count);
     return missing;
 }
 
 static size_t rebuild(const char *const *ids)
 {
-    return rebuild_after(NULL, ids);
+    return rebuild_after(NULL, ids, NULL);
 }
 
 static void lose(const char *id)
@@ -143,17 +144,37 @@ static void what_was_lost_from_the_depth_comes_behind_the_one_before_it(void **s
     submit_ids(IDS(X), false);
     submit_ids(IDS(C), true);
     lose(B);
-    assert_int_equal(rebuild_after(A, IDS(B, C)), 1);
+    assert_int_equal(rebuild_after(A, IDS(B, C), NULL), 1);
     desk_assert_lane("ann", 4, IDS(A, B, X, C));
     /* At the end, and where the one before it has ended meanwhile. */
     lose(C);
-    assert_int_equal(rebuild_after(B, IDS(C)), 1);
+    assert_int_equal(rebuild_after(B, IDS(C), NULL), 1);
     desk_assert_lane("ann", 4, IDS(A, B, C, X));
     lose(A);
     lose(B);
     lose(C);
-    assert_int_equal(rebuild_after(B, IDS(C)), 1);
+    assert_int_equal(rebuild_after(B, IDS(C), NULL), 1);
     desk_assert_lane("ann", 2, IDS(C, X));
+}
+
+/* Nothing behind a crowd is moved in front of it: whoever asked goes on from there. */
+static void what_stands_far_behind_stays_there(void **state)
+{
+    size_t looked_at = 0;
+
+    (void)state;
+    submit_ids(IDS(A), true);
+    for (int i = 0; i < 2100; i++)
+        desk_submit("ann", "");
+    submit_ids(IDS(B, C), true);
+    lose(A);
+    assert_int_equal(rebuild_after(NULL, IDS(A, B, C), &looked_at), 1);
+    assert_int_equal(looked_at, 2);
+    AUTO_REPLY first = desk_call("LINDEX", "heddle:{0}:lane:ann", "0", NULL);
+    AUTO_REPLY last = desk_call("LRANGE", "heddle:{0}:lane:ann", "-2", "-1", NULL);
+    assert_string_equal(redis_reply_text(first).data, A);
+    assert_string_equal(redis_reply_text(redis_reply_at(last, 0)).data, B);
+    assert_string_equal(redis_reply_text(redis_reply_at(last, 1)).data, C);
 }
 
 /* Who runs a lane while it is rebuilt settles what it ran, and nothing that came in front of it. */
@@ -300,6 +321,7 @@ int main(void)
         TEST(what_was_lost_comes_before_the_rest_and_nothing_else_is_dropped),
         TEST(an_order_that_is_not_the_journals_is_mended),
         TEST(what_was_lost_from_the_depth_comes_behind_the_one_before_it),
+        TEST(what_stands_far_behind_stays_there),
         TEST(a_lane_is_rebuilt_under_its_holder),
         TEST(a_lane_that_waits_for_its_gap_is_ready_once_rebuilt),
         TEST(a_rebuild_that_makes_no_sense_is_refused),
