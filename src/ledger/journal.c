@@ -61,6 +61,9 @@ static const struct heddle_statement forget = {"heddle_forget",
 
 static const struct heddle_statement unpark = {"heddle_unpark", "select heddle.unpark($1)", 1};
 
+static heddle_status page_from(struct pg_link *link, const struct heddle_statement *statement,
+                               const char *lane, int64_t seq, size_t most, struct arena *arena,
+                               struct journal_page *page, struct heddle_error *err);
 static void bind_submission(const struct heddle_operation *operation,
                             char options[POLICY_JSON_SIZE], const char **params);
 static int by_lane(const void *a, const void *b);
@@ -141,31 +144,13 @@ heddle_status journal_unfinished(struct pg_link *link, const char *user, int64_t
                                  struct arena *arena, struct journal_page *page,
                                  struct heddle_error *err)
 {
-    AUTO_ROWS rows = NULL;
-    char seq_text[24], limit[24];
-    const char *const params[] = {user, seq_text, limit};
-
-    snprintf(seq_text, sizeof seq_text, "%" PRId64, seq);
-    snprintf(limit, sizeof limit, "%zu", most);
-    heddle_status status = pg_query(link, &unfinished, params, &rows, err);
-    if (status == HEDDLE_OK)
-        read_page(rows, arena, page);
-    return status;
+    return page_from(link, &unfinished, user, seq, most, arena, page, err);
 }
 
 heddle_status journal_lane(struct pg_link *link, const char *lane, int64_t seq, size_t most,
                            struct arena *arena, struct journal_page *page, struct heddle_error *err)
 {
-    AUTO_ROWS rows = NULL;
-    char seq_text[24], limit[24];
-    const char *const params[] = {lane, seq_text, limit};
-
-    snprintf(seq_text, sizeof seq_text, "%" PRId64, seq);
-    snprintf(limit, sizeof limit, "%zu", most);
-    heddle_status status = pg_query(link, &lane_entries, params, &rows, err);
-    if (status == HEDDLE_OK)
-        read_page(rows, arena, page);
-    return status;
+    return page_from(link, &lane_entries, lane, seq, most, arena, page, err);
 }
 
 heddle_status journal_partitions(struct pg_link *link, unsigned *partitions,
@@ -220,6 +205,23 @@ heddle_status journal_unpark(struct pg_link *link, int most, int64_t *next_ms,
     const char *text = heddle_rows_text(rows, 0, 0);
     *next_ms = text ? strtoll(text, NULL, 10) : INT64_MAX;
     return HEDDLE_OK;
+}
+
+/* A page of entries from a place on: a lane and a number in it. */
+static heddle_status page_from(struct pg_link *link, const struct heddle_statement *statement,
+                               const char *lane, int64_t seq, size_t most, struct arena *arena,
+                               struct journal_page *page, struct heddle_error *err)
+{
+    AUTO_ROWS rows = NULL;
+    char seq_text[24], limit[24];
+    const char *const params[] = {lane, seq_text, limit};
+
+    snprintf(seq_text, sizeof seq_text, "%" PRId64, seq);
+    snprintf(limit, sizeof limit, "%zu", most);
+    heddle_status status = pg_query(link, statement, params, &rows, err);
+    if (status == HEDDLE_OK)
+        read_page(rows, arena, page);
+    return status;
 }
 
 static void bind_submission(const struct heddle_operation *operation,
