@@ -13,14 +13,28 @@
 
 enum {
     PAGE_COUNT = 1000,
-    LANE_COUNT = 256, /* a lane's first operations; more are found by the next pass */
+    LANE_COUNT = 256, /* put back by one call */
     ARENA_KEEP_BYTES = 1 << 20,
-    /* Younger ones may still be on their way. */
-    AGE_LEAST_MS = 2000,
 };
 
+/* A page's operations of one partition, in the journal's order. */
+struct comparison {
+    unsigned partition;
+    const struct journal_entry *entries[PAGE_COUNT];
+    bool is_missing[PAGE_COUNT];
+    size_t count;
+};
+
+static void count_lanes(struct reconciler *reconciler, const struct journal_page *page);
 static heddle_status compare_partition(struct reconciler *reconciler, unsigned partition,
                                        const struct journal_page *page, struct heddle_error *err);
+static heddle_status mend(struct reconciler *reconciler, const struct comparison *comparison,
+                          size_t first, size_t *next, struct heddle_error *err);
+static heddle_status put_back(struct reconciler *reconciler, struct heddle_text lane,
+                              const struct journal_page *page, bool has_anchor, size_t *looked_at,
+                              struct heddle_error *err);
+static size_t tell(struct reconciler *reconciler, const struct comparison *comparison, size_t first,
+                   const struct journal_page *page, size_t looked_at);
 
 void reconciler_init(struct reconciler *reconciler, struct pg_link *pg, struct redis_link *redis,
                      struct command *command, unsigned partitions)
@@ -28,11 +42,13 @@ void reconciler_init(struct reconciler *reconciler, struct pg_link *pg, struct r
     *reconciler =
         (struct reconciler){.pg = pg, .redis = redis, .command = command, .partitions = partitions};
     arena_init(&reconciler->arena, ARENA_KEEP_BYTES);
+    arena_init(&reconciler->lane_arena, ARENA_KEEP_BYTES);
 }
 
 void reconciler_done(struct reconciler *reconciler)
 {
     arena_done(&reconciler->arena);
+    arena_done(&reconciler->lane_arena);
 }
 
 heddle_status reconciler_step(struct reconciler *reconciler, bool *is_last,
@@ -42,6 +58,8 @@ heddle_status reconciler_step(struct reconciler *reconciler, bool *is_last,
 
     heddle_status status = journal_unfinished(reconciler->pg, reconciler->user, reconciler->seq,
                                               PAGE_COUNT, &reconciler->arena, &page, err);
+    if (status == HEDDLE_OK)
+        count_lanes(reconciler, &page);
     for (unsigned p = 0; status == HEDDLE_OK && page.count > 0 && p < reconciler->partitions; p++)
         status = compare_partition(reconciler, p, &page, err);
     if (status == HEDDLE_OK) {
@@ -59,52 +77,129 @@ heddle_status reconciler_rebuild(struct reconciler *reconciler, struct heddle_te
                                  struct heddle_error *err)
 {
     struct journal_page page;
-    size_t missing = 0;
+    size_t looked_at;
 
     heddle_status status =
-        journal_lane(reconciler->pg, lane.data, LANE_COUNT, &reconciler->arena, &page, err);
-    if (status != HEDDLE_OK || page.count == 0)
-        return status;
-    struct heddle_operation *operations =
-        arena_alloc(&reconciler->arena, page.count * sizeof *operations);
-    for (size_t i = 0; i < page.count; i++)
-        operations[i] = page.entries[i].operation;
-    status = rebuild_lane(reconciler->redis, reconciler->command,
-                          digest_partition(lane, reconciler->partitions), lane, operations,
-                          page.count, &missing, err);
-    if (status == HEDDLE_OK)
-        heddle_log(HEDDLE_LOG_WARNING, "lane_rebuilt", "lane=%s missing=%zu unfinished=%zu",
-                   LOG_TEXT(lane.data), missing, page.count);
+        journal_lane(reconciler->pg, lane.data, 0, LANE_COUNT, &reconciler->lane_arena, &page, err);
+    if (status == HEDDLE_OK && page.count > 0)
+        status = put_back(reconciler, lane, &page, false, &looked_at, err);
+    arena_reset(&reconciler->lane_arena);
     return status;
 }
 
-/* The page's operations of one partition against Redis; lanes that miss some are rebuilt, once
- * each. */
+static void count_lanes(struct reconciler *reconciler, const struct journal_page *page)
+{
+    const char *user = reconciler->user;
+
+    for (size_t i = 0; i < page->count; i++) {
+        reconciler->counts.lanes += strcmp(page->entries[i].operation.user.data, user) != 0;
+        user = page->entries[i].operation.user.data;
+    }
+    reconciler->counts.operations += (int64_t)page->count;
+}
+
 static heddle_status compare_partition(struct reconciler *reconciler, unsigned partition,
                                        const struct journal_page *page, struct heddle_error *err)
 {
-    struct heddle_text ids[PAGE_COUNT], users[PAGE_COUNT];
-    bool is_missing[PAGE_COUNT];
+    const struct pass *pass = reconciler->pass;
+    struct comparison comparison = {.partition = partition};
+    struct heddle_text ids[PAGE_COUNT];
     size_t count = 0;
 
     for (size_t i = 0; i < page->count; i++) {
-        const struct heddle_operation *operation = &page->entries[i].operation;
-        if (page->entries[i].age_ms < AGE_LEAST_MS ||
-            digest_partition(operation->user, reconciler->partitions) != partition)
+        const struct journal_entry *entry = &page->entries[i];
+        if ((entry->is_outbound && !(pass && pass->takes_outbox)) ||
+            digest_partition(entry->operation.user, reconciler->partitions) != partition)
             continue;
-        users[count] = operation->user;
-        ids[count++] = (struct heddle_text){operation->id, HEDDLE_ID_SIZE};
+        comparison.entries[count] = entry;
+        ids[count++] = (struct heddle_text){entry->operation.id, HEDDLE_ID_SIZE};
     }
     if (count == 0)
         return HEDDLE_OK;
+    comparison.count = count;
     heddle_status status = rebuild_find_missing(reconciler->redis, reconciler->command, partition,
-                                                ids, count, is_missing, err);
-    struct heddle_text rebuilt = TEXT("");
-    for (size_t i = 0; status == HEDDLE_OK && i < count; i++) {
-        if (!is_missing[i] || text_equal(users[i], rebuilt))
-            continue;
-        rebuilt = users[i];
-        status = reconciler_rebuild(reconciler, rebuilt, err);
+                                                ids, count, comparison.is_missing, err);
+    for (size_t i = 0; status == HEDDLE_OK && i < count;) {
+        if (comparison.is_missing[i])
+            status = mend(reconciler, &comparison, i, &i, err);
+        else
+            i++;
     }
     return status;
+}
+
+/* Puts back the missing operation `first` and those of its lane behind it, as many as go in one
+ * call; `*next` is the first one that was not looked at. What Redis does not have may have ended
+ * since it was read: the journal is asked again. */
+static heddle_status mend(struct reconciler *reconciler, const struct comparison *comparison,
+                          size_t first, size_t *next, struct heddle_error *err)
+{
+    const struct journal_entry *missing = comparison->entries[first];
+    struct journal_page page;
+    size_t looked_at = 0;
+
+    heddle_status status = journal_lane(reconciler->pg, missing->operation.user.data, missing->seq,
+                                        LANE_COUNT, &reconciler->lane_arena, &page, err);
+    if (status != HEDDLE_OK)
+        return status;
+    const bool has_anchor = page.count > 0 && page.entries[0].seq < missing->seq;
+    looked_at = page.count - has_anchor;
+    if (looked_at > 0 && !(reconciler->pass && reconciler->pass->only_looks))
+        status = put_back(reconciler, missing->operation.user, &page, has_anchor, &looked_at, err);
+    if (status == HEDDLE_OK)
+        *next = tell(reconciler, comparison, first, &page, looked_at + has_anchor);
+    arena_reset(&reconciler->lane_arena);
+    return status;
+}
+
+/* The page's first entry is the one before the others where it has an anchor. */
+static heddle_status put_back(struct reconciler *reconciler, struct heddle_text lane,
+                              const struct journal_page *page, bool has_anchor, size_t *looked_at,
+                              struct heddle_error *err)
+{
+    struct heddle_operation *operations =
+        arena_alloc(&reconciler->lane_arena, page->count * sizeof *operations);
+    const struct rebuild_page rebuild_page = {
+        .lane = lane,
+        .after = has_anchor ? page->entries[0].operation.id : NULL,
+        .operations = operations + has_anchor,
+        .count = page->count - has_anchor,
+    };
+    size_t missing = 0;
+
+    for (size_t i = 0; i < page->count; i++)
+        operations[i] = page->entries[i].operation;
+    heddle_status status = rebuild_lane(reconciler->redis, reconciler->command,
+                                        digest_partition(lane, reconciler->partitions),
+                                        &rebuild_page, &missing, looked_at, err);
+    if (status == HEDDLE_OK)
+        heddle_log(HEDDLE_LOG_WARNING, "lane_rebuilt", "lane=%s missing=%zu unfinished=%zu",
+                   LOG_TEXT(lane.data), missing, rebuild_page.count);
+    return status;
+}
+
+/* Reports the missing ones among the page's first `looked_at`; returns the index of the first
+ * operation behind them. */
+static size_t tell(struct reconciler *reconciler, const struct comparison *comparison, size_t first,
+                   const struct journal_page *page, size_t looked_at)
+{
+    struct heddle_text lane = comparison->entries[first]->operation.user;
+    size_t at = 0, i = first;
+
+    /* Both are in the order of their numbers. */
+    for (; i < comparison->count; i++) {
+        const struct journal_entry *entry = comparison->entries[i];
+        if (!text_equal(entry->operation.user, lane))
+            break;
+        while (at < looked_at && page->entries[at].seq < entry->seq)
+            at++;
+        if (at == looked_at && i > first && looked_at > 0)
+            break;
+        if (at == looked_at || page->entries[at].seq != entry->seq || !comparison->is_missing[i])
+            continue;
+        reconciler->counts.lost++;
+        if (reconciler->pass && reconciler->pass->report)
+            reconciler->pass->report(reconciler->pass->argument, comparison->partition, entry);
+    }
+    return i;
 }

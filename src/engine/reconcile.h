@@ -1,12 +1,16 @@
-/* The reconciler: compares the journal with Redis, page after page, and rebuilds lanes of which
- * Redis has lost operations. Runs on the relay's thread, with its links. */
+/* The reconciler: compares the journal with Redis, page after page, and puts back what Redis has
+ * lost. Runs on the relay's thread, with its links; or once through, for a command: pass.h. */
 #ifndef ENGINE_RECONCILE_H
 #define ENGINE_RECONCILE_H
 
 #include "base/arena.h"
+#include "engine/pass.h"
 #include "heddle/error.h"
 #include "heddle/operation.h"
 #include "queue/command.h"
+
+#include <stdbool.h>
+#include <stdint.h>
 
 struct pg_link;
 struct redis_link;
@@ -16,9 +20,12 @@ struct reconciler {
     struct redis_link *redis; /* borrowed */
     struct command *command;  /* borrowed */
     unsigned partitions;
-    struct arena arena;
+    struct arena arena, lane_arena;      /* of a page, of a lane's part that is put back */
     char user[HEDDLE_USER_SIZE_MAX + 1]; /* where the next page begins */
     int64_t seq;
+
+    const struct pass *pass; /* what a command wants of its pass; NULL: as the relay does */
+    struct pass_counts counts;
 };
 
 void reconciler_init(struct reconciler *reconciler, struct pg_link *pg, struct redis_link *redis,
@@ -29,7 +36,7 @@ void reconciler_done(struct reconciler *reconciler);
 heddle_status reconciler_step(struct reconciler *reconciler, bool *is_last,
                               struct heddle_error *err) HEDDLE_MUST_CHECK;
 
-/* Rebuilds one lane. */
+/* Puts back what Redis has lost of the lane's first operations. */
 heddle_status reconciler_rebuild(struct reconciler *reconciler, struct heddle_text lane,
                                  struct heddle_error *err) HEDDLE_MUST_CHECK;
 

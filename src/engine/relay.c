@@ -241,7 +241,6 @@ static heddle_status serve_requests(struct relay *relay, struct heddle_error *er
         if (status == HEDDLE_OK)
             status = reconciler_rebuild(&relay->reconciler,
                                         (struct heddle_text){requests->lane, requests->size}, err);
-        arena_reset(&relay->reconciler.arena);
         free(requests);
         requests = next;
     }

@@ -16,10 +16,11 @@ enum { SUBMIT_PARAMS = 6 };
 static const struct heddle_statement submit = {
     "heddle_submit", "select heddle.submit_text($1, $2, $3, $4, $5, $6)", 6};
 
-/* Columns of an entry: seq, age, id, user, op, thread, payload, attempts, options. */
+/* Columns of an entry: seq, whether it is in the outbox, id, user, op, thread, payload, attempts,
+ * options. */
 static const struct heddle_statement outbox = {
     "heddle_outbox",
-    "select x.seq, 0, x.id, o.user_id, o.op, o.thread, o.payload, o.attempt, o.options"
+    "select x.seq, true, x.id, o.user_id, o.op, o.thread, o.payload, o.attempt, o.options"
     " from heddle.outbox x left join heddle.operations o on o.id = x.id and o.finished_at is null"
     " order by x.seq limit $1",
     1};
@@ -29,18 +30,19 @@ static const struct heddle_statement relayed = {
 
 static const struct heddle_statement unfinished = {
     "heddle_unfinished",
-    "select seq, (extract(epoch from clock_timestamp() - submitted_at) * 1000)::bigint, id, "
-    "user_id,"
-    " op, thread, null, attempt, null from heddle.operations"
+    "select seq, exists (select from heddle.outbox x where x.seq = o.seq), id, user_id, op, thread,"
+    " null, attempt, null from heddle.operations o"
     " where finished_at is null and seq is not null and (user_id, seq) > ($1, $2)"
     " order by user_id, seq limit $3",
     3};
 
 static const struct heddle_statement lane_entries = {
     "heddle_lane",
-    "select seq, 0, id, user_id, op, thread, payload, attempt, options from heddle.operations"
-    " where finished_at is null and seq is not null and user_id = $1 order by seq limit $2",
-    2};
+    "select seq, false, id, user_id, op, thread, payload, attempt, options from heddle.operations"
+    " where finished_at is null and user_id = $1"
+    " and seq >= coalesce((select max(seq) from heddle.operations where finished_at is null"
+    " and user_id = $1 and seq < $2), $2) order by seq limit $3",
+    3};
 
 static const struct heddle_statement settings = {
     "heddle_settings",
@@ -59,6 +61,9 @@ static const struct heddle_statement forget = {"heddle_forget",
 
 static const struct heddle_statement unpark = {"heddle_unpark", "select heddle.unpark($1)", 1};
 
+static heddle_status page_from(struct pg_link *link, const struct heddle_statement *statement,
+                               const char *lane, int64_t seq, size_t most, struct arena *arena,
+                               struct journal_page *page, struct heddle_error *err);
 static void bind_submission(const struct heddle_operation *operation,
                             char options[POLICY_JSON_SIZE], const char **params);
 static int by_lane(const void *a, const void *b);
@@ -139,30 +144,13 @@ heddle_status journal_unfinished(struct pg_link *link, const char *user, int64_t
                                  struct arena *arena, struct journal_page *page,
                                  struct heddle_error *err)
 {
-    AUTO_ROWS rows = NULL;
-    char seq_text[24], limit[24];
-    const char *const params[] = {user, seq_text, limit};
-
-    snprintf(seq_text, sizeof seq_text, "%" PRId64, seq);
-    snprintf(limit, sizeof limit, "%zu", most);
-    heddle_status status = pg_query(link, &unfinished, params, &rows, err);
-    if (status == HEDDLE_OK)
-        read_page(rows, arena, page);
-    return status;
+    return page_from(link, &unfinished, user, seq, most, arena, page, err);
 }
 
-heddle_status journal_lane(struct pg_link *link, const char *lane, size_t most, struct arena *arena,
-                           struct journal_page *page, struct heddle_error *err)
+heddle_status journal_lane(struct pg_link *link, const char *lane, int64_t seq, size_t most,
+                           struct arena *arena, struct journal_page *page, struct heddle_error *err)
 {
-    AUTO_ROWS rows = NULL;
-    char limit[24];
-    const char *const params[] = {lane, limit};
-
-    snprintf(limit, sizeof limit, "%zu", most);
-    heddle_status status = pg_query(link, &lane_entries, params, &rows, err);
-    if (status == HEDDLE_OK)
-        read_page(rows, arena, page);
-    return status;
+    return page_from(link, &lane_entries, lane, seq, most, arena, page, err);
 }
 
 heddle_status journal_partitions(struct pg_link *link, unsigned *partitions,
@@ -219,6 +207,23 @@ heddle_status journal_unpark(struct pg_link *link, int most, int64_t *next_ms,
     return HEDDLE_OK;
 }
 
+/* A page of entries from a place on: a lane and a number in it. */
+static heddle_status page_from(struct pg_link *link, const struct heddle_statement *statement,
+                               const char *lane, int64_t seq, size_t most, struct arena *arena,
+                               struct journal_page *page, struct heddle_error *err)
+{
+    AUTO_ROWS rows = NULL;
+    char seq_text[24], limit[24];
+    const char *const params[] = {lane, seq_text, limit};
+
+    snprintf(seq_text, sizeof seq_text, "%" PRId64, seq);
+    snprintf(limit, sizeof limit, "%zu", most);
+    heddle_status status = pg_query(link, statement, params, &rows, err);
+    if (status == HEDDLE_OK)
+        read_page(rows, arena, page);
+    return status;
+}
+
 static void bind_submission(const struct heddle_operation *operation,
                             char options[POLICY_JSON_SIZE], const char **params)
 {
@@ -271,7 +276,7 @@ static void read_page(const struct heddle_rows *rows, struct arena *arena,
         const char *options = heddle_rows_text(rows, row, 8);
         *entry = (struct journal_entry){
             .seq = strtoll(heddle_rows_text(rows, row, 0), NULL, 10),
-            .age_ms = strtoll(heddle_rows_text(rows, row, 1), NULL, 10),
+            .is_outbound = *heddle_rows_text(rows, row, 1) == 't',
             .operation =
                 {
                     .user = field(rows, row, 3, arena),

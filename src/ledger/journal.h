@@ -7,6 +7,7 @@
 #include "heddle/error.h"
 #include "heddle/operation.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct pg_link;
@@ -26,7 +27,7 @@ heddle_status journal_submit_many(struct pg_link *link, const struct heddle_oper
  * the call. */
 struct journal_entry {
     int64_t seq;
-    int64_t age_ms;
+    bool is_outbound; /* Redis has still to hear of it */
     struct heddle_operation operation;
 };
 
@@ -50,9 +51,11 @@ heddle_status journal_unfinished(struct pg_link *link, const char *user, int64_t
                                  struct arena *arena, struct journal_page *page,
                                  struct heddle_error *err) HEDDLE_MUST_CHECK;
 
-/* The first unfinished operations of a lane, whole. */
-heddle_status journal_lane(struct pg_link *link, const char *lane, size_t most, struct arena *arena,
-                           struct journal_page *page, struct heddle_error *err) HEDDLE_MUST_CHECK;
+/* Unfinished operations of a lane, whole: from number `seq` on, with the one before it, if any, at
+ * the front. */
+heddle_status journal_lane(struct pg_link *link, const char *lane, int64_t seq, size_t most,
+                           struct arena *arena, struct journal_page *page,
+                           struct heddle_error *err) HEDDLE_MUST_CHECK;
 
 /* Number of partitions that Redis must be set up with; 0 where it was never said. */
 heddle_status journal_partitions(struct pg_link *link, unsigned *partitions,

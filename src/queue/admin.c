@@ -11,7 +11,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-enum { LIBRARY_VERSION = 1, SCAN_ROUNDS_MAX = 10000000 };
+enum { LIBRARY_VERSION = 1 };
 
 extern const char heddle_lua_data[];
 extern const size_t heddle_lua_size;
@@ -23,18 +23,6 @@ static heddle_status fix_partitions(struct redis_link *link, unsigned partitions
                                     struct heddle_error *err);
 static heddle_status info_field(struct redis_link *link, const char *section, const char *field,
                                 char value[32], struct heddle_error *err);
-static heddle_status count_partition(struct redis_link *link, unsigned partition,
-                                     struct queue_census *census, struct heddle_error *err);
-static heddle_status inspect_lane(struct redis_link *link, const char *key,
-                                  struct queue_census *census, queue_finding_function *report,
-                                  void *argument, struct heddle_error *err);
-static heddle_status inspect_members(struct redis_link *link, unsigned partition,
-                                     const char *collection, const char *scan,
-                                     queue_finding_function *report, void *argument,
-                                     struct heddle_error *err);
-static heddle_status judge_lane(struct redis_link *link, unsigned partition,
-                                struct heddle_text lane, queue_finding_function *report,
-                                void *argument, struct heddle_error *err);
 
 int queue_library_version(void)
 {
@@ -123,39 +111,6 @@ heddle_status queue_facts_judge(const struct queue_facts *facts, struct heddle_e
     return HEDDLE_OK;
 }
 
-heddle_status queue_check(struct redis_link *link, unsigned partitions, struct queue_census *census,
-                          queue_finding_function *report, void *argument, struct heddle_error *err)
-{
-    heddle_status status = HEDDLE_OK;
-    char cursor[24] = "0";
-
-    *census = (struct queue_census){0};
-    for (unsigned p = 0; status == HEDDLE_OK && p < partitions; p++) {
-        status = count_partition(link, p, census, err);
-        if (status == HEDDLE_OK)
-            status = inspect_members(link, p, "ready", "ZSCAN", report, argument, err);
-        if (status == HEDDLE_OK)
-            status = inspect_members(link, p, "waiting", "ZSCAN", report, argument, err);
-        if (status == HEDDLE_OK)
-            status = inspect_members(link, p, "halted", "HSCAN", report, argument, err);
-    }
-    for (int round = 0; status == HEDDLE_OK && round < SCAN_ROUNDS_MAX; round++) {
-        AUTO_REPLY reply = NULL;
-        status = redis_callf(link, &reply, err, "SCAN", cursor, "MATCH", "heddle:{*}:lane:*",
-                             "COUNT", "1000", NULL);
-        if (status != HEDDLE_OK)
-            break;
-        const struct redis_reply *keys = redis_reply_at(reply, 1);
-        for (size_t i = 0; status == HEDDLE_OK && i < redis_reply_count(keys); i++)
-            status = inspect_lane(link, redis_reply_text(redis_reply_at(keys, i)).data, census,
-                                  report, argument, err);
-        snprintf(cursor, sizeof cursor, "%s", redis_reply_text(redis_reply_at(reply, 0)).data);
-        if (strcmp(cursor, "0") == 0)
-            break;
-    }
-    return status;
-}
-
 static heddle_status load_library(struct redis_link *link, struct heddle_error *err)
 {
     static const char mark[] = "@SALT@";
@@ -238,92 +193,4 @@ static heddle_status info_field(struct redis_link *link, const char *section, co
         place += size;
     }
     return heddle_fail(err, HEDDLE_PERMANENT, "redis", "INFO %s has no %s", section, field);
-}
-
-static heddle_status count_partition(struct redis_link *link, unsigned partition,
-                                     struct queue_census *census, struct heddle_error *err)
-{
-    AUTO_REPLY reply = NULL;
-    char key[32];
-
-    snprintf(key, sizeof key, "heddle:{%u}", partition);
-    heddle_status status = redis_callf(link, &reply, err, "FCALL", "heddle_census", "1", key, NULL);
-    if (status != HEDDLE_OK)
-        return status;
-    int64_t processors = redis_reply_integer(redis_reply_at(reply, 5));
-    census->operations += redis_reply_integer(redis_reply_at(reply, 0));
-    census->ready += redis_reply_integer(redis_reply_at(reply, 1));
-    census->claimed += redis_reply_integer(redis_reply_at(reply, 2));
-    census->waiting += redis_reply_integer(redis_reply_at(reply, 3));
-    census->halted += redis_reply_integer(redis_reply_at(reply, 4));
-    if (processors > census->processors)
-        census->processors = processors;
-    return HEDDLE_OK;
-}
-
-static heddle_status inspect_lane(struct redis_link *link, const char *key,
-                                  struct queue_census *census, queue_finding_function *report,
-                                  void *argument, struct heddle_error *err)
-{
-    static const char mark[] = "}:lane:";
-    unsigned partition;
-    const char *name = strstr(key, mark);
-
-    if (!name || sscanf(key, "heddle:{%u}", &partition) != 1)
-        return HEDDLE_OK;
-    census->lanes++;
-    return judge_lane(link, partition, text_of(name + sizeof mark - 1), report, argument, err);
-}
-
-static heddle_status inspect_members(struct redis_link *link, unsigned partition,
-                                     const char *collection, const char *scan,
-                                     queue_finding_function *report, void *argument,
-                                     struct heddle_error *err)
-{
-    heddle_status status = HEDDLE_OK;
-    char key[64], cursor[24] = "0";
-
-    snprintf(key, sizeof key, "heddle:{%u}:%s", partition, collection);
-    for (int round = 0; status == HEDDLE_OK && round < SCAN_ROUNDS_MAX; round++) {
-        AUTO_REPLY reply = NULL;
-        status = redis_callf(link, &reply, err, scan, key, cursor, "COUNT", "1000", NULL);
-        if (status != HEDDLE_OK)
-            break;
-        const struct redis_reply *members = redis_reply_at(reply, 1);
-        for (size_t i = 0; status == HEDDLE_OK && i < redis_reply_count(members); i += 2)
-            status = judge_lane(link, partition, redis_reply_text(redis_reply_at(members, i)),
-                                report, argument, err);
-        snprintf(cursor, sizeof cursor, "%s", redis_reply_text(redis_reply_at(reply, 0)).data);
-        if (strcmp(cursor, "0") == 0)
-            break;
-    }
-    return status;
-}
-
-/* One atomic look at a lane: with operations it is in exactly one state, without in none. */
-static heddle_status judge_lane(struct redis_link *link, unsigned partition,
-                                struct heddle_text lane, queue_finding_function *report,
-                                void *argument, struct heddle_error *err)
-{
-    AUTO_REPLY reply = NULL;
-    char key[32], finding[128];
-
-    snprintf(key, sizeof key, "heddle:{%u}", partition);
-    heddle_status status =
-        redis_callf(link, &reply, err, "FCALL", "heddle_inspect", "1", key, lane.data, NULL);
-    if (status != HEDDLE_OK)
-        return status;
-    const struct redis_reply *facts = redis_reply_at(reply, 0);
-    long long operations = redis_reply_integer(redis_reply_at(facts, 0));
-    long long ready = redis_reply_integer(redis_reply_at(facts, 1));
-    long long waiting = redis_reply_integer(redis_reply_at(facts, 2));
-    long long halted = redis_reply_integer(redis_reply_at(facts, 3));
-    long long claims = redis_reply_integer(redis_reply_at(facts, 4));
-    if (ready + waiting + halted + claims == (operations > 0))
-        return HEDDLE_OK;
-    snprintf(finding, sizeof finding,
-             "a lane with %lld operations is in ready %lld, waiting %lld, halted %lld, claims %lld",
-             operations, ready, waiting, halted, claims);
-    report(argument, partition, finding);
-    return HEDDLE_OK;
 }

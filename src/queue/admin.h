@@ -1,5 +1,5 @@
-/* The queue as an operator sees it: install the functions, ask for versions,
- * check the lanes. Runs on the caller's thread and link. */
+/* The queue as an operator sees it: install the functions, ask for versions.
+ * Runs on the caller's thread and link. */
 #ifndef QUEUE_ADMIN_H
 #define QUEUE_ADMIN_H
 
@@ -37,18 +37,5 @@ heddle_status queue_is_whole(struct redis_link *link, unsigned partitions, bool 
  * that this binary understands, the partitions are set and the eviction policy is noeviction. */
 heddle_status queue_facts_judge(const struct queue_facts *facts,
                                 struct heddle_error *err) HEDDLE_MUST_CHECK;
-
-/* One broken invariant: a lane in no state, or in two. */
-typedef void queue_finding_function(void *argument, unsigned partition, const char *finding);
-
-struct queue_census {
-    int64_t operations, lanes, ready, claimed, waiting, halted, processors;
-};
-
-/* Counts everything and reports each broken lane invariant, in bounded steps beside live traffic.
- */
-heddle_status queue_check(struct redis_link *link, unsigned partitions, struct queue_census *census,
-                          queue_finding_function *report, void *argument,
-                          struct heddle_error *err) HEDDLE_MUST_CHECK;
 
 #endif

@@ -72,3 +72,17 @@ heddle_status command_send(struct command *command, struct redis_link *link,
 {
     return redis_append(link, command->count, command->arguments, command->sizes, err);
 }
+
+heddle_status command_receive(struct redis_link *link, struct redis_reply **reply,
+                              struct heddle_error *err)
+{
+    heddle_status status = redis_next(link, 0, reply, err);
+    return status == HEDDLE_OK ? redis_refusal(*reply, err) : status;
+}
+
+heddle_status command_call(struct command *command, struct redis_link *link,
+                           struct redis_reply **reply, struct heddle_error *err)
+{
+    heddle_status status = command_send(command, link, err);
+    return status == HEDDLE_OK ? command_receive(link, reply, err) : status;
+}

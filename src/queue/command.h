@@ -8,6 +8,7 @@
 #include "heddle/operation.h"
 
 struct redis_link;
+struct redis_reply;
 
 struct command {
     const char **arguments;
@@ -28,8 +29,17 @@ void command_number(struct command *command, int64_t number);
 /* Its options and their values, those that it says. */
 void command_policy(struct command *command, const struct heddle_policy *policy);
 
-/* Appends the command to the link's output. */
+/* Appends the command to the link's output; command_receive takes its answer. */
 heddle_status command_send(struct command *command, struct redis_link *link,
                            struct heddle_error *err) HEDDLE_MUST_CHECK;
+
+/* The next answer, which the caller frees; or the status that an error answer asks for
+ * (redis_refusal). */
+heddle_status command_receive(struct redis_link *link, struct redis_reply **reply,
+                              struct heddle_error *err) HEDDLE_MUST_CHECK;
+
+/* Both: one round trip. */
+heddle_status command_call(struct command *command, struct redis_link *link,
+                           struct redis_reply **reply, struct heddle_error *err) HEDDLE_MUST_CHECK;
 
 #endif

@@ -12,8 +12,6 @@
 enum { RELEASE_ROUNDS_MAX = 100000 };
 
 static void append_request(struct command *command, const struct lanes_request *request);
-static heddle_status receive(struct redis_link *link, struct redis_reply **reply,
-                             struct heddle_error *err);
 static heddle_status read_claims(const struct redis_reply *reply, unsigned partition,
                                  const struct lanes_request *request, struct lanes_answer *answer,
                                  struct heddle_error *err);
@@ -33,7 +31,7 @@ heddle_status lanes_claim_receive(struct redis_link *link, unsigned partition,
 {
     AUTO_REPLY reply = NULL;
 
-    heddle_status status = receive(link, &reply, err);
+    heddle_status status = command_receive(link, &reply, err);
     if (status != HEDDLE_OK)
         return status;
     answer->next_due_ms = redis_reply_integer(redis_reply_at(reply, 0));
@@ -53,9 +51,7 @@ heddle_status lanes_adopt(struct redis_link *link, struct command *command, unsi
     command_string(command, cursor);
     for (; *reasons; reasons++)
         command_string(command, *reasons);
-    heddle_status status = command_send(command, link, err);
-    if (status == HEDDLE_OK)
-        status = receive(link, &reply, err);
+    heddle_status status = command_call(command, link, &reply, err);
     if (status != HEDDLE_OK)
         return status;
     snprintf(cursor, 24, "%s", redis_reply_text(redis_reply_at(reply, 0)).data);
@@ -82,7 +78,7 @@ heddle_status lanes_settle_receive(struct redis_link *link, lanes_wanted_functio
 {
     AUTO_REPLY reply = NULL;
 
-    heddle_status status = receive(link, &reply, err);
+    heddle_status status = command_receive(link, &reply, err);
     if (status != HEDDLE_OK)
         return status;
     const struct redis_reply *lost = redis_reply_at(reply, 0), *late = redis_reply_at(reply, 1);
@@ -104,8 +100,7 @@ heddle_status lanes_reply(struct redis_link *link, struct command *command, unsi
     command_number(command, result_ttl_ms);
     command_text(command, id);
     command_text(command, result);
-    heddle_status status = command_send(command, link, err);
-    return status == HEDDLE_OK ? receive(link, &reply, err) : status;
+    return command_call(command, link, &reply, err);
 }
 
 heddle_status lanes_beat(struct redis_link *link, struct command *command, unsigned partitions,
@@ -122,7 +117,7 @@ heddle_status lanes_beat(struct redis_link *link, struct command *command, unsig
     }
     for (unsigned p = 0; status == HEDDLE_OK && p < partitions; p++) {
         AUTO_REPLY reply = NULL;
-        status = receive(link, &reply, err);
+        status = command_receive(link, &reply, err);
         *freed += (int)redis_reply_integer(redis_reply_at(reply, 0));
     }
     return status;
@@ -143,7 +138,7 @@ heddle_status lanes_release(struct redis_link *link, struct command *command, un
         }
         for (unsigned p = 0; status == HEDDLE_OK && p < partitions; p++) {
             AUTO_REPLY reply = NULL;
-            status = receive(link, &reply, err);
+            status = command_receive(link, &reply, err);
             left += redis_reply_integer(reply);
         }
     }
@@ -172,8 +167,7 @@ heddle_status lanes_suspect(struct redis_link *link, struct command *command, un
     command_string(command, lane);
     command_string(command, id);
     command_number(command, poison_crashes);
-    heddle_status status = command_send(command, link, err);
-    return status == HEDDLE_OK ? receive(link, &reply, err) : status;
+    return command_call(command, link, &reply, err);
 }
 
 heddle_status lanes_give_back(struct redis_link *link, struct command *command, unsigned partition,
@@ -188,9 +182,7 @@ heddle_status lanes_give_back(struct redis_link *link, struct command *command, 
     command_begin(command, "heddle_holds", partition);
     command_string(command, incarnation);
     command_string(command, cursor);
-    heddle_status status = command_send(command, link, err);
-    if (status == HEDDLE_OK)
-        status = receive(link, &page, err);
+    heddle_status status = command_call(command, link, &page, err);
     if (status != HEDDLE_OK)
         return status;
     snprintf(cursor, 24, "%s", redis_reply_text(redis_reply_at(page, 0)).data);
@@ -207,8 +199,7 @@ heddle_status lanes_give_back(struct redis_link *link, struct command *command, 
     }
     if (!is_any)
         return HEDDLE_OK;
-    status = command_send(command, link, err);
-    return status == HEDDLE_OK ? receive(link, &reply, err) : status;
+    return command_call(command, link, &reply, err);
 }
 
 static void append_request(struct command *command, const struct lanes_request *request)
@@ -219,14 +210,6 @@ static void append_request(struct command *command, const struct lanes_request *
     command_number(command, request->operations_max);
     command_number(command, request->bytes_max);
     command_number(command, request->lease_ms);
-}
-
-/* The next answer, or the status that an error answer asks for. */
-static heddle_status receive(struct redis_link *link, struct redis_reply **reply,
-                             struct heddle_error *err)
-{
-    heddle_status status = redis_next(link, 0, reply, err);
-    return status == HEDDLE_OK ? redis_refusal(*reply, err) : status;
 }
 
 static heddle_status read_claims(const struct redis_reply *reply, unsigned partition,

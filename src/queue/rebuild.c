@@ -5,9 +5,6 @@
 #include "base/text.h"
 #include "link/redis.h"
 
-static heddle_status call(struct redis_link *link, struct command *command,
-                          struct redis_reply **reply, struct heddle_error *err);
-
 heddle_status rebuild_find_missing(struct redis_link *link, struct command *command,
                                    unsigned partition, const struct heddle_text *ids, size_t count,
                                    bool *is_missing, struct heddle_error *err)
@@ -17,7 +14,7 @@ heddle_status rebuild_find_missing(struct redis_link *link, struct command *comm
     command_begin(command, "heddle_missing", partition);
     for (size_t i = 0; i < count; i++)
         command_text(command, ids[i]);
-    heddle_status status = call(link, command, &reply, err);
+    heddle_status status = command_call(command, link, &reply, err);
     if (status != HEDDLE_OK)
         return status;
     /* The answer holds the missing ones in the order of the question. */
@@ -31,33 +28,28 @@ heddle_status rebuild_find_missing(struct redis_link *link, struct command *comm
 }
 
 heddle_status rebuild_lane(struct redis_link *link, struct command *command, unsigned partition,
-                           struct heddle_text lane, const struct heddle_operation *operations,
-                           size_t count, size_t *missing, struct heddle_error *err)
+                           const struct rebuild_page *page, size_t *missing, size_t *looked_at,
+                           struct heddle_error *err)
 {
     AUTO_REPLY reply = NULL;
 
     command_begin(command, "heddle_rebuild", partition);
-    command_text(command, lane);
-    for (size_t i = 0; i < count; i++) {
-        command_text(command, operations[i].op);
-        command_text(command, operations[i].thread);
-        command_text(command, operations[i].payload);
-        command_text(command, (struct heddle_text){operations[i].id, HEDDLE_ID_SIZE});
-        command_number(command, operations[i].attempt);
-        command_number(command, (int64_t)policy_options_said(&operations[i].policy));
-        command_policy(command, &operations[i].policy);
+    command_text(command, page->lane);
+    command_string(command, page->after ? page->after : "");
+    for (size_t i = 0; i < page->count; i++) {
+        const struct heddle_operation *operation = &page->operations[i];
+        command_text(command, operation->op);
+        command_text(command, operation->thread);
+        command_text(command, operation->payload);
+        command_text(command, (struct heddle_text){operation->id, HEDDLE_ID_SIZE});
+        command_number(command, operation->attempt);
+        command_number(command, (int64_t)policy_options_said(&operation->policy));
+        command_policy(command, &operation->policy);
     }
-    heddle_status status = call(link, command, &reply, err);
-    if (status == HEDDLE_OK)
-        *missing = (size_t)redis_reply_integer(reply);
-    return status;
-}
-
-static heddle_status call(struct redis_link *link, struct command *command,
-                          struct redis_reply **reply, struct heddle_error *err)
-{
-    heddle_status status = command_send(command, link, err);
-    if (status == HEDDLE_OK)
-        status = redis_next(link, 0, reply, err);
-    return status == HEDDLE_OK ? redis_refusal(*reply, err) : status;
+    heddle_status status = command_call(command, link, &reply, err);
+    if (status != HEDDLE_OK)
+        return status;
+    *missing = (size_t)redis_reply_integer(redis_reply_at(reply, 0));
+    *looked_at = (size_t)redis_reply_integer(redis_reply_at(reply, 1));
+    return HEDDLE_OK;
 }

@@ -16,11 +16,19 @@ heddle_status rebuild_find_missing(struct redis_link *link, struct command *comm
                                    unsigned partition, const struct heddle_text *ids, size_t count,
                                    bool *is_missing, struct heddle_error *err) HEDDLE_MUST_CHECK;
 
-/* `operations` are the first of the lane that have not ended, in the journal's order: those that
- * Redis has lost come back to their places before the others. `*missing` counts them. */
+/* Operations of a lane that have not ended, in the journal's order. */
+struct rebuild_page {
+    struct heddle_text lane;
+    const char *after; /* the id of the one before them; NULL: they are the first */
+    const struct heddle_operation *operations;
+    size_t count;
+};
+
+/* Those that Redis has lost, or has before others that come first, go to their places; every other
+ * operation stays where it is. `*missing` counts what was lost among the first `*looked_at`, which
+ * is at least one: a queue that is long between two of them ends the call. */
 heddle_status rebuild_lane(struct redis_link *link, struct command *command, unsigned partition,
-                           struct heddle_text lane, const struct heddle_operation *operations,
-                           size_t count, size_t *missing,
+                           const struct rebuild_page *page, size_t *missing, size_t *looked_at,
                            struct heddle_error *err) HEDDLE_MUST_CHECK;
 
 #endif

@@ -7,7 +7,7 @@ import pytest
 from harness import binary, new_id
 from servers import until
 
-COMMANDS = ("migrate", "run", "submit", "await", "show", "check", "config", "version")
+COMMANDS = ("migrate", "run", "submit", "await", "show", "check", "rebuild", "config", "version")
 DEAD_REDIS = "unix:///nonexistent/redis.sock"
 DEAD_POSTGRES = "host=/nonexistent dbname=heddle"
 
@@ -146,7 +146,7 @@ def test_json_goes_to_stdout_and_nothing_else(stack, arguments):
 
 
 @pytest.mark.parametrize("command", [
-    ("migrate",), ("run",), ("check",), ("submit", "--direct", "--user", "a", "--op", "list_threads"),
+    ("migrate",), ("run",), ("check",), ("rebuild",), ("submit", "--direct", "--user", "a", "--op", "list_threads"),
     ("await", new_id()), ("show", new_id())], ids=lambda words: words[0])
 def test_redis_out_of_reach_is_one_line_and_exit_4(stack, command):
     done = stack.cli(*command, HEDDLE_REDIS=DEAD_REDIS)
@@ -154,7 +154,7 @@ def test_redis_out_of_reach_is_one_line_and_exit_4(stack, command):
     assert "redis" in done.stderr.lower()
 
 
-@pytest.mark.parametrize("command", ["migrate", "run", "check"])
+@pytest.mark.parametrize("command", ["migrate", "run", "check", "rebuild"])
 def test_postgres_out_of_reach_is_exit_4(stack, command):
     done = stack.cli(command, HEDDLE_POSTGRES=DEAD_POSTGRES)
     assert done.returncode == 4, done.stderr

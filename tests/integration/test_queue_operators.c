@@ -1,4 +1,4 @@
-/* The queue as an operator sees it: installed, judged, checked. */
+/* The queue as an operator sees it: installed, judged. */
 #include "desk.h"
 
 #include "queue/admin.h"
@@ -147,88 +147,6 @@ static void a_redis_without_the_functions_tells_so_to_everybody(void **state)
     desk_install(1);
 }
 
-struct findings {
-    int count;
-    char last[200];
-};
-
-static void note(void *argument, unsigned partition, const char *finding)
-{
-    struct findings *findings = argument;
-
-    findings->count++;
-    snprintf(findings->last, sizeof findings->last, "%u: %s", partition, finding);
-}
-
-static struct queue_census check(struct findings *findings)
-{
-    struct queue_census census;
-
-    *findings = (struct findings){0};
-    assert_int_equal(queue_check(desk.link, 1, &census, note, findings, &desk.err), HEDDLE_OK);
-    return census;
-}
-
-static void a_check_counts_everything_once(void **state)
-{
-    struct findings findings;
-    char name[32];
-
-    (void)state;
-    for (int i = 0; i < 40; i++) {
-        snprintf(name, sizeof name, "user-%d", i % 20);
-        desk_submit(name, "");
-    }
-    struct lanes_answer answer = desk_claim("p", 9, 8);
-    struct claim *claim = answer.claims.first;
-    for (int i = 0; i < 7; i++, claim = claim->next) {
-        struct settlement settlement = {.claim = claim,
-                                        .disposition = i < 4 ? LANE_WAIT : LANE_HALT,
-                                        .wait_ms = 60000,
-                                        .reason = "op work"};
-        desk_settle_as("p", &settlement, NULL, NULL);
-    }
-    desk_drop(&answer);
-    struct queue_census census = check(&findings);
-    assert_int_equal(findings.count, 0);
-    assert_int_equal(census.operations, 40);
-    assert_int_equal(census.lanes, 20);
-    assert_int_equal(census.ready, 11);
-    assert_int_equal(census.claimed, 2);
-    assert_int_equal(census.waiting, 4);
-    assert_int_equal(census.halted, 3);
-    assert_int_equal(census.processors, 1);
-}
-
-/* A lane in no state, in two, or in one without operations, by a hand in the data. */
-static void each_broken_lane_is_found(void **state)
-{
-    static const char *const breaks[][5] = {
-        {"ZREM", "heddle:{0}:ready", "ann", NULL, NULL},
-        {"ZADD", "heddle:{0}:waiting", "1e15", "ann", NULL},
-        {"HSET", "heddle:{0}:halted", "ann", "why", NULL},
-        {"ZADD", "heddle:{0}:ready", "1", "nobody", NULL},
-        {"HSET", "heddle:{0}:halted", "nobody", "why", NULL},
-        {"DEL", "heddle:{0}:lane:ann", NULL, NULL, NULL},
-    };
-    struct findings findings;
-
-    (void)state;
-    for (size_t i = 0; i < sizeof breaks / sizeof *breaks; i++) {
-        const char *const *words = breaks[i];
-        desk_install(1);
-        desk_submit("ann", "");
-        check(&findings);
-        assert_int_equal(findings.count, 0);
-        redis_reply_free(desk_call(words[0], words[1], words[2], words[3], words[4], NULL));
-        check(&findings);
-        if (findings.count == 0)
-            fail_msg("break %zu was not found", i);
-        assert_non_null(strstr(findings.last, "0: a lane with "));
-    }
-    desk_install(1);
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, desk_set_up, desk_tear_down)
 
 int main(void)
@@ -243,8 +161,6 @@ int main(void)
         TEST(each_defect_is_fatal_and_says_what_to_do),
         TEST(an_evicting_redis_is_found_out),
         TEST(a_redis_without_the_functions_tells_so_to_everybody),
-        TEST(a_check_counts_everything_once),
-        TEST(each_broken_lane_is_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

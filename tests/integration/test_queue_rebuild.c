@@ -1,11 +1,10 @@
-/* Lanes put right from outside: rebuilt after a loss, given back, suspected; and replies that are
- * wanted by others than the submitter. The functions of heddle.lua, called directly. */
+/* Lanes put right from outside: rebuilt after a loss, given back, suspected. The functions of the
+ * library, called directly. */
 #include "desk.h"
 
 #include "base/text.h"
 #include "queue/rebuild.h"
 
-#include <ctype.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -33,10 +32,10 @@ static void submit_ids(const char *const *ids, bool is_journaled)
     }
 }
 
-static size_t rebuild(const char *const *ids)
+static size_t rebuild_after(const char *after, const char *const *ids, size_t *looked_at)
 {
     struct heddle_operation operations[8] = {0};
-    size_t count = 0, missing = 99;
+    size_t count = 0, missing = 99, all;
 
     for (; ids[count]; count++) {
         struct heddle_operation *operation = &operations[count];
@@ -45,10 +44,18 @@ static size_t rebuild(const char *const *ids)
         operation->thread = TEXT("");
         operation->payload = TEXT("{}");
     }
-    assert_int_equal(rebuild_lane(desk.link, &desk.command, 0, TEXT("ann"), operations, count,
-                                  &missing, &desk.err),
+    const struct rebuild_page page = {TEXT("ann"), after, operations, count};
+    assert_int_equal(rebuild_lane(desk.link, &desk.command, 0, &page, &missing,
+                                  looked_at ? looked_at : &all, &desk.err),
                      HEDDLE_OK);
+    if (!looked_at)
+        assert_int_equal(all, count);
     return missing;
+}
+
+static size_t rebuild(const char *const *ids)
+{
+    return rebuild_after(NULL, ids, NULL);
 }
 
 static void lose(const char *id)
@@ -127,7 +134,47 @@ static void an_order_that_is_not_the_journals_is_mended(void **state)
     submit_ids(IDS(X), false);
     submit_ids(IDS(B), true);
     assert_int_equal(rebuild(IDS(A, B, C)), 0);
+    desk_assert_lane("ann", 4, IDS(A, X, B, C));
+}
+
+static void what_was_lost_from_the_depth_comes_behind_the_one_before_it(void **state)
+{
+    (void)state;
+    submit_ids(IDS(A, B), true);
+    submit_ids(IDS(X), false);
+    submit_ids(IDS(C), true);
+    lose(B);
+    assert_int_equal(rebuild_after(A, IDS(B, C), NULL), 1);
+    desk_assert_lane("ann", 4, IDS(A, B, X, C));
+    /* At the end, and where the one before it has ended meanwhile. */
+    lose(C);
+    assert_int_equal(rebuild_after(B, IDS(C), NULL), 1);
     desk_assert_lane("ann", 4, IDS(A, B, C, X));
+    lose(A);
+    lose(B);
+    lose(C);
+    assert_int_equal(rebuild_after(B, IDS(C), NULL), 1);
+    desk_assert_lane("ann", 2, IDS(C, X));
+}
+
+/* Nothing behind a crowd is moved in front of it: whoever asked goes on from there. */
+static void what_stands_far_behind_stays_there(void **state)
+{
+    size_t looked_at = 0;
+
+    (void)state;
+    submit_ids(IDS(A), true);
+    for (int i = 0; i < 2100; i++)
+        desk_submit("ann", "");
+    submit_ids(IDS(B, C), true);
+    lose(A);
+    assert_int_equal(rebuild_after(NULL, IDS(A, B, C), &looked_at), 1);
+    assert_int_equal(looked_at, 2);
+    AUTO_REPLY first = desk_call("LINDEX", "heddle:{0}:lane:ann", "0", NULL);
+    AUTO_REPLY last = desk_call("LRANGE", "heddle:{0}:lane:ann", "-2", "-1", NULL);
+    assert_string_equal(redis_reply_text(first).data, A);
+    assert_string_equal(redis_reply_text(redis_reply_at(last, 0)).data, B);
+    assert_string_equal(redis_reply_text(redis_reply_at(last, 1)).data, C);
 }
 
 /* Who runs a lane while it is rebuilt settles what it ran, and nothing that came in front of it. */
@@ -166,8 +213,8 @@ static void a_rebuild_that_makes_no_sense_is_refused(void **state)
 {
     (void)state;
     desk_refused("expected", "FCALL", "heddle_rebuild", "1", "heddle:{0}", NULL);
-    desk_refused("expected", "FCALL", "heddle_rebuild", "1", "heddle:{0}", "ann", "work", "", "{}",
-                 NULL);
+    desk_refused("expected", "FCALL", "heddle_rebuild", "1", "heddle:{0}", "ann", "", "work", "",
+                 "{}", NULL);
     desk_assert_state("ann", "gone");
 }
 
@@ -263,71 +310,6 @@ static void a_lane_that_is_not_the_dead_ones_any_more_is_not_suspected(void **st
     claim_free(claim);
 }
 
-static int64_t replies(const char *id)
-{
-    char key[100];
-
-    snprintf(key, sizeof key, "heddle:{0}:reply:%s", id);
-    return desk_number("LLEN", key, NULL);
-}
-
-static void settle_with_result(struct claim *claim)
-{
-    const struct settlement settlement = {.claim = claim, .count = 1, .disposition = LANE_RELEASE};
-
-    desk_end(claim, 0, 1, true);
-    desk_settle_as("p", &settlement, NULL, NULL);
-}
-
-static void a_result_may_be_wanted_before_during_and_after(void **state)
-{
-    struct heddle_receipt receipt;
-    const struct heddle_text ann = TEXT("ann");
-
-    (void)state;
-    assert_int_equal(heddle_client_want(desk.client, ann, A, &receipt, &desk.err), HEDDLE_OK);
-    assert_string_equal(receipt.state, "unknown");
-    submit_ids(IDS(A), false);
-    struct claim *claim = desk_take("p", 1);
-    assert_int_equal(heddle_client_want(desk.client, ann, A, &receipt, &desk.err), HEDDLE_OK);
-    assert_string_equal(receipt.state, "running");
-    settle_with_result(claim);
-    claim_free(claim);
-    assert_int_equal(replies(A), 2);
-    assert_int_equal(heddle_client_want(desk.client, ann, A, &receipt, &desk.err), HEDDLE_OK);
-    assert_string_equal(receipt.state, "done");
-    assert_int_equal(replies(A), 3);
-    assert_int_equal(desk_number("EXISTS", "heddle:{0}:replies", NULL), 0);
-}
-
-static void what_is_not_wanted_any_more_leaves_nothing(void **state)
-{
-    struct heddle_receipt receipt;
-
-    (void)state;
-    for (int i = 0; i < 2; i++)
-        assert_int_equal(heddle_client_want(desk.client, TEXT("ann"), A, &receipt, &desk.err),
-                         HEDDLE_OK);
-    for (int i = 0; i < 3; i++)
-        assert_int_equal(heddle_client_unwant(desk.client, &receipt, &desk.err), HEDDLE_OK);
-    assert_string_equal(desk_keys(), "heddle:partitions heddle:{0}:meta");
-}
-
-static void an_id_in_upper_case_is_the_same_id_for_whoever_wants_it(void **state)
-{
-    struct heddle_receipt receipt;
-    char upper[] = A;
-
-    (void)state;
-    for (char *c = upper; *c; c++)
-        *c = (char)toupper((unsigned char)*c);
-    assert_int_equal(heddle_client_want(desk.client, TEXT("ann"), upper, &receipt, &desk.err),
-                     HEDDLE_OK);
-    assert_string_equal(receipt.id, A);
-    assert_int_equal(heddle_client_unwant(desk.client, &receipt, &desk.err), HEDDLE_OK);
-    assert_string_equal(desk_keys(), "heddle:partitions heddle:{0}:meta");
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, desk_set_up, desk_tear_down)
 
 int main(void)
@@ -338,15 +320,14 @@ int main(void)
         TEST(a_lane_that_is_gone_comes_back_in_the_journals_order),
         TEST(what_was_lost_comes_before_the_rest_and_nothing_else_is_dropped),
         TEST(an_order_that_is_not_the_journals_is_mended),
+        TEST(what_was_lost_from_the_depth_comes_behind_the_one_before_it),
+        TEST(what_stands_far_behind_stays_there),
         TEST(a_lane_is_rebuilt_under_its_holder),
         TEST(a_lane_that_waits_for_its_gap_is_ready_once_rebuilt),
         TEST(a_rebuild_that_makes_no_sense_is_refused),
         TEST(claims_that_nobody_knows_of_are_given_back_and_no_other),
         TEST(a_suspect_is_charged_for_its_crashes_alone_and_given_up_in_the_end),
         TEST(a_lane_that_is_not_the_dead_ones_any_more_is_not_suspected),
-        TEST(a_result_may_be_wanted_before_during_and_after),
-        TEST(what_is_not_wanted_any_more_leaves_nothing),
-        TEST(an_id_in_upper_case_is_the_same_id_for_whoever_wants_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,20 +9,43 @@ local function missing(k, args)
     return absent
 end
 
-local function is_somewhere(k, lane)
-    if call('ZSCORE', k.ready, lane) or call('ZSCORE', k.waiting, lane)
-        or call('HEXISTS', k.halted, lane) == 1 then
-        return true
-    end
+-- Where a lane is: {name, remove} of each collection that has it, the one that binds most first.
+local function places_of(k, lane)
+    local places = {}
     for _, incarnation in ipairs(call('ZRANGE', k.beats, 0, -1)) do
-        if call('HEXISTS', k.base .. 'held:' .. incarnation, lane) == 1 then return true end
+        local name = 'held:' .. incarnation
+        if call('HEXISTS', k.base .. name, lane) == 1 then
+            places[#places + 1] = { name = name, remove = 'HDEL' }
+        end
     end
-    return false
+    if call('HEXISTS', k.halted, lane) == 1 then places[#places + 1] = { name = 'halted', remove = 'HDEL' } end
+    if call('ZSCORE', k.waiting, lane) then places[#places + 1] = { name = 'waiting', remove = 'ZREM' } end
+    if call('ZSCORE', k.ready, lane) then places[#places + 1] = { name = 'ready', remove = 'ZREM' } end
+    return places
 end
 
--- The operations of a rebuild, from args[2] on: OP THREAD PAYLOAD ID ATTEMPTS N and N pairs OPTION VALUE each.
+-- The place of each of the REBUILD_DEPTH ids behind `anchor`, or from the front on where there is
+-- none, and how many ids stand before those.
+local function places_behind(key, anchor)
+    local place = anchor and call('LPOS', key, anchor, 'RANK', -1)
+    local before, places = place and place + 1 or 0, {}
+    for n, id in ipairs(call('LRANGE', key, before, before + REBUILD_DEPTH - 1)) do places[id] = n end
+    return places, before
+end
+
+local function insert_behind(key, anchor, id)
+    if not anchor then
+        call('LPUSH', key, id)
+    elseif call('LINDEX', key, -1) == anchor then
+        call('RPUSH', key, id)
+    else
+        call('LINSERT', key, 'AFTER', anchor, id)
+    end
+end
+
+-- The operations of a rebuild, from args[3] on: OP THREAD PAYLOAD ID ATTEMPTS N and N pairs OPTION VALUE each.
 local function read_entries(args)
-    local entries, i = {}, 2
+    local entries, i = {}, 3
     while i <= #args do
         local pairs_count = tonumber(args[i + 5])
         if not pairs_count or i + 5 + 2 * pairs_count > #args then return nil end
@@ -34,43 +57,51 @@ local function read_entries(args)
         entries[#entries + 1] = o
         i = i + 6 + 2 * pairs_count
     end
-    return args[1] and entries
+    return args[2] and entries
 end
 
--- LANE and the first operations of the lane that the journal says have not ended, in its order. Those that
--- Redis has lost come back, and all up to the last of them go to the lane's front; every other operation keeps
--- its place. -> how many were missing
+-- LANE AFTER and operations of the lane that the journal says have not ended, in its order: the next
+-- ones behind the operation AFTER, or the first ones where it is ''. Each that Redis has lost, or that
+-- stands before another that comes first, goes behind the one before it; every other operation keeps
+-- its place. -> [how many were missing, how many were looked at]
 local function rebuild(k, args)
     local lane, at_us = args[1], now()
     local entries = read_entries(args)
     if not entries then
-        return refuse('invalid', 'expected LANE [OP THREAD PAYLOAD ID ATTEMPTS N [OPTION VALUE]...]...')
+        return refuse('invalid', 'expected LANE AFTER [OP THREAD PAYLOAD ID ATTEMPTS N [OPTION VALUE]...]...')
     end
-    local key, front, is_queued = k.lane .. lane, {}, {}
-    local last, absent, place = 0, 0, -1
-    for n, o in ipairs(entries) do
+    local key, anchor = k.lane .. lane, args[2] ~= '' and args[2]
+    -- One that is not there any more has ended, and with it all that was before.
+    if anchor and not call('LPOS', key, anchor, 'RANK', -1) then anchor = false end
+    local places, before = places_behind(key, anchor)
+    local absent, looked_at, place = 0, 0, 0
+    for _, o in ipairs(entries) do
         local id = o.id
-        front[n] = id
-        local is_known = call('HEXISTS', k.ops, id) == 1
-        local found = is_known and call('LPOS', key, id, 'MAXLEN', REBUILD_DEPTH)
-        if is_known and not found and call('LPOS', key, id) then break end
-        if found then
-            -- An order that differs from the journal's is mended as a loss is.
-            is_queued[n] = true
-            if found < place then last = n else place = found end
+        local is_known, found = call('HEXISTS', k.ops, id) == 1, places[id]
+        local deep = is_known and not found and call('LPOS', key, id)
+        looked_at = looked_at + 1
+        -- Beyond what was read there is nothing that it could have overtaken.
+        if deep and deep >= before then break end
+        if found and found > place then
+            place = found
         else
-            call('HSET', k.ops, id, record_of(o, at_us))
-            last, absent = n, absent + 1
+            if not is_known then
+                call('HSET', k.ops, id, record_of(o, at_us))
+                take_wish(k, id)
+            end
+            if found or deep then
+                call('LREM', key, 1, id)
+            else
+                absent = absent + 1
+            end
+            insert_behind(key, anchor, id)
         end
+        anchor = id
     end
-    for i = last, 1, -1 do
-        if is_queued[i] then call('LREM', key, 1, front[i]) end
-        call('LPUSH', key, front[i])
-    end
-    if call('EXISTS', key) == 1 and not is_somewhere(k, lane) then
+    if call('EXISTS', key) == 1 and #places_of(k, lane) == 0 then
         make_ready(k, lane)
-    elseif call('ZREM', k.waiting, lane) == 1 then
+    elseif args[2] == '' and call('ZREM', k.waiting, lane) == 1 then
         make_ready(k, lane)
     end
-    return absent
+    return { absent, looked_at }
 end

@@ -12,12 +12,14 @@ Keys of partition P, all in one slot (B = "heddle:{P}:"):
   B halted         hash    lane -> reason: lanes that wait for somebody
   B beats          zset    INC -> the time in ms at which its claims expire
   B idle           set     processors that found nothing and want to be woken
-  B replies        hash    id -> how many submissions asked for a reply
+  B replies        hash    id -> how many asked for a reply of an operation that is here, or parked
+  B wish:ID        string  how many did of an operation that Redis has still to hear of, for WISH_MS
   B reply:ID       list    a result for each of them, for result_ttl
   B result:ID      string  a result that the ledger does not keep, for result_ttl
 
 Invariant: a lane with operations is in exactly one of ready, held:*, waiting, halted; one without
-is in none. A claimed operation stays in its lane until it is settled, so no crash loses it.
+is in none. A claimed operation stays in its lane until it is settled, so no crash loses it. Whatever
+is not so is found by the functions of check.lua.
 
 Ready lanes are served in the order of their start tags: start-time fair queueing (P. Goyal,
 H. Vin, H. Cheng, 1996) with measured execution time as the cost. A lane that turns empty leaves
@@ -34,6 +36,7 @@ local HEADER_SIZE, ID_SIZE = 24, 36
 local RECORD_VERSION, FLAG_REPLY, FLAG_JOURNAL, FLAG_POISON, FLAG_CANCELLED, FLAG_POLICY = 1, 1, 2, 4, 8, 16
 local USER_MAX, OP_MAX, THREAD_MAX, TRACE_MAX = 256, 64, 64, 512
 local MANY_MAX, UNPACK_MAX, WAKE_TRIES, REBUILD_DEPTH = 256, 4000, 8, 2000
+local WISH_MS = 3600000
 local STATES = { d = 'done', f = 'failed', x = 'dead', c = 'cancelled' }
 local ON_FAILURE = { block = 1, park = 2, halt = 3 }
 local POLICY_MOST = { attempts = 1000, backoff_ms = 3600000, backoff_max_ms = 3600000, deadline_ms = 2592000000 }

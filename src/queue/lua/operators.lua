@@ -19,14 +19,14 @@ end
 
 -- LANE… -> for each [operations, in ready, in waiting, in halted, claims]
 local function inspect(k, args)
-    local processors, answers = call('ZRANGE', k.beats, 0, -1), {}
+    local answers = {}
     for i, lane in ipairs(args) do
-        local claims = 0
-        for _, incarnation in ipairs(processors) do
-            claims = claims + call('HEXISTS', k.base .. 'held:' .. incarnation, lane)
+        local count = { ready = 0, waiting = 0, halted = 0, held = 0 }
+        for _, place in ipairs(places_of(k, lane)) do
+            local kind = place.name:match('^%a+')
+            count[kind] = count[kind] + 1
         end
-        answers[i] = { call('LLEN', k.lane .. lane), call('ZSCORE', k.ready, lane) and 1 or 0,
-            call('ZSCORE', k.waiting, lane) and 1 or 0, call('HEXISTS', k.halted, lane), claims }
+        answers[i] = { call('LLEN', k.lane .. lane), count.ready, count.waiting, count.halted, count.held }
     end
     return answers
 end

@@ -1,15 +1,18 @@
 -- Processors: beats, and the lanes of those that died or forgot.
 
+-- Takes a lane from a processor that has it by this claim.
+local function free_lane(k, incarnation, lane, claimed)
+    call('HDEL', k.base .. 'held:' .. incarnation, lane)
+    if call('EXISTS', k.lane .. lane) == 1 and #places_of(k, lane) == 0 then
+        make_ready(k, lane, tonumber(claimed:match(':(%d+):')))
+    end
+end
+
 -- Frees up to `most` lanes of a processor; returns how many it still holds.
 local function free_lanes(k, incarnation, most)
     local held = k.base .. 'held:' .. incarnation
     local lanes = call('HRANDFIELD', held, most, 'WITHVALUES')
-    for i = 1, #lanes, 2 do
-        call('HDEL', held, lanes[i])
-        if call('EXISTS', k.lane .. lanes[i]) == 1 then
-            make_ready(k, lanes[i], tonumber(lanes[i + 1]:match(':(%d+):')))
-        end
-    end
+    for i = 1, #lanes, 2 do free_lane(k, incarnation, lanes[i], lanes[i + 1]) end
     local left = call('HLEN', held)
     if left == 0 then
         call('ZREM', k.beats, incarnation)
@@ -60,10 +63,7 @@ local function give_back(k, args)
     for i = 2, #args, 2 do
         local claimed = call('HGET', held, args[i])
         if claimed and claimed:match('^%d+') == args[i + 1] then
-            call('HDEL', held, args[i])
-            if call('EXISTS', k.lane .. args[i]) == 1 then
-                make_ready(k, args[i], tonumber(claimed:match(':(%d+):')))
-            end
+            free_lane(k, args[1], args[i], claimed)
         end
     end
     return redis.status_reply('OK')

@@ -116,10 +116,17 @@ local function read_submission(args, i, pairs_count, payload_max)
     return o
 end
 
+-- A reply may be wanted of an operation that Redis has still to hear of; so far that wish has an end.
+local function take_wish(k, id)
+    local count = call('GETDEL', k.base .. 'wish:' .. id)
+    if count then call('HINCRBY', k.replies, id, count) end
+end
+
 local function enqueue(k, o, at_us)
     if o.id then
         local known = submitted_before(k, o)
         if known then return known end
+        take_wish(k, o.id)
     else
         o.id = new_id(k.partition, at_us)
     end
@@ -206,15 +213,23 @@ local function want(k, args)
         push_reply(k, id, sub(result, 42), 1, math.max(call('PTTL', key), 1000))
         return STATES[sub(result, 1, 1)]
     end
-    call('HINCRBY', k.replies, id, 1)
     local record = call('HGET', k.ops, id)
-    return record and state_of(k, id, record) or 'unknown'
+    if record then
+        call('HINCRBY', k.replies, id, 1)
+        return state_of(k, id, record)
+    end
+    call('INCR', k.base .. 'wish:' .. id)
+    call('PEXPIRE', k.base .. 'wish:' .. id, WISH_MS)
+    return 'unknown'
 end
 
 -- ID: one reply that was wanted is not any more.
 local function unwant(k, args)
     local id = args[1]:lower()
-    if call('HEXISTS', k.replies, id) == 1 and call('HINCRBY', k.replies, id, -1) <= 0 then
+    local key = k.base .. 'wish:' .. id
+    if call('EXISTS', key) == 1 then
+        if call('DECR', key) <= 0 then call('DEL', key) end
+    elseif call('HEXISTS', k.replies, id) == 1 and call('HINCRBY', k.replies, id, -1) <= 0 then
         call('HDEL', k.replies, id)
     end
     return redis.status_reply('OK')

@@ -1,0 +1,47 @@
+/* See pass.h. */
+#include "engine/pass.h"
+
+#include "engine/reconcile.h"
+#include "ledger/journal.h"
+#include "queue/admin.h"
+
+heddle_status pass_set_up(struct pg_link *pg, struct redis_link *redis, bool *is_new,
+                          struct heddle_error *err)
+{
+    unsigned partitions = 0;
+    int64_t payload_bytes_max = 0;
+    struct queue_facts facts;
+    bool is_whole = false;
+
+    heddle_status status = journal_partitions(pg, &partitions, &payload_bytes_max, err);
+    if (status == HEDDLE_OK && partitions == 0)
+        return heddle_fail(err, HEDDLE_FATAL, "postgres",
+                           "nobody has set up a queue for this database: run `heddle migrate`");
+    if (status == HEDDLE_OK)
+        status = queue_facts_get(redis, &facts, err);
+    if (status == HEDDLE_OK)
+        status = queue_is_whole(redis, partitions, &is_whole, err);
+    if (status != HEDDLE_OK)
+        return status;
+    *is_new = !is_whole || facts.library_version == 0;
+    return *is_new ? queue_install(redis, partitions, payload_bytes_max, err) : HEDDLE_OK;
+}
+
+heddle_status pass_run(const struct pass *pass, struct pass_counts *counts,
+                       struct heddle_error *err)
+{
+    struct reconciler reconciler;
+    struct command command;
+    heddle_status status = HEDDLE_OK;
+    bool is_last = false;
+
+    command_init(&command);
+    reconciler_init(&reconciler, pass->pg, pass->redis, &command, pass->partitions);
+    reconciler.pass = pass;
+    while (status == HEDDLE_OK && !is_last)
+        status = reconciler_step(&reconciler, &is_last, err);
+    *counts = reconciler.counts;
+    reconciler_done(&reconciler);
+    command_done(&command);
+    return status;
+}

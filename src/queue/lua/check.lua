@@ -1,0 +1,152 @@
+-- Checking: what contradicts the invariants, found and mended page by page. Each judgement and its
+-- mending are one call, so work that is on its way is never taken for damage. REPAIRS is 1 where the
+-- damage is mended, 0 where it is only told.
+
+local STALE_MS, AHEAD_MS, CHECK_COUNT = 60000, 3600000, 100
+local SCANS = {
+    ready = { 'ZSCAN', 'ZREM' }, waiting = { 'ZSCAN', 'ZREM' }, beats = { 'ZSCAN', 'ZREM' },
+    idle = { 'SSCAN', 'SREM' },
+}
+
+-- A processor that beats and does not live; or listens no more, and was forgotten here.
+local function is_stale_beat(expires_ms)
+    local at_ms = now_ms()
+    return expires_ms < at_ms - STALE_MS or expires_ms > at_ms + AHEAD_MS
+end
+
+local function is_stale_idle(k, incarnation)
+    return not call('ZSCORE', k.beats, incarnation)
+        and call('PUBSUB', 'NUMSUB', 'heddle:wake:' .. incarnation)[2] == 0
+end
+
+-- What is wrong with a member of a collection; nil where nothing is.
+local function fault_of(k, collection, holder, member, value)
+    if collection == 'beats' then return is_stale_beat(tonumber(value)) and 'stale_beat' end
+    if collection == 'idle' then return is_stale_idle(k, member) and 'stale_idle' end
+    if collection == 'replies' then return call('HEXISTS', k.ops, member) == 0 and 'stray_wish' end
+    if holder and not call('ZSCORE', k.beats, holder) then return 'orphan_claim' end
+    return call('EXISTS', k.lane .. member) == 0 and 'ghost'
+end
+
+-- COLLECTION CURSOR REPAIRS -> [next cursor, member, what is wrong with it, …]. The lanes of a stale
+-- beat's processor are orphan claims then; stray wishes are heddle_check_wish's.
+local function check_members(k, args)
+    local collection, cursor, repairs = args[1], args[2], args[3] == '1'
+    local scan, key = SCANS[collection] or { 'HSCAN', 'HDEL' }, k.base .. collection
+    local holder = collection:match('^held:(.*)$')
+    local page, step = call(scan[1], key, cursor, 'COUNT', CHECK_COUNT), collection == 'idle' and 1 or 2
+    local answer = { page[1] }
+    for i = 1, #page[2], step do
+        local member, value = page[2][i], page[2][i + 1]
+        local fault = fault_of(k, collection, holder, member, value)
+        if fault then
+            answer[#answer + 1], answer[#answer + 2] = member, fault
+            if repairs and fault == 'orphan_claim' then
+                free_lane(k, holder, member, value)
+            elseif repairs and fault ~= 'stray_wish' then
+                call(scan[2], key, member)
+            end
+        end
+    end
+    return answer
+end
+
+-- What is wrong with a lane and where it is; '' where nothing is. Of several places the first stays:
+-- its holder is at work, and who waits for more than a processor waits for a reason.
+local function judge_lane(k, lane, dead_holders, repairs)
+    local exists, places, names = call('EXISTS', k.lane .. lane) == 1, places_of(k, lane), {}
+    for i, place in ipairs(places) do names[i] = place.name end
+    if exists and #places == 0 then
+        for _, holder in ipairs(dead_holders) do
+            if call('HEXISTS', k.base .. 'held:' .. holder, lane) == 1 then return '', '' end
+        end
+        if repairs then make_ready(k, lane) end
+        return 'ready_lost', 'in no state'
+    end
+    local kept = exists and 1 or 0
+    if #places <= kept then return '', '' end
+    if repairs then
+        for i = kept + 1, #places do call(places[i].remove, k.base .. places[i].name, lane) end
+    end
+    return exists and 'two_states' or 'ghost', 'in ' .. table.concat(names, ', ')
+end
+
+-- REPAIRS LANE FROM HOLDER…: some ids of the lane, those behind its FROM newest ones, and, once all
+-- were seen, the lane itself. The HOLDERs' claims are told elsewhere.
+-- -> [next FROM or 0, what is wrong with the lane or '', where it is, [ids without a record], [ids]]
+local function check_lane(k, args)
+    local repairs, lane, from = args[1] == '1', args[2], tonumber(args[3])
+    if not from then return refuse('invalid', 'expected REPAIRS LANE FROM [HOLDER]...') end
+    local key, bare, kept = k.lane .. lane, {}, {}
+    local ids = call('LRANGE', key, -from - 10 * CHECK_COUNT, -from - 1)
+    for i = #ids, 1, -1 do
+        local list = call('HEXISTS', k.ops, ids[i]) == 1 and kept or bare
+        list[#list + 1] = ids[i]
+        if repairs and list == bare then call('LREM', key, -1, ids[i]) end
+    end
+    if #ids == 10 * CHECK_COUNT then
+        return { from + (repairs and #kept or #ids), '', '', bare, kept }
+    end
+    local fault, places = judge_lane(k, lane, { unpack(args, 4) }, repairs)
+    return { 0, fault, places, bare, kept }
+end
+
+-- CURSOR -> [next cursor, id…]: operations that have not ended
+local function check_ids(k, args)
+    local page = call('HSCAN', k.ops, args[1], 'COUNT', CHECK_COUNT)
+    local answer = { page[1] }
+    for i = 1, #page[2], 2 do answer[#answer + 1] = page[2][i] end
+    return answer
+end
+
+local function submitted_at(record) return struct.unpack('>I8', record, 17) end
+
+-- Puts an operation that stands in no lane behind the last one that was submitted before it; looks at
+-- some, from the FROM newest on. -> next FROM, 0 where it has its place. Those of the journal are
+-- passed over: their place is the journal's affair.
+local function put_back(k, lane, id, record, from)
+    local key, at_us = k.lane .. lane, submitted_at(record)
+    local ids = call('LRANGE', key, -from - CHECK_COUNT, -from - 1)
+    for i = #ids, 1, -1 do
+        local other = call('HGET', k.ops, ids[i])
+        if other and not has_flag(other, FLAG_JOURNAL) and submitted_at(other) <= at_us then
+            call('LINSERT', key, 'AFTER', ids[i], id)
+            return 0
+        end
+    end
+    if #ids == CHECK_COUNT then return from + CHECK_COUNT / 2 end
+    call('LPUSH', key, id)
+    if #places_of(k, lane) == 0 then make_ready(k, lane) end
+    return 0
+end
+
+-- ID FROM REPAIRS: an operation in none of the lanes that were looked through, perhaps because it has
+-- ended or moved meanwhile. One of the journal is forgotten here, so that the journal puts it back.
+-- -> [its lane, or nil where all is well; next FROM, 0 where that was all]
+local function check_record(k, args)
+    local id, from, repairs = args[1], tonumber(args[2]), args[3] == '1'
+    if not from then return refuse('invalid', 'expected ID FROM REPAIRS') end
+    local record = call('HGET', k.ops, id)
+    local lane = record and user_of(record)
+    if not record or call('LPOS', k.lane .. lane, id) then return { false, 0 } end
+    if not repairs then return { lane, 0 } end
+    if has_flag(record, FLAG_JOURNAL) then
+        call('HDEL', k.ops, id)
+        return { lane, 0 }
+    end
+    return { lane, put_back(k, lane, id, record, from) }
+end
+
+-- ID RESULT_TTL_MS RESULT REPAIRS: a reply that is wanted of an operation that has ended, with RESULT,
+-- or '' where nobody knows it. -> 1 where it was still wanted
+local function check_wish(k, args)
+    local id, ttl_ms, result, repairs = args[1], tonumber(args[2]), args[3], args[4] == '1'
+    if not ttl_ms or not result then return refuse('invalid', 'expected ID RESULT_TTL_MS RESULT REPAIRS') end
+    local count = tonumber(call('HGET', k.replies, id) or '')
+    if not count or call('HEXISTS', k.ops, id) == 1 then return 0 end
+    if repairs then
+        if result ~= '' and count > 0 then push_reply(k, id, result, count, ttl_ms) end
+        call('HDEL', k.replies, id)
+    end
+    return 1
+end
