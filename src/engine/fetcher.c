@@ -6,6 +6,7 @@
 #include "base/thread.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "engine/adoption.h"
 #include "engine/heat.h"
 #include "engine/wakes.h"
 #include "link/redis.h"
@@ -15,21 +16,15 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 enum {
     SUSPECTS_EVERY_MS = 50, /* of a quarantine, which lives for moments */
+    ADOPT_PAGES_MAX = 8,    /* of a partition, before others have their turn */
     CLAIM_BYTES_MAX = 4 << 20,
     RETRY_BASE_MS = 20,
     RETRY_CAP_MS = 1000,
-};
-
-/* What is known of a partition. */
-struct partition {
-    int64_t halted; /* lanes that wait for somebody: perhaps for us */
-    char adopt_cursor[24];
 };
 
 struct fetcher {
@@ -39,10 +34,8 @@ struct fetcher {
     struct wakes *wakes;
     struct command command;
     struct heat *heat;
-    struct partition *partitions;
-    const char **reasons; /* halted lanes that we can resolve, NULL-terminated */
-    struct arena names;   /* of the reasons */
-    unsigned turn;        /* the partition that is served first */
+    struct adoption *adoption;
+    unsigned turn; /* the partition that is served first */
     uint64_t seq;
     int told_fd; /* to stop, or be quiet, or no longer */
     atomic_bool is_stopping, is_quiet, is_idle;
@@ -65,7 +58,10 @@ static size_t send_claims(struct fetcher *fetcher, size_t room, struct sent_clai
 static heddle_status receive_claims(struct fetcher *fetcher, const struct sent_claim *sent,
                                     struct heddle_error *err);
 static void hand_over(struct fetcher *fetcher, struct claim_list *claims, uint64_t seq);
-static heddle_status adopt(struct fetcher *fetcher, unsigned number, struct heddle_error *err);
+static heddle_status adopt_some(struct fetcher *fetcher, unsigned partition, bool *is_starved,
+                                struct heddle_error *err);
+static heddle_status adopt(struct fetcher *fetcher, unsigned partition, size_t lanes,
+                           struct heddle_error *err);
 static struct lanes_request request_for(struct fetcher *fetcher, size_t lanes);
 static heddle_status wait_for_work(struct fetcher *fetcher, bool is_starved,
                                    struct heddle_error *err);
@@ -78,7 +74,6 @@ heddle_status fetcher_new(const struct fetcher_options *options, const struct fe
 {
     struct redis_link *link;
     struct wakes *wakes;
-    size_t count = 0;
 
     heddle_status status = redis_new(options->redis, options->redis_timeout_ms, &link, err);
     if (status != HEDDLE_OK)
@@ -94,18 +89,8 @@ heddle_status fetcher_new(const struct fetcher_options *options, const struct fe
     fresh->parts = *parts;
     fresh->link = link;
     fresh->wakes = wakes;
-    fresh->partitions = memory_take_zeroed(options->partitions, sizeof *fresh->partitions);
     fresh->heat = heat_new(options->partitions);
-    while (options->handlers[count])
-        count++;
-    fresh->reasons = memory_take_zeroed(count + 1, sizeof *fresh->reasons);
-    arena_init(&fresh->names, 0);
-    for (size_t i = 0; i < count; i++)
-        fresh->reasons[i] = arena_format(&fresh->names, "op %s", options->handlers[i]->op);
-    if (options->is_quarantine) {
-        fresh->reasons[0] = "suspect";
-        fresh->reasons[1] = NULL;
-    }
+    fresh->adoption = adoption_new(options->partitions, options->handlers, options->is_quarantine);
     fresh->told_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (fresh->told_fd < 0)
         abort();
@@ -122,9 +107,7 @@ void fetcher_free(struct fetcher *fetcher)
     wakes_free(fetcher->wakes);
     command_done(&fetcher->command);
     heat_free(fetcher->heat);
-    free(fetcher->partitions);
-    free(fetcher->reasons);
-    arena_done(&fetcher->names);
+    adoption_free(fetcher->adoption);
     close(fetcher->told_fd);
     free(fetcher);
 }
@@ -213,8 +196,7 @@ static heddle_status fetch(struct fetcher *fetcher, bool *is_starved, struct hed
     }
     free(sent);
     for (unsigned p = 0; status == HEDDLE_OK && p < fetcher->options.partitions; p++)
-        if (fetcher->partitions[p].halted > 0 && runqueue_room(fetcher->parts.queue) > 0)
-            status = adopt(fetcher, p, err);
+        status = adopt_some(fetcher, p, is_starved, err);
     return status;
 }
 
@@ -232,6 +214,25 @@ static heddle_status be_quiet(struct fetcher *fetcher)
     return HEDDLE_OK;
 }
 
+/* Goes on in the next round where there is more. */
+static heddle_status adopt_some(struct fetcher *fetcher, unsigned partition, bool *is_starved,
+                                struct heddle_error *err)
+{
+    heddle_status status = HEDDLE_OK;
+
+    for (int pages = 0; status == HEDDLE_OK && pages < ADOPT_PAGES_MAX &&
+                        adoption_is_due(fetcher->adoption, partition);
+         pages++) {
+        size_t room = runqueue_room(fetcher->parts.queue);
+        if (room == 0) {
+            *is_starved = true;
+            break;
+        }
+        status = adopt(fetcher, partition, room, err);
+    }
+    return status;
+}
+
 /* A quarantine looks into every partition, page by page; with nothing found in any it is idle. */
 static heddle_status fetch_suspects(struct fetcher *fetcher, struct heddle_error *err)
 {
@@ -240,9 +241,9 @@ static heddle_status fetch_suspects(struct fetcher *fetcher, struct heddle_error
 
     for (unsigned p = 0; status == HEDDLE_OK && p < fetcher->options.partitions; p++) {
         size_t room = runqueue_room(fetcher->parts.queue);
-        status = room > 0 ? adopt(fetcher, p, err) : HEDDLE_OK;
+        status = room > 0 ? adopt(fetcher, p, 1, err) : HEDDLE_OK;
         is_idle = is_idle && room > 0 && runqueue_room(fetcher->parts.queue) == room &&
-                  strcmp(fetcher->partitions[p].adopt_cursor, "0") == 0;
+                  adoption_is_round(fetcher->adoption, p);
     }
     atomic_store(&fetcher->is_idle, status == HEDDLE_OK && is_idle);
     heat_poll_in(fetcher->heat, SUSPECTS_EVERY_MS);
@@ -273,7 +274,6 @@ static size_t send_claims(struct fetcher *fetcher, size_t room, struct sent_clai
 static heddle_status receive_claims(struct fetcher *fetcher, const struct sent_claim *sent,
                                     struct heddle_error *err)
 {
-    struct partition *partition = &fetcher->partitions[sent->partition];
     struct lanes_answer answer;
 
     heddle_status status =
@@ -282,7 +282,7 @@ static heddle_status receive_claims(struct fetcher *fetcher, const struct sent_c
         return status;
     if (answer.is_exhausted) {
         heat_exhausted(fetcher->heat, sent->partition, answer.next_due_ms);
-        partition->halted = answer.halted;
+        adoption_expect(fetcher->adoption, sent->partition, answer.halted);
     }
     hand_over(fetcher, &answer.claims, sent->request.seq);
     return HEDDLE_OK;
@@ -297,22 +297,17 @@ static void hand_over(struct fetcher *fetcher, struct claim_list *claims, uint64
     runqueue_push(fetcher->parts.queue, claims);
 }
 
-/* Takes halted lanes whose next operation we know: another version may have halted them. */
-static heddle_status adopt(struct fetcher *fetcher, unsigned number, struct heddle_error *err)
+static heddle_status adopt(struct fetcher *fetcher, unsigned partition, size_t lanes,
+                           struct heddle_error *err)
 {
-    struct partition *partition = &fetcher->partitions[number];
-    const struct lanes_request request = request_for(fetcher, 1);
+    const struct lanes_request request = request_for(fetcher, lanes);
     struct lanes_answer answer;
 
-    if (*partition->adopt_cursor == '\0')
-        strcpy(partition->adopt_cursor, "0");
-    heddle_status status = lanes_adopt(fetcher->link, &fetcher->command, number, &request,
-                                       fetcher->reasons, partition->adopt_cursor, &answer, err);
-    if (status != HEDDLE_OK)
-        return status;
-    partition->halted = 0; /* until the next poll says otherwise */
-    hand_over(fetcher, &answer.claims, request.seq);
-    return HEDDLE_OK;
+    heddle_status status = adoption_look(fetcher->adoption, fetcher->link, &fetcher->command,
+                                         partition, &request, &answer, err);
+    if (status == HEDDLE_OK)
+        hand_over(fetcher, &answer.claims, request.seq);
+    return status;
 }
 
 static struct lanes_request request_for(struct fetcher *fetcher, size_t lanes)

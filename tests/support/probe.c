@@ -2,7 +2,7 @@
  * exit codes included. With --processes it is a supervisor and so many of them.
  *
  *   heddle-probe [--processes N] [--workers N] [--lease MS] [--drain MS] [--statement MS]
- *                [--soft MS] [--hard MS] */
+ *                [--soft MS] [--hard MS] [--without OP] */
 #include "probe_handlers.h"
 
 #include "app/serve.h"
@@ -16,14 +16,32 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static int processes;
 
-static const struct option flags[] = {
-    {"processes", required_argument, NULL, 'p'}, {"workers", required_argument, NULL, 'w'},
-    {"lease", required_argument, NULL, 'l'},     {"drain", required_argument, NULL, 'd'},
-    {"statement", required_argument, NULL, 's'}, {"soft", required_argument, NULL, 'S'},
-    {"hard", required_argument, NULL, 'H'},      {0}};
+static const struct option flags[] = {{"processes", required_argument, NULL, 'p'},
+                                      {"workers", required_argument, NULL, 'w'},
+                                      {"lease", required_argument, NULL, 'l'},
+                                      {"drain", required_argument, NULL, 'd'},
+                                      {"statement", required_argument, NULL, 's'},
+                                      {"soft", required_argument, NULL, 'S'},
+                                      {"hard", required_argument, NULL, 'H'},
+                                      {"without", required_argument, NULL, 'W'},
+                                      {0}};
+
+/* The probe's handlers but one: another version, as it were. */
+static const struct heddle_handler *handlers_without[PROBE_HANDLERS_MAX];
+
+static const struct heddle_handler *const *without(const char *op)
+{
+    size_t count = 0;
+
+    for (const struct heddle_handler *const *h = probe_handlers; *h; h++)
+        if (strcmp((*h)->op, op) != 0 && count + 1 < PROBE_HANDLERS_MAX)
+            handlers_without[count++] = *h;
+    return handlers_without;
+}
 
 static bool read_flags(int argc, char **argv, struct processor_options *options)
 {
@@ -53,6 +71,9 @@ static bool read_flags(int argc, char **argv, struct processor_options *options)
             break;
         case 'H':
             options->hard_deadline_ms = value;
+            break;
+        case 'W':
+            options->handlers = without(optarg);
             break;
         default:
             return false;
