@@ -34,6 +34,8 @@ struct invocation {
     struct settings *settings;
     const struct options *options; /* the values of `settings` */
     bool with_json;                /* --output json */
+    int word_count;                /* the command line that it was made of */
+    char *const *words;
 };
 
 struct command {
@@ -56,6 +58,12 @@ extern const struct command command_migrate, command_run, command_submit, comman
  * the log controls in force. */
 heddle_status invocation_load(const struct invocation *invocation,
                               struct heddle_error *err) HEDDLE_MUST_CHECK;
+
+/* The same command line with environment and file as they are now; the log controls are left alone.
+ * HEDDLE_FATAL: `err` names the setting in `where`. The caller frees it with invocation_free. */
+heddle_status invocation_renew(const struct invocation *invocation, struct invocation **fresh,
+                               struct heddle_error *err) HEDDLE_MUST_CHECK;
+void invocation_free(struct invocation *invocation);
 
 /* Prints the error as one line on stderr, returns the exit code that fits. Where
  * Redis or Postgres is at fault the line names the setting and its origin. */

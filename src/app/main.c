@@ -7,10 +7,11 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "base/log.h"
+#include "base/arena.h"
 #include "base/text.h"
 
 static enum exit_code run_help(const struct invocation *invocation);
@@ -42,38 +43,75 @@ static const struct command *const commands[] = {
     NULL,
 };
 
-int main(int argc, char **argv)
-{
+/* An invocation with what it points to. */
+struct call {
+    struct invocation invocation; /* first: invocation_free finds the call by it */
     struct options options;
     struct arguments arguments;
-    struct heddle_error err;
-    struct invocation invocation = {
-        .arguments = &arguments,
-        .settings = settings_new(options_table, &options),
-        .options = &options,
+};
+
+static heddle_status parse(struct call *call, int count, char *const *words,
+                           struct heddle_error *err)
+{
+    struct invocation *invocation = &call->invocation;
+
+    *invocation = (struct invocation){
+        .arguments = &call->arguments,
+        .settings = settings_new(options_table, &call->options),
+        .options = &call->options,
+        .word_count = count,
+        .words = words,
     };
+    heddle_status status =
+        arguments_parse(count, words, commands, invocation->settings, &call->arguments, err);
+    invocation->command = call->arguments.command;
+    invocation->with_json = call->arguments.with_json;
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    struct heddle_error err;
+    struct call call;
 
     /* A peer or reader that went away is an error of write, not our end. */
     signal(SIGPIPE, SIG_IGN);
-    heddle_status status =
-        arguments_parse(argc - 1, argv + 1, commands, invocation.settings, &arguments, &err);
-    invocation.command = arguments.command;
-    invocation.with_json = arguments.with_json;
-
+    heddle_status status = parse(&call, argc - 1, argv + 1, &err);
     enum exit_code code =
-        status == HEDDLE_OK ? carry_out(&invocation) : report(&invocation, status, &err);
-    settings_free(invocation.settings);
+        status == HEDDLE_OK ? carry_out(&call.invocation) : report(&call.invocation, status, &err);
+    settings_free(call.invocation.settings);
     if ((fflush(stdout) != 0 || ferror(stdout)) && code == EXIT_DONE)
         code = report_text(EXIT_ENDED_BADLY, "stdout: can't be written");
     return code;
+}
+
+heddle_status invocation_renew(const struct invocation *invocation, struct invocation **fresh,
+                               struct heddle_error *err)
+{
+    struct call *call = memory_take_zeroed(1, sizeof *call);
+
+    heddle_status status = parse(call, invocation->word_count, invocation->words, err);
+    if (status == HEDDLE_OK)
+        status = options_load(call->invocation.settings, &call->options, environ, err);
+    if (status != HEDDLE_OK) {
+        invocation_free(&call->invocation);
+        return status;
+    }
+    *fresh = &call->invocation;
+    return HEDDLE_OK;
+}
+
+void invocation_free(struct invocation *invocation)
+{
+    settings_free(invocation->settings);
+    free((struct call *)invocation);
 }
 
 heddle_status invocation_load(const struct invocation *invocation, struct heddle_error *err)
 {
     heddle_status status = options_load(invocation->settings, invocation->options, environ, err);
     if (status == HEDDLE_OK)
-        log_configure((enum heddle_log_level)invocation->options->log_level,
-                      (enum log_format)invocation->options->log_format);
+        options_configure_log(invocation->options);
     return status;
 }
 

@@ -128,6 +128,11 @@ heddle_status options_load(struct settings *settings, const struct options *opti
     return status == HEDDLE_OK ? judge(settings, options, err) : status;
 }
 
+void options_configure_log(const struct options *options)
+{
+    log_configure((enum heddle_log_level)options->log_level, (enum log_format)options->log_format);
+}
+
 void options_print_example(FILE *file)
 {
     char allowed[200];

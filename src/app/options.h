@@ -61,6 +61,9 @@ extern const struct setting options_table[];
 heddle_status options_load(struct settings *settings, const struct options *options,
                            char *const *environment, struct heddle_error *err) HEDDLE_MUST_CHECK;
 
+/* Puts the log controls in force. Before threads exist. */
+void options_configure_log(const struct options *options);
+
 /* The table as an INI file whose every setting is a comment. */
 void options_print_example(FILE *file);
 

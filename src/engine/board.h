@@ -23,6 +23,7 @@ struct board_slot {
 
 struct board {
     char incarnation[128]; /* set by the supervisor */
+    atomic_bool is_quiet;  /* set by the supervisor: it starts without claiming */
     atomic_bool is_ready;  /* it has started once */
     atomic_int crashed;    /* the slot on whose thread it crashed, or BOARD_NO_SLOT */
     int slot_count;

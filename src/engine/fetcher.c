@@ -6,6 +6,7 @@
 #include "base/thread.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "engine/adoption.h"
 #include "engine/heat.h"
 #include "engine/wakes.h"
 #include "link/redis.h"
@@ -15,39 +16,29 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 enum {
     SUSPECTS_EVERY_MS = 50, /* of a quarantine, which lives for moments */
+    ADOPT_PAGES_MAX = 8,    /* of a partition, before others have their turn */
     CLAIM_BYTES_MAX = 4 << 20,
     RETRY_BASE_MS = 20,
     RETRY_CAP_MS = 1000,
 };
 
-/* What is known of a partition. */
-struct partition {
-    int64_t halted; /* lanes that wait for somebody: perhaps for us */
-    char adopt_cursor[24];
-};
-
 struct fetcher {
     struct fetcher_options options;
-    struct runqueue *queue;
-    struct holdings *holdings;
-    struct watchdog *watchdog;
+    struct fetcher_parts parts;
     struct redis_link *link; /* claims */
     struct wakes *wakes;
     struct command command;
     struct heat *heat;
-    struct partition *partitions;
-    const char **reasons; /* halted lanes that we can resolve, NULL-terminated */
-    struct arena names;   /* of the reasons */
-    unsigned turn;        /* the partition that is served first */
+    struct adoption *adoption;
+    unsigned turn; /* the partition that is served first */
     uint64_t seq;
-    int stop_fd;
-    atomic_bool is_stopping, is_idle;
+    int told_fd; /* to stop, or be quiet, or no longer */
+    atomic_bool is_stopping, is_quiet, is_idle;
     pthread_t thread;
 };
 
@@ -60,13 +51,17 @@ struct sent_claim {
 static void *fetcher_body(void *argument);
 static heddle_status listen_for_wakes(struct fetcher *fetcher, struct heddle_error *err);
 static heddle_status fetch(struct fetcher *fetcher, bool *is_starved, struct heddle_error *err);
+static heddle_status be_quiet(struct fetcher *fetcher);
 static heddle_status fetch_suspects(struct fetcher *fetcher, struct heddle_error *err);
 static size_t send_claims(struct fetcher *fetcher, size_t room, struct sent_claim *sent,
                           heddle_status *status, struct heddle_error *err);
 static heddle_status receive_claims(struct fetcher *fetcher, const struct sent_claim *sent,
                                     struct heddle_error *err);
 static void hand_over(struct fetcher *fetcher, struct claim_list *claims, uint64_t seq);
-static heddle_status adopt(struct fetcher *fetcher, unsigned number, struct heddle_error *err);
+static heddle_status adopt_some(struct fetcher *fetcher, unsigned partition, bool *is_starved,
+                                struct heddle_error *err);
+static heddle_status adopt(struct fetcher *fetcher, unsigned partition, size_t lanes,
+                           struct heddle_error *err);
 static struct lanes_request request_for(struct fetcher *fetcher, size_t lanes);
 static heddle_status wait_for_work(struct fetcher *fetcher, bool is_starved,
                                    struct heddle_error *err);
@@ -74,13 +69,11 @@ static heddle_status read_wakes(struct fetcher *fetcher, struct heddle_error *er
 static void cancel(struct fetcher *fetcher, const char *id);
 static void back_off(struct fetcher *fetcher, int attempt);
 
-heddle_status fetcher_new(const struct fetcher_options *options, struct runqueue *queue,
-                          struct holdings *holdings, struct watchdog *watchdog,
+heddle_status fetcher_new(const struct fetcher_options *options, const struct fetcher_parts *parts,
                           struct fetcher **fetcher, struct heddle_error *err)
 {
     struct redis_link *link;
     struct wakes *wakes;
-    size_t count = 0;
 
     heddle_status status = redis_new(options->redis, options->redis_timeout_ms, &link, err);
     if (status != HEDDLE_OK)
@@ -93,25 +86,13 @@ heddle_status fetcher_new(const struct fetcher_options *options, struct runqueue
     }
     struct fetcher *fresh = memory_take_zeroed(1, sizeof *fresh);
     fresh->options = *options;
-    fresh->queue = queue;
-    fresh->holdings = holdings;
-    fresh->watchdog = watchdog;
+    fresh->parts = *parts;
     fresh->link = link;
     fresh->wakes = wakes;
-    fresh->partitions = memory_take_zeroed(options->partitions, sizeof *fresh->partitions);
     fresh->heat = heat_new(options->partitions);
-    while (options->handlers[count])
-        count++;
-    fresh->reasons = memory_take_zeroed(count + 1, sizeof *fresh->reasons);
-    arena_init(&fresh->names, 0);
-    for (size_t i = 0; i < count; i++)
-        fresh->reasons[i] = arena_format(&fresh->names, "op %s", options->handlers[i]->op);
-    if (options->is_quarantine) {
-        fresh->reasons[0] = "suspect";
-        fresh->reasons[1] = NULL;
-    }
-    fresh->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (fresh->stop_fd < 0)
+    fresh->adoption = adoption_new(options->partitions, options->handlers, options->is_quarantine);
+    fresh->told_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (fresh->told_fd < 0)
         abort();
     command_init(&fresh->command);
     *fetcher = fresh;
@@ -126,10 +107,8 @@ void fetcher_free(struct fetcher *fetcher)
     wakes_free(fetcher->wakes);
     command_done(&fetcher->command);
     heat_free(fetcher->heat);
-    free(fetcher->partitions);
-    free(fetcher->reasons);
-    arena_done(&fetcher->names);
-    close(fetcher->stop_fd);
+    adoption_free(fetcher->adoption);
+    close(fetcher->told_fd);
     free(fetcher);
 }
 
@@ -143,25 +122,34 @@ bool fetcher_is_idle(struct fetcher *fetcher)
     return atomic_load(&fetcher->is_idle);
 }
 
+void fetcher_set_quiet(struct fetcher *fetcher, bool is_quiet)
+{
+    atomic_store(&fetcher->is_quiet, is_quiet);
+    eventfd_write(fetcher->told_fd, 1);
+}
+
 void fetcher_stop(struct fetcher *fetcher)
 {
     atomic_store(&fetcher->is_stopping, true);
-    eventfd_write(fetcher->stop_fd, 1);
+    eventfd_write(fetcher->told_fd, 1);
     thread_join(fetcher->thread);
 }
 
 static void *fetcher_body(void *argument)
 {
     struct fetcher *fetcher = argument;
+    eventfd_t ignored;
     int failures = 0;
 
     while (!atomic_load(&fetcher->is_stopping)) {
         struct heddle_error err;
         bool is_starved = false;
+        (void)!eventfd_read(fetcher->told_fd, &ignored);
         heddle_status status = listen_for_wakes(fetcher, &err);
         if (status == HEDDLE_OK)
-            status = fetcher->options.is_quarantine ? fetch_suspects(fetcher, &err)
-                                                    : fetch(fetcher, &is_starved, &err);
+            status = atomic_load(&fetcher->is_quiet)  ? be_quiet(fetcher)
+                     : fetcher->options.is_quarantine ? fetch_suspects(fetcher, &err)
+                                                      : fetch(fetcher, &is_starved, &err);
         if (status == HEDDLE_OK)
             status = wait_for_work(fetcher, is_starved, &err);
         if (status == HEDDLE_OK) {
@@ -171,7 +159,7 @@ static void *fetcher_body(void *argument)
         redis_close(fetcher->link);
         wakes_close(fetcher->wakes);
         /* What was claimed by a request without an answer is nobody's: the beat frees it. */
-        holdings_answered(fetcher->holdings, fetcher->seq);
+        holdings_answered(fetcher->parts.holdings, fetcher->seq);
         heddle_log(HEDDLE_LOG_WARNING, "fetch_retry", "attempt=%d text=%s", ++failures,
                    LOG_TEXT(err.text));
         back_off(fetcher, failures);
@@ -199,8 +187,8 @@ static heddle_status fetch(struct fetcher *fetcher, bool *is_starved, struct hed
     struct sent_claim *sent = memory_take(fetcher->options.partitions * sizeof *sent);
 
     while (status == HEDDLE_OK && heat_count(fetcher->heat) > 0 && !*is_starved &&
-           !atomic_load(&fetcher->is_stopping)) {
-        size_t room = runqueue_room(fetcher->queue);
+           !atomic_load(&fetcher->is_stopping) && !atomic_load(&fetcher->is_quiet)) {
+        size_t room = runqueue_room(fetcher->parts.queue);
         size_t count = send_claims(fetcher, room, sent, &status, err);
         for (size_t i = 0; status == HEDDLE_OK && i < count; i++)
             status = receive_claims(fetcher, &sent[i], err);
@@ -208,8 +196,40 @@ static heddle_status fetch(struct fetcher *fetcher, bool *is_starved, struct hed
     }
     free(sent);
     for (unsigned p = 0; status == HEDDLE_OK && p < fetcher->options.partitions; p++)
-        if (fetcher->partitions[p].halted > 0 && runqueue_room(fetcher->queue) > 0)
-            status = adopt(fetcher, p, err);
+        status = adopt_some(fetcher, p, is_starved, err);
+    return status;
+}
+
+/* Everything may have changed when it ends: then every partition is hot. */
+static heddle_status be_quiet(struct fetcher *fetcher)
+{
+    struct claim_list rest;
+    struct claim *claim;
+
+    runqueue_empty(fetcher->parts.queue, &rest);
+    while ((claim = claim_list_pop(&rest)))
+        settler_take(fetcher->parts.settler,
+                     &(struct settlement){.claim = claim, .disposition = LANE_RELEASE});
+    heat_all(fetcher->heat);
+    return HEDDLE_OK;
+}
+
+/* Goes on in the next round where there is more. */
+static heddle_status adopt_some(struct fetcher *fetcher, unsigned partition, bool *is_starved,
+                                struct heddle_error *err)
+{
+    heddle_status status = HEDDLE_OK;
+
+    for (int pages = 0; status == HEDDLE_OK && pages < ADOPT_PAGES_MAX &&
+                        adoption_is_due(fetcher->adoption, partition);
+         pages++) {
+        size_t room = runqueue_room(fetcher->parts.queue);
+        if (room == 0) {
+            *is_starved = true;
+            break;
+        }
+        status = adopt(fetcher, partition, room, err);
+    }
     return status;
 }
 
@@ -220,10 +240,10 @@ static heddle_status fetch_suspects(struct fetcher *fetcher, struct heddle_error
     bool is_idle = true;
 
     for (unsigned p = 0; status == HEDDLE_OK && p < fetcher->options.partitions; p++) {
-        size_t room = runqueue_room(fetcher->queue);
-        status = room > 0 ? adopt(fetcher, p, err) : HEDDLE_OK;
-        is_idle = is_idle && room > 0 && runqueue_room(fetcher->queue) == room &&
-                  strcmp(fetcher->partitions[p].adopt_cursor, "0") == 0;
+        size_t room = runqueue_room(fetcher->parts.queue);
+        status = room > 0 ? adopt(fetcher, p, 1, err) : HEDDLE_OK;
+        is_idle = is_idle && room > 0 && runqueue_room(fetcher->parts.queue) == room &&
+                  adoption_is_round(fetcher->adoption, p);
     }
     atomic_store(&fetcher->is_idle, status == HEDDLE_OK && is_idle);
     heat_poll_in(fetcher->heat, SUSPECTS_EVERY_MS);
@@ -254,7 +274,6 @@ static size_t send_claims(struct fetcher *fetcher, size_t room, struct sent_clai
 static heddle_status receive_claims(struct fetcher *fetcher, const struct sent_claim *sent,
                                     struct heddle_error *err)
 {
-    struct partition *partition = &fetcher->partitions[sent->partition];
     struct lanes_answer answer;
 
     heddle_status status =
@@ -263,7 +282,7 @@ static heddle_status receive_claims(struct fetcher *fetcher, const struct sent_c
         return status;
     if (answer.is_exhausted) {
         heat_exhausted(fetcher->heat, sent->partition, answer.next_due_ms);
-        partition->halted = answer.halted;
+        adoption_expect(fetcher->adoption, sent->partition, answer.halted);
     }
     hand_over(fetcher, &answer.claims, sent->request.seq);
     return HEDDLE_OK;
@@ -273,27 +292,22 @@ static heddle_status receive_claims(struct fetcher *fetcher, const struct sent_c
 static void hand_over(struct fetcher *fetcher, struct claim_list *claims, uint64_t seq)
 {
     for (struct claim *claim = claims->first; claim; claim = claim->next)
-        holdings_add(fetcher->holdings, claim);
-    holdings_answered(fetcher->holdings, seq);
-    runqueue_push(fetcher->queue, claims);
+        holdings_add(fetcher->parts.holdings, claim);
+    holdings_answered(fetcher->parts.holdings, seq);
+    runqueue_push(fetcher->parts.queue, claims);
 }
 
-/* Takes halted lanes whose next operation we know: another version may have halted them. */
-static heddle_status adopt(struct fetcher *fetcher, unsigned number, struct heddle_error *err)
+static heddle_status adopt(struct fetcher *fetcher, unsigned partition, size_t lanes,
+                           struct heddle_error *err)
 {
-    struct partition *partition = &fetcher->partitions[number];
-    const struct lanes_request request = request_for(fetcher, 1);
+    const struct lanes_request request = request_for(fetcher, lanes);
     struct lanes_answer answer;
 
-    if (*partition->adopt_cursor == '\0')
-        strcpy(partition->adopt_cursor, "0");
-    heddle_status status = lanes_adopt(fetcher->link, &fetcher->command, number, &request,
-                                       fetcher->reasons, partition->adopt_cursor, &answer, err);
-    if (status != HEDDLE_OK)
-        return status;
-    partition->halted = 0; /* until the next poll says otherwise */
-    hand_over(fetcher, &answer.claims, request.seq);
-    return HEDDLE_OK;
+    heddle_status status = adoption_look(fetcher->adoption, fetcher->link, &fetcher->command,
+                                         partition, &request, &answer, err);
+    if (status == HEDDLE_OK)
+        hand_over(fetcher, &answer.claims, request.seq);
+    return status;
 }
 
 static struct lanes_request request_for(struct fetcher *fetcher, size_t lanes)
@@ -316,8 +330,8 @@ static heddle_status wait_for_work(struct fetcher *fetcher, bool is_starved,
 {
     struct pollfd fds[] = {
         {.fd = wakes_fd(fetcher->wakes), .events = POLLIN},
-        {.fd = fetcher->stop_fd, .events = POLLIN},
-        {.fd = runqueue_room_fd(fetcher->queue), .events = POLLIN},
+        {.fd = fetcher->told_fd, .events = POLLIN},
+        {.fd = runqueue_room_fd(fetcher->parts.queue), .events = POLLIN},
     };
 
     /* Without room there is nothing to do when a lane comes due. */
@@ -350,16 +364,16 @@ static heddle_status read_wakes(struct fetcher *fetcher, struct heddle_error *er
 /* Of an operation that has been settled meanwhile nobody here knows: it is too late. */
 static void cancel(struct fetcher *fetcher, const char *id)
 {
-    bool is_found = holdings_cancel(fetcher->holdings, text_of(id), CANCEL_ASKED);
+    bool is_found = holdings_cancel(fetcher->parts.holdings, text_of(id), CANCEL_ASKED);
 
     heddle_log(HEDDLE_LOG_INFO, "cancel_asked", "id=%s found=%s", LOG_TEXT(id),
                is_found ? "true" : "false");
     if (is_found)
-        watchdog_wake(fetcher->watchdog);
+        watchdog_wake(fetcher->parts.watchdog);
 }
 
 static void back_off(struct fetcher *fetcher, int attempt)
 {
-    struct pollfd stop = {.fd = fetcher->stop_fd, .events = POLLIN};
+    struct pollfd stop = {.fd = fetcher->told_fd, .events = POLLIN};
     poll(&stop, 1, (int)clock_backoff_ms(attempt, RETRY_BASE_MS, RETRY_CAP_MS) + 1);
 }

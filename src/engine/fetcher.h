@@ -7,6 +7,7 @@
 
 #include "engine/holdings.h"
 #include "engine/runqueue.h"
+#include "engine/settler.h"
 #include "engine/watchdog.h"
 #include "heddle/error.h"
 
@@ -25,15 +26,24 @@ struct fetcher_options {
     bool is_quarantine; /* adopts suspects, one at a time, and claims nothing else */
 };
 
-/* Borrows the queue, the holdings and the watchdog. */
-heddle_status fetcher_new(const struct fetcher_options *options, struct runqueue *queue,
-                          struct holdings *holdings, struct watchdog *watchdog,
+/* What it works with; outlives it. */
+struct fetcher_parts {
+    struct runqueue *queue;
+    struct holdings *holdings;
+    struct settler *settler;
+    struct watchdog *watchdog;
+};
+
+heddle_status fetcher_new(const struct fetcher_options *options, const struct fetcher_parts *parts,
                           struct fetcher **fetcher, struct heddle_error *err) HEDDLE_MUST_CHECK;
 void fetcher_free(struct fetcher *fetcher);
 void fetcher_start(struct fetcher *fetcher);
 
 /* For a quarantine: the last look at every partition found no suspect. Thread-safe. */
 bool fetcher_is_idle(struct fetcher *fetcher);
+
+/* While it is quiet it claims nothing, and gives back what no worker has begun. Thread-safe. */
+void fetcher_set_quiet(struct fetcher *fetcher, bool is_quiet);
 
 /* Ends the thread: nothing is claimed after this returned. */
 void fetcher_stop(struct fetcher *fetcher);

@@ -38,6 +38,7 @@ struct processor {
     struct roster *roster;
     struct watchdog *watchdog;
     struct worker **workers;
+    atomic_bool has_quit;
     bool is_stuck; /* a worker did not end: its memory must stay */
 };
 
@@ -71,6 +72,8 @@ heddle_status processor_new(const struct processor_options *options, struct proc
 
 void processor_start(struct processor *processor)
 {
+    if (processor->options.board && atomic_load(&processor->options.board->is_quiet))
+        processor_quiet(processor);
     beat_start(processor->beat);
     /* A quarantine lives for moments: it is no place to lead from. */
     if (!processor->options.is_quarantine)
@@ -87,6 +90,35 @@ void processor_start(struct processor *processor)
 bool processor_is_idle(struct processor *processor)
 {
     return fetcher_is_idle(processor->fetcher) && userlock_count(processor->locks) == 0;
+}
+
+void processor_quiet(struct processor *processor)
+{
+    atomic_store(&processor->shared.is_stopping, true);
+    fetcher_set_quiet(processor->fetcher, true);
+}
+
+void processor_resume(struct processor *processor)
+{
+    atomic_store(&processor->shared.is_stopping, false);
+    fetcher_set_quiet(processor->fetcher, false);
+}
+
+void processor_report(struct processor *processor)
+{
+    roster_report(processor->roster);
+}
+
+void processor_quit(struct processor *processor)
+{
+    atomic_store(&processor->has_quit, true);
+    atomic_store(&processor->shared.is_stopping, true);
+    watchdog_quit(processor->watchdog);
+}
+
+bool processor_has_quit(const struct processor *processor)
+{
+    return atomic_load(&processor->has_quit);
 }
 
 bool processor_drain(struct processor *processor)
@@ -172,6 +204,8 @@ static heddle_status build(struct processor *processor, unsigned partitions,
     const struct watchdog_options watchdog = {options->soft_deadline_ms, options->hard_deadline_ms,
                                               options->board};
 
+    struct fetcher_parts parts;
+
     processor->shared.incarnation = processor->incarnation;
     processor->locks = userlock_table_new();
     processor->holdings = holdings_new();
@@ -180,11 +214,12 @@ static heddle_status build(struct processor *processor, unsigned partitions,
     processor->watchdog = watchdog_new(&watchdog, processor->roster);
     processor->workers = memory_take_zeroed((size_t)options->workers, sizeof *processor->workers);
     heddle_status status = settler_new(&settler, processor->holdings, &processor->settler, err);
+    parts = (struct fetcher_parts){processor->queue, processor->holdings, processor->settler,
+                                   processor->watchdog};
     if (status == HEDDLE_OK)
         status = beat_new(&beat, processor->holdings, &processor->beat, err);
     if (status == HEDDLE_OK)
-        status = fetcher_new(&fetcher, processor->queue, processor->holdings, processor->watchdog,
-                             &processor->fetcher, err);
+        status = fetcher_new(&fetcher, &parts, &processor->fetcher, err);
     if (status == HEDDLE_OK)
         status = relay_new(options, partitions, &processor->relay, err);
     processor->shared.options = options;

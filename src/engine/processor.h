@@ -1,7 +1,7 @@
 /* A processor: the threads that claim, execute and settle, in this process.
  *
- * processor_new, _start, _drain and _free are called by the thread that owns
- * the processor, the one that takes signals. */
+ * But for processor_quit, all of it is called by the thread that owns the processor, the one that
+ * takes signals. */
 #ifndef ENGINE_PROCESSOR_H
 #define ENGINE_PROCESSOR_H
 
@@ -50,6 +50,18 @@ void processor_start(struct processor *processor);
 
 /* For a quarantine: no suspect is left. */
 bool processor_is_idle(struct processor *processor);
+
+/* Begins nothing more, gives back what was not begun, and lives on: until processor_resume. */
+void processor_quiet(struct processor *processor);
+void processor_resume(struct processor *processor);
+
+/* Logs what every worker does. */
+void processor_report(struct processor *processor);
+
+/* What runs is cancelled, nothing more is begun: a processor_drain, under way or to come, has
+ * little to wait for. From any thread, and async-signal-safe. */
+void processor_quit(struct processor *processor);
+bool processor_has_quit(const struct processor *processor);
 
 /* Stops claiming, finishes what is claimed, settles and releases it: true where all of it was done
  * within drain_ms. What is left is released to others. */

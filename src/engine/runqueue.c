@@ -18,6 +18,8 @@ struct runqueue {
     int room_fd;
 };
 
+static void take_all_locked(struct runqueue *queue, struct claim_list *rest) REQUIRES(queue->mutex);
+
 struct runqueue *runqueue_new(size_t capacity)
 {
     struct runqueue *queue = memory_take_zeroed(1, sizeof *queue);
@@ -96,15 +98,27 @@ struct claim *runqueue_pop(struct runqueue *queue)
     return claim;
 }
 
+void runqueue_empty(struct runqueue *queue, struct claim_list *rest)
+{
+    mutex_lock(&queue->mutex);
+    take_all_locked(queue, rest);
+    mutex_unlock(&queue->mutex);
+}
+
 void runqueue_close(struct runqueue *queue, struct claim_list *rest)
+{
+    mutex_lock(&queue->mutex);
+    queue->is_closed = true;
+    take_all_locked(queue, rest);
+    mutex_unlock(&queue->mutex);
+    condition_broadcast(&queue->filled);
+}
+
+static void take_all_locked(struct runqueue *queue, struct claim_list *rest)
 {
     struct claim *claim;
 
     claim_list_init(rest);
-    mutex_lock(&queue->mutex);
-    queue->is_closed = true;
     while ((claim = claim_list_pop(&queue->claims)))
         claim_list_push(rest, claim);
-    mutex_unlock(&queue->mutex);
-    condition_broadcast(&queue->filled);
 }

@@ -22,6 +22,9 @@ void runqueue_push(struct runqueue *queue, struct claim_list *claims);
 /* The oldest claim, waiting for one; NULL once the queue is closed. */
 struct claim *runqueue_pop(struct runqueue *queue);
 
+/* Those that no worker has begun come out in `rest`; the queue stays open. */
+void runqueue_empty(struct runqueue *queue, struct claim_list *rest);
+
 /* No pop returns a claim any more; those that are left come out in `rest`. */
 void runqueue_close(struct runqueue *queue, struct claim_list *rest);
 

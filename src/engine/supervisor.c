@@ -4,74 +4,84 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "engine/child.h"
 #include "heddle/version.h"
 #include "link/redis.h"
-#include "queue/command.h"
-#include "queue/lanes.h"
 
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 enum {
-    RESTART_BASE_MS = 50,
-    RESTART_CAP_MS = 10000,
-    HEALTHY_MS = 10000, /* a child that lived so long starts with a clean record */
     IDLE_MS = 60000,
-    STARTING_MS = 10,     /* until all are ready: how often it looks */
-    STOP_GRACE_MS = 2000, /* beyond drain_ms: then a child is killed */
-};
-
-struct child {
-    struct board *board;
-    pid_t pid; /* 0: not running */
-    int64_t started_ms;
-    int64_t restart_ms; /* when it is to be started */
-    int failures;       /* in a row */
-    bool was_ready;     /* once: it can start */
-    bool is_quarantine;
+    STARTING_MS = 10,      /* while children start: how often it looks whether they are ready */
+    DRAIN_GRACE_MS = 2000, /* beyond drain_ms: then a child is killed */
+    QUIT_GRACE_MS = 2000,
 };
 
 struct supervisor {
-    const struct supervisor_options *options;
-    struct child *children; /* the last one is the quarantine: it ends when no suspect is left */
-    int child_count;
+    struct supervisor_options options; /* of the present generation */
+    struct supervisor_options before;  /* of the one before, while is_unproved */
+    const void *first_argument;        /* the caller's own */
+    int generation;
+    bool is_unproved; /* no child of this generation has been ready yet, but the old ones are there
+                       */
+    struct child *children;
+    struct child *quarantine; /* among them; it ends when no suspect is left */
     struct redis_link *redis;
     struct command command;
     sigset_t signals;
     bool has_suspects; /* since the quarantine was last started */
-    bool is_announced; /* every processor has been ready once */
+    bool is_announced; /* every processor of the generation has been ready */
+    bool is_quiet;
+    bool wants_reload;
     bool is_stopping;
-    int64_t kill_ms;
     int exit_code;
+};
+
+/* Its processors. */
+struct census {
+    int fresh, ready; /* of this generation */
+    int old;          /* of another; they run */
+    bool is_any_leaving;
+    struct child *next_to_leave;
 };
 
 static bool open_supervisor(struct supervisor *supervisor);
 static void close_supervisor(struct supervisor *supervisor);
+static struct child *add(struct supervisor *supervisor, bool is_quarantine);
+static void drop(struct supervisor *supervisor, struct child *child);
 static void start_due(struct supervisor *supervisor);
-static void start(struct supervisor *supervisor, struct child *child);
-static void announce(struct supervisor *supervisor);
 static void await_signal(struct supervisor *supervisor);
+static void obey(struct supervisor *supervisor, int number);
+static void tell(struct supervisor *supervisor, int number);
 static void stop(struct supervisor *supervisor, int number);
+static void kill_late(struct supervisor *supervisor);
 static void reap(struct supervisor *supervisor);
-static void mourn(struct supervisor *supervisor, struct child *child, int wait_status);
-static bool free_lanes(struct supervisor *supervisor, struct child *child, bool is_crash);
+static void mourn(struct supervisor *supervisor, struct child *child, const struct death *death);
+static void note_end(struct supervisor *supervisor, const struct death *death);
+static void replace(struct supervisor *supervisor);
+static struct census count(const struct supervisor *supervisor);
+static void announce(struct supervisor *supervisor);
+static void reload(struct supervisor *supervisor);
+static void revert(struct supervisor *supervisor, struct child *child);
+static void discard(struct supervisor *supervisor, struct supervisor_options *options);
 static bool is_any_alive(const struct supervisor *supervisor);
 
 int supervisor_run(const struct supervisor_options *options)
 {
-    struct supervisor supervisor = {.options = options, .child_count = options->processes + 1};
+    struct supervisor supervisor = {.options = *options, .first_argument = options->argument};
 
     if (!open_supervisor(&supervisor))
         return 4;
     while (!supervisor.is_stopping || is_any_alive(&supervisor)) {
         if (!supervisor.is_stopping)
+            replace(&supervisor);
+        if (!supervisor.is_stopping)
             start_due(&supervisor);
-        announce(&supervisor);
         await_signal(&supervisor);
+        kill_late(&supervisor);
         reap(&supervisor);
     }
     close_supervisor(&supervisor);
@@ -80,8 +90,9 @@ int supervisor_run(const struct supervisor_options *options)
 
 static bool open_supervisor(struct supervisor *supervisor)
 {
-    static const int taken[] = {SIGCHLD, SIGTERM, SIGINT, SIGQUIT};
-    const struct supervisor_options *options = supervisor->options;
+    static const int taken[] = {SIGCHLD, SIGTERM, SIGINT,  SIGQUIT,
+                                SIGTSTP, SIGCONT, SIGTTIN, SIGHUP};
+    const struct supervisor_options *options = &supervisor->options;
     struct heddle_error err;
 
     sigemptyset(&supervisor->signals);
@@ -89,110 +100,128 @@ static bool open_supervisor(struct supervisor *supervisor)
         sigaddset(&supervisor->signals, taken[i]);
     sigprocmask(SIG_BLOCK, &supervisor->signals, NULL);
     command_init(&supervisor->command);
-    supervisor->children =
-        memory_take_zeroed((size_t)supervisor->child_count, sizeof *supervisor->children);
     if (redis_new(options->redis, options->redis_timeout_ms, &supervisor->redis, &err) != HEDDLE_OK)
         return false;
-    for (int i = 0; i < supervisor->child_count; i++) {
-        struct child *child = &supervisor->children[i];
-        child->is_quarantine = i == options->processes;
-        child->board = board_new(child->is_quarantine ? 1 : options->workers);
-        if (!child->board)
-            return false;
-    }
+    supervisor->quarantine = add(supervisor, true);
     return true;
 }
 
 static void close_supervisor(struct supervisor *supervisor)
 {
-    for (int i = 0; i < supervisor->child_count; i++)
-        board_free(supervisor->children[i].board);
-    free(supervisor->children);
+    while (supervisor->children)
+        drop(supervisor, supervisor->children);
+    if (supervisor->is_unproved)
+        discard(supervisor, &supervisor->before);
+    discard(supervisor, &supervisor->options);
     redis_free(supervisor->redis);
     command_done(&supervisor->command);
 }
 
+static struct child *add(struct supervisor *supervisor, bool is_quarantine)
+{
+    struct child *child =
+        child_new(supervisor->generation, supervisor->options.workers, is_quarantine);
+
+    if (!child)
+        abort();
+    /* What the first of its generation could, it can; if not now, then later. */
+    child->has_been_ready = supervisor->generation > 0 && !supervisor->is_unproved;
+    child->next = supervisor->children;
+    supervisor->children = child;
+    return child;
+}
+
+static void drop(struct supervisor *supervisor, struct child *child)
+{
+    struct child **link = &supervisor->children;
+
+    while (*link != child)
+        link = &(*link)->next;
+    *link = child->next;
+    child_free(child);
+}
+
 static void start_due(struct supervisor *supervisor)
 {
-    for (int i = 0; i < supervisor->child_count; i++) {
-        struct child *child = &supervisor->children[i];
-        if (child->pid == 0 && child->restart_ms <= clock_now_ms())
-            start(supervisor, child);
+    for (struct child *child = supervisor->children; child; child = child->next) {
+        if (child->pid > 0 || child->restart_ms > clock_now_ms())
+            continue;
+        if (child->is_quarantine)
+            supervisor->has_suspects = false;
+        bool is_before = child->is_quarantine && supervisor->is_unproved;
+        child_start(child, is_before ? &supervisor->before : &supervisor->options,
+                    supervisor->is_quiet);
     }
-}
-
-static void start(struct supervisor *supervisor, struct child *child)
-{
-    const struct supervisor_options *options = supervisor->options;
-    char incarnation[128];
-    pid_t parent = getpid();
-
-    incarnation_name(incarnation, sizeof incarnation);
-    board_reset(child->board, incarnation);
-    child->started_ms = clock_now_ms();
-    if (child->is_quarantine)
-        supervisor->has_suspects = false;
-    child->pid = fork();
-    if (child->pid < 0) {
-        child->pid = 0;
-        child->restart_ms = clock_now_ms() +
-                            clock_backoff_ms(++child->failures, RESTART_BASE_MS, RESTART_CAP_MS) +
-                            1;
-        return;
-    }
-    if (child->pid > 0)
-        return;
-    /* A supervisor that is killed leaves nobody behind. */
-    prctl(PR_SET_PDEATHSIG, SIGTERM);
-    if (getppid() != parent)
-        _exit(0);
-    _exit(options->child(options->argument, child->board, child->is_quarantine));
-}
-
-static void announce(struct supervisor *supervisor)
-{
-    const struct supervisor_options *options = supervisor->options;
-    bool is_ready = !supervisor->is_announced;
-
-    for (int i = 0; is_ready && i < options->processes; i++)
-        is_ready = atomic_load(&supervisor->children[i].board->is_ready);
-    if (!is_ready)
-        return;
-    supervisor->is_announced = true;
-    heddle_log(HEDDLE_LOG_INFO, "ready", "version=%s pid=%d processes=%d workers=%d",
-               heddle_version(), (int)getpid(), options->processes, options->workers);
 }
 
 static void await_signal(struct supervisor *supervisor)
 {
-    int64_t until_ms = supervisor->is_stopping ? supervisor->kill_ms : INT64_MAX;
+    int64_t now_ms = clock_now_ms(), until_ms = now_ms + IDLE_MS;
 
-    for (int i = 0; !supervisor->is_stopping && i < supervisor->child_count; i++) {
-        const struct child *child = &supervisor->children[i];
-        if (child->pid == 0 && child->restart_ms < until_ms)
-            until_ms = child->restart_ms;
+    for (const struct child *child = supervisor->children; child; child = child->next) {
+        int64_t due_ms = child->pid > 0 ? child->kill_ms : child->restart_ms;
+        if (child->pid > 0 && !child_is_ready(child) && due_ms > now_ms + STARTING_MS)
+            due_ms = now_ms + STARTING_MS;
+        if (due_ms < until_ms && (child->pid > 0 || !supervisor->is_stopping))
+            until_ms = due_ms;
     }
-    int64_t left_ms = until_ms == INT64_MAX ? IDLE_MS : until_ms - clock_now_ms();
-    if (!supervisor->is_announced && left_ms > STARTING_MS)
-        left_ms = STARTING_MS;
-    if (left_ms < 0)
-        left_ms = 0;
+    int64_t left_ms = until_ms > now_ms ? until_ms - now_ms : 0;
     const struct timespec timeout = {left_ms / 1000, left_ms % 1000 * 1000000};
     int number = sigtimedwait(&supervisor->signals, NULL, &timeout);
-    if (number > 0 && number != SIGCHLD)
-        stop(supervisor, number);
-    if (supervisor->is_stopping && clock_now_ms() >= supervisor->kill_ms)
-        stop(supervisor, SIGKILL);
+    if (number > 0)
+        obey(supervisor, number);
+}
+
+static void obey(struct supervisor *supervisor, int number)
+{
+    switch (number) {
+    case SIGTERM:
+    case SIGINT:
+        stop(supervisor, supervisor->is_stopping ? SIGQUIT : SIGTERM);
+        break;
+    case SIGQUIT:
+        stop(supervisor, SIGQUIT);
+        break;
+    case SIGHUP:
+        supervisor->wants_reload = true;
+        break;
+    case SIGTSTP:
+    case SIGCONT:
+        supervisor->is_quiet = number == SIGTSTP;
+        tell(supervisor, number);
+        break;
+    case SIGTTIN:
+        tell(supervisor, number);
+        break;
+    }
+}
+
+static void tell(struct supervisor *supervisor, int number)
+{
+    for (struct child *child = supervisor->children; child; child = child->next)
+        if (child->pid > 0)
+            kill(child->pid, number);
 }
 
 static void stop(struct supervisor *supervisor, int number)
 {
-    if (!supervisor->is_stopping)
-        supervisor->kill_ms = clock_now_ms() + supervisor->options->drain_ms + STOP_GRACE_MS;
+    int64_t grace_ms =
+        number == SIGQUIT ? QUIT_GRACE_MS : supervisor->options.drain_ms + DRAIN_GRACE_MS;
+
     supervisor->is_stopping = true;
-    for (int i = 0; i < supervisor->child_count; i++)
-        if (supervisor->children[i].pid > 0)
-            kill(supervisor->children[i].pid, number);
+    for (struct child *child = supervisor->children; child; child = child->next)
+        child_end(child, number, grace_ms);
+}
+
+static void kill_late(struct supervisor *supervisor)
+{
+    for (struct child *child = supervisor->children; child; child = child->next)
+        if (child->pid > 0 && clock_now_ms() >= child->kill_ms) {
+            heddle_log(HEDDLE_LOG_WARNING, "processor_killed", "incarnation=%s",
+                       child->board->incarnation);
+            child->kill_ms = INT64_MAX;
+            kill(child->pid, SIGKILL);
+        }
 }
 
 static void reap(struct supervisor *supervisor)
@@ -200,81 +229,156 @@ static void reap(struct supervisor *supervisor)
     int wait_status;
     pid_t pid;
 
-    while ((pid = waitpid(-1, &wait_status, WNOHANG)) > 0)
-        for (int i = 0; i < supervisor->child_count; i++)
-            if (supervisor->children[i].pid == pid)
-                mourn(supervisor, &supervisor->children[i], wait_status);
+    while ((pid = waitpid(-1, &wait_status, WNOHANG)) > 0) {
+        const struct death death = death_of(wait_status);
+        struct child *child = supervisor->children;
+        while (child && child->pid != pid)
+            child = child->next;
+        if (child)
+            mourn(supervisor, child, &death);
+    }
 }
 
 /* Its lanes are free before anything else happens. */
-static void mourn(struct supervisor *supervisor, struct child *child, int wait_status)
+static void mourn(struct supervisor *supervisor, struct child *child, const struct death *death)
 {
-    bool is_clean = WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == 0;
-    bool is_crash = WIFSIGNALED(wait_status);
-    bool was_ready = atomic_load(&child->board->is_ready);
+    struct child *quarantine = supervisor->quarantine;
+    bool was_ready = child_is_ready(child);
 
-    child->pid = 0;
-    child->was_ready |= was_ready;
-    if (!is_clean && was_ready) {
-        supervisor->has_suspects |= free_lanes(supervisor, child, is_crash);
+    child_died(child);
+    if (!death->is_clean && was_ready) {
+        supervisor->has_suspects |=
+            child_free_lanes(child, death, supervisor->redis, &supervisor->command,
+                             supervisor->options.poison_crashes);
         heddle_log(HEDDLE_LOG_WARNING, "processor_died", "incarnation=%s signal=%d exit=%d",
-                   child->board->incarnation, is_crash ? WTERMSIG(wait_status) : 0,
-                   is_crash ? 0 : WEXITSTATUS(wait_status));
-        struct child *quarantine = &supervisor->children[supervisor->child_count - 1];
-        if (supervisor->has_suspects && quarantine->pid == 0)
-            quarantine->restart_ms = 0;
+                   child->board->incarnation, death->is_crash ? death->code : 0,
+                   death->is_crash ? 0 : death->code);
     }
-    if (supervisor->is_stopping || (!child->was_ready && !is_clean && !is_crash)) {
+    if (supervisor->has_suspects && child != quarantine && quarantine->pid == 0)
+        quarantine->restart_ms = 0;
+    if (child == quarantine && death->is_clean && !supervisor->has_suspects)
+        child->restart_ms = INT64_MAX;
+    if (supervisor->is_stopping)
+        note_end(supervisor, death);
+    else if (child != quarantine && child->generation != supervisor->generation)
+        drop(supervisor, child);
+    else if (!child->has_been_ready && !death->is_clean && supervisor->is_unproved)
+        revert(supervisor, child);
+    else if (!child->has_been_ready && !death->is_clean && !death->is_crash) {
         /* It can't even start: neither can the others. */
-        int code = WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : 1;
-        if (code > supervisor->exit_code)
-            supervisor->exit_code = code;
-        if (!supervisor->is_stopping)
-            stop(supervisor, SIGTERM);
-        return;
+        note_end(supervisor, death);
+        stop(supervisor, SIGTERM);
     }
-    child->failures = clock_now_ms() - child->started_ms > HEALTHY_MS ? 1 : child->failures + 1;
-    child->restart_ms =
-        child->is_quarantine && is_clean && !supervisor->has_suspects
-            ? INT64_MAX
-            : clock_now_ms() + clock_backoff_ms(child->failures, RESTART_BASE_MS, RESTART_CAP_MS);
 }
 
-/* True where an operation is suspected of the crash: of the thread that crashed, or, where nobody
- * could say, none: a process that was killed did not die of its operations. */
-static bool free_lanes(struct supervisor *supervisor, struct child *child, bool is_crash)
+static void note_end(struct supervisor *supervisor, const struct death *death)
 {
-    const struct supervisor_options *options = supervisor->options;
-    struct board *board = child->board;
-    int crashed = atomic_load(&board->crashed);
-    bool has_suspect = is_crash && crashed >= 0 && crashed < board->slot_count &&
-                       atomic_load(&board->slots[crashed].is_busy);
-    struct heddle_error err;
-    heddle_status status = HEDDLE_OK;
+    int code = death->is_crash ? 1 : death->code;
 
-    if (has_suspect) {
-        const struct board_slot *slot = &board->slots[crashed];
-        status = lanes_suspect(supervisor->redis, &supervisor->command, slot->partition,
-                               board->incarnation, slot->lane, slot->id,
-                               child->is_quarantine ? options->poison_crashes : 0, &err);
-        heddle_log(HEDDLE_LOG_ERROR, "operation_suspected", "id=%s lane=%s charged=%s", slot->id,
-                   LOG_TEXT(slot->lane), child->is_quarantine ? "true" : "false");
+    if (code > supervisor->exit_code)
+        supervisor->exit_code = code;
+}
+
+/* A step towards what shall be: `processes` children of this generation, and none of another. */
+static void replace(struct supervisor *supervisor)
+{
+    struct census census = count(supervisor);
+
+    if (census.ready > 0 && supervisor->is_unproved) {
+        supervisor->is_unproved = false;
+        discard(supervisor, &supervisor->before);
     }
-    if (status == HEDDLE_OK)
-        status = lanes_release_everywhere(supervisor->redis, &supervisor->command,
-                                          board->incarnation, &err);
-    if (status != HEDDLE_OK) {
-        redis_close(supervisor->redis);
-        /* Then its lease frees them. */
-        heddle_log(HEDDLE_LOG_WARNING, "release_failed", "text=%s", LOG_TEXT(err.text));
+    if (census.old == 0 && supervisor->wants_reload) {
+        reload(supervisor);
+        census = count(supervisor);
     }
-    return has_suspect && status == HEDDLE_OK;
+    const int wanted = supervisor->options.processes;
+    if (census.old == 0 && census.ready == wanted)
+        announce(supervisor);
+    for (int i = census.fresh; census.old == 0 && i < wanted; i++)
+        add(supervisor, false);
+    if (census.old == 0 || census.ready < census.fresh || census.is_any_leaving)
+        return;
+    if (census.fresh == 0 || census.old + census.fresh <= wanted)
+        add(supervisor, false);
+    else
+        child_end(census.next_to_leave, SIGTERM, supervisor->options.drain_ms + DRAIN_GRACE_MS);
+}
+
+static struct census count(const struct supervisor *supervisor)
+{
+    struct census census = {0};
+
+    for (struct child *child = supervisor->children; child; child = child->next) {
+        if (child->is_quarantine)
+            continue;
+        if (child->generation == supervisor->generation) {
+            census.fresh++;
+            census.ready += child_is_ready(child);
+            continue;
+        }
+        census.old++;
+        if (child->kill_ms != INT64_MAX)
+            census.is_any_leaving = true;
+        else
+            census.next_to_leave = child;
+    }
+    return census;
+}
+
+static void announce(struct supervisor *supervisor)
+{
+    const struct supervisor_options *options = &supervisor->options;
+
+    if (!supervisor->is_announced)
+        heddle_log(HEDDLE_LOG_INFO, supervisor->generation == 0 ? "ready" : "reloaded",
+                   "version=%s pid=%d processes=%d workers=%d", heddle_version(), (int)getpid(),
+                   options->processes, options->workers);
+    supervisor->is_announced = true;
+}
+
+/* Begins a generation. */
+static void reload(struct supervisor *supervisor)
+{
+    struct supervisor_options fresh = supervisor->options;
+
+    supervisor->wants_reload = false;
+    if (!fresh.reload || !fresh.reload(fresh.argument, &fresh))
+        return;
+    supervisor->before = supervisor->options;
+    supervisor->options = fresh;
+    supervisor->generation++;
+    supervisor->is_unproved = true;
+    supervisor->is_announced = false;
+    for (struct child *child = supervisor->children, *next; child; child = next) {
+        next = child->next;
+        if (!child->is_quarantine && child->pid == 0)
+            drop(supervisor, child);
+    }
+}
+
+/* The first child of a generation could not start. Those of the one before are all there. */
+static void revert(struct supervisor *supervisor, struct child *child)
+{
+    heddle_log(HEDDLE_LOG_ERROR, "reload_failed", "reason=\"the new processor did not start\"");
+    discard(supervisor, &supervisor->options);
+    drop(supervisor, child);
+    supervisor->options = supervisor->before;
+    supervisor->generation--;
+    supervisor->is_unproved = false;
+    supervisor->is_announced = true;
+}
+
+static void discard(struct supervisor *supervisor, struct supervisor_options *options)
+{
+    if (options->argument != supervisor->first_argument)
+        options->discard(options->argument);
 }
 
 static bool is_any_alive(const struct supervisor *supervisor)
 {
-    for (int i = 0; i < supervisor->child_count; i++)
-        if (supervisor->children[i].pid > 0)
+    for (const struct child *child = supervisor->children; child; child = child->next)
+        if (child->pid > 0)
             return true;
     return false;
 }

@@ -81,6 +81,13 @@ class Processor:
         self.resume()
         return end(self.process, signal.SIGTERM, seconds=seconds)
 
+    def tell(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def children(self) -> list[int]:
+        """The processors below a supervisor."""
+        return self.pids()[1:]
+
     def pids(self) -> list[int]:
         """Its own and those of the processes below it; what ends meanwhile is not among them."""
         found = [self.pid]
@@ -195,9 +202,9 @@ class Stack:
         done.stderr = done.stderr.decode(errors="backslashreplace")
         return done
 
-    def run(self, workers: int = 4, **environment: str) -> Processor:
+    def run(self, *flags: str, workers: int = 4, **environment: str) -> Processor:
         """Starts `heddle run` and waits until it is ready."""
-        return self._start([binary("TESTS_HEDDLE"), "run"],
+        return self._start([binary("TESTS_HEDDLE"), "run", *flags],
                            {"HEDDLE_WORKERS": str(workers), **environment})
 
     def probe(self, *flags: str, **environment: str) -> Processor:
@@ -222,6 +229,10 @@ class Stack:
 
     def open_gate(self, gate: str, processor: Processor) -> None:
         (self.directory / f"{gate}.{processor.pid}").touch()
+
+    def open_gate_for_all(self, gate: str, supervisor: Processor) -> None:
+        for pid in supervisor.pids():
+            (self.directory / f"{gate}.{pid}").touch()
 
     def sessions(self, state: str = "%") -> int:
         """Postgres sessions of Heddle in this database, without the test's own."""

@@ -1,13 +1,12 @@
-/* A processor with the probe handlers, for tests: runs until TERM or INT, then
- * drains. Exits 0 where everything was drained, 1 where not, 4 where it could
- * not start. The main thread alone takes signals.
- *
- * With --processes it is a supervisor and so many of them.
+/* A processor with the probe handlers, for tests: otherwise as those of `heddle run`, signals and
+ * exit codes included. With --processes it is a supervisor and so many of them.
  *
  *   heddle-probe [--processes N] [--workers N] [--lease MS] [--drain MS] [--statement MS]
- *                [--soft MS] [--hard MS] */
+ *                [--soft MS] [--hard MS] [--without OP] */
 #include "probe_handlers.h"
 
+#include "app/serve.h"
+#include "app/signals.h"
 #include "engine/board.h"
 #include "engine/processor.h"
 #include "engine/supervisor.h"
@@ -15,19 +14,34 @@
 #include "heddle/log.h"
 
 #include <getopt.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
-#include <unistd.h>
+#include <string.h>
 
 static int processes;
 
-static const struct option flags[] = {
-    {"processes", required_argument, NULL, 'p'}, {"workers", required_argument, NULL, 'w'},
-    {"lease", required_argument, NULL, 'l'},     {"drain", required_argument, NULL, 'd'},
-    {"statement", required_argument, NULL, 's'}, {"soft", required_argument, NULL, 'S'},
-    {"hard", required_argument, NULL, 'H'},      {0}};
+static const struct option flags[] = {{"processes", required_argument, NULL, 'p'},
+                                      {"workers", required_argument, NULL, 'w'},
+                                      {"lease", required_argument, NULL, 'l'},
+                                      {"drain", required_argument, NULL, 'd'},
+                                      {"statement", required_argument, NULL, 's'},
+                                      {"soft", required_argument, NULL, 'S'},
+                                      {"hard", required_argument, NULL, 'H'},
+                                      {"without", required_argument, NULL, 'W'},
+                                      {0}};
+
+/* The probe's handlers but one: another version, as it were. */
+static const struct heddle_handler *handlers_without[PROBE_HANDLERS_MAX];
+
+static const struct heddle_handler *const *without(const char *op)
+{
+    size_t count = 0;
+
+    for (const struct heddle_handler *const *h = probe_handlers; *h; h++)
+        if (strcmp((*h)->op, op) != 0 && count + 1 < PROBE_HANDLERS_MAX)
+            handlers_without[count++] = *h;
+    return handlers_without;
+}
 
 static bool read_flags(int argc, char **argv, struct processor_options *options)
 {
@@ -58,6 +72,9 @@ static bool read_flags(int argc, char **argv, struct processor_options *options)
         case 'H':
             options->hard_deadline_ms = value;
             break;
+        case 'W':
+            options->handlers = without(optarg);
+            break;
         default:
             return false;
         }
@@ -65,33 +82,13 @@ static bool read_flags(int argc, char **argv, struct processor_options *options)
     return optind == argc;
 }
 
-static void wait_for_end(void)
-{
-    sigset_t ends;
-    int taken;
-
-    sigemptyset(&ends);
-    sigaddset(&ends, SIGTERM);
-    sigaddset(&ends, SIGINT);
-    sigwait(&ends, &taken);
-}
-
-static void block_signals(void)
-{
-    sigset_t all;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, NULL);
-}
-
 static int live(void *argument, struct board *board, bool is_quarantine)
 {
     struct processor_options options = *(const struct processor_options *)argument;
     struct heddle_error err = {0};
     struct processor *processor;
-    const struct timespec look = {0, 100000000};
 
-    block_signals();
+    signals_block();
     options.board = board;
     options.is_quarantine = is_quarantine;
     if (board)
@@ -105,16 +102,7 @@ static int live(void *argument, struct board *board, bool is_quarantine)
     processor_start(processor);
     heddle_log(HEDDLE_LOG_INFO, is_quarantine ? "quarantine" : "ready", "workers=%d",
                options.workers);
-    if (is_quarantine)
-        while (!processor_is_idle(processor))
-            nanosleep(&look, NULL);
-    else
-        wait_for_end();
-    /* A worker may still be inside a handler: then there is nothing to free in peace. */
-    if (!processor_drain(processor))
-        _exit(1);
-    processor_free(processor);
-    return 0;
+    return (int)serve(processor, is_quarantine);
 }
 
 int main(int argc, char **argv)

@@ -4,6 +4,8 @@
 
 #include "heddle/operation.h"
 
+enum { PROBE_HANDLERS_MAX = 16 }; /* with the NULL that ends them */
+
 /* NULL-terminated. */
 extern const struct heddle_handler *const probe_handlers[];
 

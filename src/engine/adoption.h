@@ -1,0 +1,34 @@
+/* Halted lanes that this processor can set going again: their next operation is one that it knows,
+ * and another version halted them, or, in a quarantine, they are suspects. Confined to the fetcher.
+ */
+#ifndef ENGINE_ADOPTION_H
+#define ENGINE_ADOPTION_H
+
+#include "heddle/operation.h"
+#include "queue/lanes.h"
+
+#include <stdbool.h>
+
+struct adoption;
+
+/* `handlers` ends with NULL; borrowed for the call. */
+struct adoption *adoption_new(unsigned partitions, const struct heddle_handler *const *handlers,
+                              bool is_quarantine);
+void adoption_free(struct adoption *adoption);
+
+/* So many lanes of the partition are halted, whatever for. */
+void adoption_expect(struct adoption *adoption, unsigned partition, int64_t halted);
+
+/* True while there may be some in the partition: until all of it has been looked at without any. */
+bool adoption_is_due(const struct adoption *adoption, unsigned partition);
+
+/* True where the last look ended a round through the partition. */
+bool adoption_is_round(const struct adoption *adoption, unsigned partition);
+
+/* Claims what it finds on the next page. One round trip; statuses are those of lanes_adopt. */
+heddle_status adoption_look(struct adoption *adoption, struct redis_link *link,
+                            struct command *command, unsigned partition,
+                            const struct lanes_request *request, struct lanes_answer *answer,
+                            struct heddle_error *err) HEDDLE_MUST_CHECK;
+
+#endif
