@@ -3,6 +3,7 @@
 
 #include "base/arena.h"
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/thread.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -202,6 +203,8 @@ static heddle_status fetch(struct fetcher *fetcher, bool *is_starved, struct hed
            !atomic_load(&fetcher->is_stopping)) {
         size_t room = runqueue_room(fetcher->queue);
         size_t count = send_claims(fetcher, room, sent, &status, err);
+        if (count > 0)
+            fault_point("claims_queued");
         for (size_t i = 0; status == HEDDLE_OK && i < count; i++)
             status = receive_claims(fetcher, &sent[i], err);
         *is_starved = room == 0;
@@ -275,6 +278,8 @@ static void hand_over(struct fetcher *fetcher, struct claim_list *claims, uint64
     for (struct claim *claim = claims->first; claim; claim = claim->next)
         holdings_add(fetcher->holdings, claim);
     holdings_answered(fetcher->holdings, seq);
+    if (claims->first)
+        fault_point("claims_known");
     runqueue_push(fetcher->queue, claims);
 }
 

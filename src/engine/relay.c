@@ -3,6 +3,7 @@
 
 #include "base/arena.h"
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/thread.h"
 #include "engine/outbox.h"
@@ -276,6 +277,7 @@ static heddle_status rest(struct relay *relay, struct heddle_error *err)
     heddle_status status = HEDDLE_OK;
     if (relay->is_leader)
         status = is_granted(relay, &fall_asleep, &is_asleep, err);
+    fault_point("asleep");
     if (status == HEDDLE_OK && is_asleep)
         status = outbox_relay(&relay->outbox, &relayed, err);
     if (status == HEDDLE_OK && relayed == 0)

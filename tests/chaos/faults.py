@@ -49,6 +49,10 @@ class Fault:
     def heal(self, world: World) -> None:
         """Behind the last injection, whatever happened."""
 
+    def findings(self) -> list[str]:
+        """What could not be done as it should; after `heal`."""
+        return []
+
     def close(self) -> None:
         """At the end of the round: ends what set_up started."""
 
