@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "ledger/journal.h"
 #include "link/redis.h"
+#include "queue/admin.h"
 #include "queue/rebuild.h"
 
 #include <stdio.h>
@@ -75,6 +76,25 @@ heddle_status reconciler_rebuild(struct reconciler *reconciler, struct heddle_te
     if (status == HEDDLE_OK)
         heddle_log(HEDDLE_LOG_WARNING, "lane_rebuilt", "lane=%s missing=%zu unfinished=%zu",
                    LOG_TEXT(lane.data), missing, page.count);
+    return status;
+}
+
+heddle_status reconcile_set_up(struct pg_link *pg, struct redis_link *redis,
+                               struct heddle_error *err)
+{
+    unsigned partitions = 0;
+    int64_t payload_bytes_max = 0;
+    bool is_whole = false;
+
+    heddle_status status = queue_is_whole(redis, &is_whole, err);
+    if (status != HEDDLE_OK || is_whole)
+        return status;
+    status = journal_partitions(pg, &partitions, &payload_bytes_max, err);
+    if (status != HEDDLE_OK || partitions == 0)
+        return status;
+    status = queue_install(redis, partitions, payload_bytes_max, err);
+    if (status == HEDDLE_OK)
+        heddle_log(HEDDLE_LOG_WARNING, "queue_set_up_again", "partitions=%u", partitions);
     return status;
 }
 

@@ -33,4 +33,9 @@ heddle_status reconciler_step(struct reconciler *reconciler, bool *is_last,
 heddle_status reconciler_rebuild(struct reconciler *reconciler, struct heddle_text lane,
                                  struct heddle_error *err) HEDDLE_MUST_CHECK;
 
+/* Sets a Redis up again that has lost everything: the journal knows how. One that is whole stays
+ * as it is, and so does one that nobody ever set up. */
+heddle_status reconcile_set_up(struct pg_link *pg, struct redis_link *redis,
+                               struct heddle_error *err) HEDDLE_MUST_CHECK;
+
 #endif
