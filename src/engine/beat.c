@@ -3,6 +3,7 @@
 
 #include "base/arena.h"
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/thread.h"
 #include "base/log.h"
 #include "link/redis.h"
@@ -97,6 +98,7 @@ static void *beat_body(void *argument)
         int freed = 0;
         heddle_status status = lanes_beat(beat->link, &beat->command, options->partitions,
                                           options->incarnation, options->lease_ms, &freed, &err);
+        fault_point("beaten");
         for (unsigned p = 0; status == HEDDLE_OK && p < options->partitions; p++)
             status = give_back(beat, p, &err);
         if (status != HEDDLE_OK) {

@@ -1,4 +1,5 @@
 /* What is decided about an operation, in the ledger before Redis acts on it. See run.h. */
+#include "base/fault.h"
 #include "base/log.h"
 #include "engine/run.h"
 #include "ledger/ledger.h"
@@ -45,7 +46,9 @@ heddle_status run_decide(struct run *run, struct heddle_error *err)
         return status;
     }
     int attempt = run->claimed->operation.attempt;
+    fault_point("decision_queued");
     status = uow_commit(&uow, err);
+    fault_point("decision_ended");
     bool is_unknown = status == HEDDLE_UNKNOWN;
     status = run_resolve(run, status, err);
     /* That this attempt is in the ledger is our own doing. */
@@ -146,6 +149,7 @@ static heddle_status recall(struct run *run, struct heddle_error *err)
         return status;
     status = ledger_find(&uow, operation, &claim->arena, &answer, &found, err);
     uow_rollback(&uow);
+    fault_point("recalled");
     if (status != HEDDLE_OK)
         return status;
     switch (answer) {

@@ -3,6 +3,7 @@
 
 #include "base/arena.h"
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/thread.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -190,6 +191,8 @@ static heddle_status fetch(struct fetcher *fetcher, bool *is_starved, struct hed
            !atomic_load(&fetcher->is_stopping) && !atomic_load(&fetcher->is_quiet)) {
         size_t room = runqueue_room(fetcher->parts.queue);
         size_t count = send_claims(fetcher, room, sent, &status, err);
+        if (count > 0)
+            fault_point("claims_queued");
         for (size_t i = 0; status == HEDDLE_OK && i < count; i++)
             status = receive_claims(fetcher, &sent[i], err);
         *is_starved = room == 0;
@@ -294,6 +297,8 @@ static void hand_over(struct fetcher *fetcher, struct claim_list *claims, uint64
     for (struct claim *claim = claims->first; claim; claim = claim->next)
         holdings_add(fetcher->parts.holdings, claim);
     holdings_answered(fetcher->parts.holdings, seq);
+    if (claims->first)
+        fault_point("claims_known");
     runqueue_push(fetcher->parts.queue, claims);
 }
 

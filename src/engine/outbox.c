@@ -2,6 +2,7 @@
 #include "engine/outbox.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "heddle/client.h"
 #include "ledger/journal.h"
@@ -37,9 +38,12 @@ heddle_status outbox_relay(struct outbox *outbox, size_t *count, struct heddle_e
     *count = status == HEDDLE_OK ? page.count : 0;
     if (*count == 0)
         return status;
+    fault_point("outbox_read");
     status = push(outbox, &page, err);
+    fault_point("outbox_pushed");
     if (status == HEDDLE_OK)
         status = journal_relayed(outbox->pg, &page, &outbox->arena, err);
+    fault_point("outbox_forgotten");
     arena_reset(&outbox->arena);
     return status;
 }

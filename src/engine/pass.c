@@ -1,6 +1,7 @@
 /* See pass.h. */
 #include "engine/pass.h"
 
+#include "base/log.h"
 #include "engine/reconcile.h"
 #include "ledger/journal.h"
 #include "queue/admin.h"
@@ -10,21 +11,21 @@ heddle_status pass_set_up(struct pg_link *pg, struct redis_link *redis, bool *is
 {
     unsigned partitions = 0;
     int64_t payload_bytes_max = 0;
-    struct queue_facts facts;
     bool is_whole = false;
 
-    heddle_status status = journal_partitions(pg, &partitions, &payload_bytes_max, err);
-    if (status == HEDDLE_OK && partitions == 0)
-        return heddle_fail(err, HEDDLE_FATAL, "postgres",
-                           "nobody has set up a queue for this database: run `heddle migrate`");
-    if (status == HEDDLE_OK)
-        status = queue_facts_get(redis, &facts, err);
-    if (status == HEDDLE_OK)
-        status = queue_is_whole(redis, partitions, &is_whole, err);
+    *is_new = false;
+    heddle_status status = queue_is_whole(redis, &is_whole, err);
+    if (status != HEDDLE_OK || is_whole)
+        return status;
+    status = journal_partitions(pg, &partitions, &payload_bytes_max, err);
+    if (status != HEDDLE_OK || partitions == 0)
+        return status;
+    status = queue_install(redis, partitions, payload_bytes_max, err);
     if (status != HEDDLE_OK)
         return status;
-    *is_new = !is_whole || facts.library_version == 0;
-    return *is_new ? queue_install(redis, partitions, payload_bytes_max, err) : HEDDLE_OK;
+    *is_new = true;
+    heddle_log(HEDDLE_LOG_WARNING, "queue_set_up_again", "partitions=%u", partitions);
+    return HEDDLE_OK;
 }
 
 heddle_status pass_run(const struct pass *pass, struct pass_counts *counts,

@@ -12,8 +12,8 @@ struct journal_entry;
 struct pg_link;
 struct redis_link;
 
-/* Sets up a Redis that has lost everything, or a part of it, as it was: the journal knows how.
- * `*is_new` says whether that was needed. HEDDLE_FATAL: it was never set up. */
+/* Sets a Redis up again that has lost everything, or a part of it: the journal knows how. `*is_new`
+ * says whether that was needed. One that nobody ever set up stays as it is. */
 heddle_status pass_set_up(struct pg_link *pg, struct redis_link *redis, bool *is_new,
                           struct heddle_error *err) HEDDLE_MUST_CHECK;
 

@@ -8,6 +8,7 @@
 #include "engine/board.h"
 #include "engine/fetcher.h"
 #include "engine/holdings.h"
+#include "engine/reconcile.h"
 #include "engine/relay.h"
 #include "engine/roster.h"
 #include "engine/runqueue.h"
@@ -15,6 +16,7 @@
 #include "engine/watchdog.h"
 #include "engine/worker.h"
 #include "heddle/log.h"
+#include "link/pg.h"
 #include "link/redis.h"
 #include "queue/admin.h"
 
@@ -44,6 +46,8 @@ struct processor {
 
 static heddle_status inspect_queue(const struct processor_options *options, unsigned *partitions,
                                    struct heddle_error *err);
+static heddle_status set_up_again(const struct processor_options *options, struct redis_link *redis,
+                                  struct heddle_error *err);
 static heddle_status build(struct processor *processor, unsigned partitions,
                            struct heddle_error *err);
 
@@ -173,12 +177,36 @@ static heddle_status inspect_queue(const struct processor_options *options, unsi
     heddle_status status = redis_new(options->redis, options->redis_timeout_ms, &link, err);
     if (status != HEDDLE_OK)
         return status;
-    status = queue_facts_get(link, &facts, err);
+    status = set_up_again(options, link, err);
+    if (status == HEDDLE_OK)
+        status = queue_facts_get(link, &facts, err);
     if (status == HEDDLE_OK)
         status = queue_facts_judge(&facts, err);
     *partitions = facts.partitions;
     redis_free(link);
     return status;
+}
+
+/* Redis may have lost everything while no processor ran. */
+static heddle_status set_up_again(const struct processor_options *options, struct redis_link *redis,
+                                  struct heddle_error *err)
+{
+    const struct pg_options pg_options = {
+        .conninfo = options->postgres,
+        .application_name = "heddle start",
+        .connect_timeout_ms = options->connect_timeout_ms,
+        .deadline_ms = options->commit_deadline_ms,
+    };
+    struct pg_link *pg;
+    bool is_new;
+
+    heddle_status status = pg_new(&pg_options, &pg, err);
+    if (status != HEDDLE_OK)
+        return status;
+    status = pass_set_up(pg, redis, &is_new, err);
+    pg_free(pg);
+    /* Of a journal that was never migrated, the judge of the queue says more. */
+    return status == HEDDLE_PERMANENT ? HEDDLE_OK : status;
 }
 
 static heddle_status build(struct processor *processor, unsigned partitions,

@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "ledger/journal.h"
 #include "link/redis.h"
+#include "queue/admin.h"
 #include "queue/rebuild.h"
 
 #include <stdio.h>
@@ -98,6 +99,8 @@ static void count_lanes(struct reconciler *reconciler, const struct journal_page
     reconciler->counts.operations += (int64_t)page->count;
 }
 
+/* The page's operations of one partition against Redis; lanes that miss some are rebuilt, once
+ * each. */
 static heddle_status compare_partition(struct reconciler *reconciler, unsigned partition,
                                        const struct journal_page *page, struct heddle_error *err)
 {

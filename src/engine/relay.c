@@ -3,6 +3,7 @@
 
 #include "base/arena.h"
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/thread.h"
 #include "engine/outbox.h"
@@ -12,7 +13,6 @@
 #include "ledger/journal.h"
 #include "link/pg.h"
 #include "link/redis.h"
-#include "queue/admin.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
@@ -249,14 +249,10 @@ static heddle_status serve_requests(struct relay *relay, struct heddle_error *er
 
 static heddle_status reconcile(struct relay *relay, struct heddle_error *err)
 {
-    bool is_last = false;
+    bool is_last = false, is_new;
     int forgotten = 0;
 
-    bool is_whole = true;
-
-    heddle_status status = queue_is_whole(relay->redis, relay->partitions, &is_whole, err);
-    if (status == HEDDLE_OK && !is_whole)
-        return heddle_fail(err, HEDDLE_RETRY, "redis", "Redis has lost its set-up");
+    heddle_status status = pass_set_up(relay->pg, relay->redis, &is_new, err);
     if (status == HEDDLE_OK)
         status = reconciler_step(&relay->reconciler, &is_last, err);
     if (status == HEDDLE_OK && is_last) {
@@ -275,6 +271,7 @@ static heddle_status rest(struct relay *relay, struct heddle_error *err)
     heddle_status status = HEDDLE_OK;
     if (relay->is_leader)
         status = is_granted(relay, &fall_asleep, &is_asleep, err);
+    fault_point("asleep");
     if (status == HEDDLE_OK && is_asleep)
         status = outbox_relay(&relay->outbox, &relayed, err);
     if (status == HEDDLE_OK && relayed == 0)
@@ -303,26 +300,16 @@ static heddle_status is_granted(struct relay *relay, const struct heddle_stateme
     return status;
 }
 
-/* Both links are opened anew. A Redis that has lost everything is set up again: the journal knows
- * how. */
+/* Both links are opened anew. Perhaps Redis refuses what we push because it has lost its set-up. */
 static void recover(struct relay *relay, const struct heddle_error *cause, int failures)
 {
-    unsigned partitions = 0;
-    int64_t payload_bytes_max = 0;
-    struct queue_facts facts;
-    struct heddle_error err = {0};
-    bool is_whole;
+    struct heddle_error err;
+    bool is_new;
 
     heddle_log(HEDDLE_LOG_WARNING, "relay_retry", "attempt=%d text=%s", failures,
                LOG_TEXT(cause->text));
     redis_close(relay->redis);
-    if (queue_facts_get(relay->redis, &facts, &err) == HEDDLE_OK &&
-        queue_is_whole(relay->redis, relay->partitions, &is_whole, &err) == HEDDLE_OK &&
-        (!is_whole || facts.library_version == 0) &&
-        journal_partitions(relay->pg, &partitions, &payload_bytes_max, &err) == HEDDLE_OK &&
-        partitions > 0 &&
-        queue_install(relay->redis, partitions, payload_bytes_max, &err) == HEDDLE_OK)
-        heddle_log(HEDDLE_LOG_WARNING, "queue_set_up_again", "partitions=%u", partitions);
+    (void)!pass_set_up(relay->pg, relay->redis, &is_new, &err);
     redis_close(relay->redis);
     pg_close(relay->pg);
     if (!atomic_load(&relay->is_stopping))

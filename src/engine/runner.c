@@ -5,6 +5,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/digest.h"
+#include "base/fault.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/policy.h"
@@ -122,10 +123,12 @@ void runner_execute(struct runner *runner, struct claim *claim)
             continue;
         part.disposition = LANE_KEEP;
         settler_take(shared->settler, &part);
+        fault_point("part_handed");
         started_us += part.cost_us;
         part = (struct settlement){.claim = claim, .first = i + 1, .disposition = LANE_RELEASE};
     }
     userlock_release(shared->locks, lock);
+    fault_point("claim_done");
     settler_take(shared->settler, &part);
 }
 
@@ -220,6 +223,7 @@ static heddle_status attempt(struct run *run, struct heddle_error *err)
     if (status != HEDDLE_OK)
         return status;
     run->is_prepared = true;
+    fault_point("prepared");
     const bool was_recorded = run->is_recorded;
     post_phase(run->post, PHASE_APPLY);
     status = run_resolve(run, apply(run, err), err);
@@ -252,10 +256,12 @@ static heddle_status apply(struct run *run, struct heddle_error *err)
         if (!is_read_only)
             status = ledger_finish(&uow, operation, &run->outcome, err);
     }
+    fault_point("effects_queued");
     if (status != HEDDLE_OK)
         uow_rollback(&uow);
     else
         status = uow_commit(&uow, err);
+    fault_point("effects_ended");
     /* Elsewhere it is a standby's answer and passes; here the handler wrote, and would again. */
     if (is_read_only && status == HEDDLE_RETRY && strcmp(err->sqlstate, "25006") == 0)
         return HEDDLE_PERMANENT;

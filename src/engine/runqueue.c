@@ -14,11 +14,13 @@ struct runqueue {
     struct claim_list claims GUARDED;
     bool is_closed GUARDED;
     bool is_wanted GUARDED; /* the fetcher waits for room */
+    int present GUARDED;    /* workers */
     size_t capacity;
     int room_fd;
 };
 
 static void take_all_locked(struct runqueue *queue, struct claim_list *rest) REQUIRES(queue->mutex);
+static bool take_wish_locked(struct runqueue *queue) REQUIRES(queue->mutex);
 
 struct runqueue *runqueue_new(size_t capacity)
 {
@@ -58,13 +60,15 @@ int runqueue_room_fd(const struct runqueue *queue)
 size_t runqueue_room(struct runqueue *queue)
 {
     eventfd_t ignored;
+    size_t room = 0;
 
+    /* First: whoever makes room from here on is heard. */
+    (void)!eventfd_read(queue->room_fd, &ignored);
     mutex_lock(&queue->mutex);
-    size_t room = queue->capacity > queue->claims.count ? queue->capacity - queue->claims.count : 0;
+    if (queue->present > 0 && queue->capacity > queue->claims.count)
+        room = queue->capacity - queue->claims.count;
     queue->is_wanted = room == 0;
     mutex_unlock(&queue->mutex);
-    if (room == 0)
-        (void)!eventfd_read(queue->room_fd, &ignored);
     return room;
 }
 
@@ -89,9 +93,7 @@ struct claim *runqueue_pop(struct runqueue *queue)
     while (queue->claims.count == 0 && !queue->is_closed)
         condition_wait(&queue->filled, &queue->mutex);
     struct claim *claim = claim_list_pop(&queue->claims);
-    bool tell = claim && queue->is_wanted;
-    if (tell)
-        queue->is_wanted = false;
+    bool tell = claim && take_wish_locked(queue);
     mutex_unlock(&queue->mutex);
     if (tell)
         eventfd_write(queue->room_fd, 1);
@@ -103,6 +105,39 @@ void runqueue_empty(struct runqueue *queue, struct claim_list *rest)
     mutex_lock(&queue->mutex);
     take_all_locked(queue, rest);
     mutex_unlock(&queue->mutex);
+}
+
+void runqueue_join(struct runqueue *queue)
+{
+    mutex_lock(&queue->mutex);
+    queue->present++;
+    bool tell = take_wish_locked(queue);
+    mutex_unlock(&queue->mutex);
+    if (tell)
+        eventfd_write(queue->room_fd, 1);
+}
+
+void runqueue_leave(struct runqueue *queue)
+{
+    mutex_lock(&queue->mutex);
+    queue->present--;
+    mutex_unlock(&queue->mutex);
+}
+
+struct claim *runqueue_pop_orphan(struct runqueue *queue)
+{
+    mutex_lock(&queue->mutex);
+    struct claim *claim = queue->present == 0 ? claim_list_pop(&queue->claims) : NULL;
+    mutex_unlock(&queue->mutex);
+    return claim;
+}
+
+bool runqueue_is_closed(struct runqueue *queue)
+{
+    mutex_lock(&queue->mutex);
+    bool is_closed = queue->is_closed;
+    mutex_unlock(&queue->mutex);
+    return is_closed;
 }
 
 void runqueue_close(struct runqueue *queue, struct claim_list *rest)
@@ -121,4 +156,13 @@ static void take_all_locked(struct runqueue *queue, struct claim_list *rest)
     claim_list_init(rest);
     while ((claim = claim_list_pop(&queue->claims)))
         claim_list_push(rest, claim);
+}
+
+/* Whether the fetcher waits for room; it is told once. */
+static bool take_wish_locked(struct runqueue *queue)
+{
+    bool is_wanted = queue->is_wanted;
+
+    queue->is_wanted = false;
+    return is_wanted;
 }

@@ -3,6 +3,7 @@
 
 #include "base/arena.h"
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/text.h"
 #include "base/thread.h"
 #include "base/log.h"
@@ -127,6 +128,7 @@ static void *settler_body(void *argument)
 
     while ((taken = take_all(settler))) {
         struct heddle_error err;
+        fault_point("settle_taken");
         sort(settler, taken);
         for (int attempt = 1; settle_batch(settler, &err) != HEDDLE_OK; attempt++) {
             redis_close(settler->link);
@@ -233,10 +235,12 @@ static heddle_status settle_partition(struct settler *settler, unsigned partitio
     heddle_status status =
         lanes_settle_send(settler->link, &settler->command, partition, options->incarnation,
                           options->result_ttl_ms, settlements, err);
+    fault_point("settle_queued");
     if (status == HEDDLE_OK)
         status = lanes_settle_receive(settler->link, deliver_late, &late, err);
     if (status == HEDDLE_OK)
         status = late.status;
+    fault_point("settled");
     for (const struct settlement *s = settlements; status == HEDDLE_OK && s; s = s->next)
         if (s->disposition != LANE_KEEP && s->claim->events)
             status = publish_events(settler, s->claim, err);

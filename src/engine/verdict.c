@@ -5,8 +5,8 @@
 #include "ledger/outcome.h"
 
 enum {
-    OUTAGE_LEAST_MS = 200,
-    OUTAGE_JITTER_MS = 800, /* so that lanes do not come back all at once */
+    OUTAGE_LEAST_MS = 50,
+    OUTAGE_JITTER_MS = 200, /* so that lanes do not come back all at once */
     GAP_MS = 1000,          /* the net; a rebuilt lane is ready at once */
     BACKOFF_MS = 100,       /* where no policy says it */
     BACKOFF_MAX_MS = 30000,

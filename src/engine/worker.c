@@ -15,6 +15,7 @@ struct worker {
     int number;
     struct runqueue *queue;
     struct runner *runner;
+    struct settler *settler;
     struct board *board; /* NULL: nobody watches */
     void *crash_stack;
 
@@ -24,6 +25,7 @@ struct worker {
 };
 
 static void *worker_body(void *argument);
+static void sit_out(struct worker *worker);
 
 heddle_status worker_new(int number, struct runqueue *queue, struct runner_shared *shared,
                          struct worker **worker, struct heddle_error *err)
@@ -37,6 +39,7 @@ heddle_status worker_new(int number, struct runqueue *queue, struct runner_share
     (*worker)->number = number;
     (*worker)->queue = queue;
     (*worker)->runner = runner;
+    (*worker)->settler = shared->settler;
     (*worker)->board = shared->options->board;
     runner_show(runner, shared->roster, number);
     (*worker)->crash_stack = memory_take(BOARD_STACK_BYTES);
@@ -88,11 +91,11 @@ static void *worker_body(void *argument)
 
     if (worker->board)
         board_watch(worker->board, worker->number, worker->crash_stack);
-    for (int failures = 0; (claim = runqueue_pop(worker->queue));) {
+    runqueue_join(worker->queue);
+    while ((claim = runqueue_pop(worker->queue))) {
         runner_execute(worker->runner, claim);
-        failures = runner_is_connected(worker->runner) ? 0 : failures + 1;
-        if (failures > 0)
-            clock_sleep_ms(clock_backoff_ms(failures, OUTAGE_BASE_MS, OUTAGE_CAP_MS));
+        if (!runner_is_connected(worker->runner))
+            sit_out(worker);
     }
     if (worker->board)
         board_unwatch();
@@ -101,4 +104,23 @@ static void *worker_body(void *argument)
     mutex_unlock(&worker->mutex);
     condition_signal(&worker->ended);
     return NULL;
+}
+
+/* Without Postgres a worker takes no claim. Where all are in this state, those that wait go back:
+ * perhaps another host has better weather. */
+static void sit_out(struct worker *worker)
+{
+    struct heddle_error err;
+    struct claim *claim;
+
+    runqueue_leave(worker->queue);
+    for (int failures = 1;
+         !runqueue_is_closed(worker->queue) && runner_connect(worker->runner, &err) != HEDDLE_OK;
+         failures++) {
+        while ((claim = runqueue_pop_orphan(worker->queue)))
+            settler_take(worker->settler,
+                         &(struct settlement){.claim = claim, .disposition = LANE_RELEASE});
+        clock_sleep_ms(clock_backoff_ms(failures, OUTAGE_BASE_MS, OUTAGE_CAP_MS));
+    }
+    runqueue_join(worker->queue);
 }

@@ -19,6 +19,8 @@ extern const size_t heddle_lua_size;
 static heddle_status load_library(struct redis_link *link, struct heddle_error *err);
 static heddle_status installed_version(struct redis_link *link, int *version,
                                        struct heddle_error *err);
+static heddle_status match_partitions(struct redis_link *link, unsigned partitions,
+                                      struct heddle_error *err);
 static heddle_status fix_partitions(struct redis_link *link, unsigned partitions,
                                     struct heddle_error *err);
 static heddle_status info_field(struct redis_link *link, const char *section, const char *field,
@@ -38,7 +40,7 @@ heddle_status queue_install(struct redis_link *link, unsigned partitions, int64_
     if (status == HEDDLE_OK && installed <= LIBRARY_VERSION)
         status = load_library(link, err);
     if (status == HEDDLE_OK)
-        status = fix_partitions(link, partitions, err);
+        status = match_partitions(link, partitions, err);
     for (unsigned p = 0; status == HEDDLE_OK && p < partitions; p++) {
         AUTO_REPLY reply = NULL;
         char key[32], count[16], bytes[24];
@@ -52,6 +54,10 @@ heddle_status queue_install(struct redis_link *link, unsigned partitions, int64_
                                  "partition %u was set up for %lld partitions, not %u", p,
                                  (long long)redis_reply_integer(reply), partitions);
     }
+    /* Last: where this is, all of it is, though we die on the way or a replica that lags takes
+     * over. */
+    if (status == HEDDLE_OK)
+        status = fix_partitions(link, partitions, err);
     return status;
 }
 
@@ -75,22 +81,16 @@ heddle_status queue_facts_get(struct redis_link *link, struct queue_facts *facts
     return HEDDLE_OK;
 }
 
-heddle_status queue_is_whole(struct redis_link *link, unsigned partitions, bool *is_whole,
-                             struct heddle_error *err)
+heddle_status queue_is_whole(struct redis_link *link, bool *is_whole, struct heddle_error *err)
 {
     AUTO_REPLY reply = NULL;
-    struct command command;
+    int installed = 0;
 
-    command_init(&command);
-    command_string(&command, "EXISTS");
-    command_string(&command, "heddle:partitions");
-    for (unsigned p = 0; p < partitions; p++)
-        command_string(&command, arena_format(&command.numbers, "heddle:{%u}:meta", p));
-    heddle_status status =
-        redis_call(link, command.count, command.arguments, command.sizes, &reply, err);
-    command_done(&command);
+    heddle_status status = installed_version(link, &installed, err);
     if (status == HEDDLE_OK)
-        *is_whole = redis_reply_integer(reply) == (int64_t)partitions + 1;
+        status = redis_callf(link, &reply, err, "EXISTS", "heddle:partitions", NULL);
+    if (status == HEDDLE_OK)
+        *is_whole = installed > 0 && redis_reply_integer(reply) == 1;
     return status;
 }
 
@@ -152,26 +152,32 @@ static heddle_status installed_version(struct redis_link *link, int *version,
     return redis_refusal(reply, err);
 }
 
+/* HEDDLE_REFUSED where Redis has another number of partitions; none is fine. */
+static heddle_status match_partitions(struct redis_link *link, unsigned partitions,
+                                      struct heddle_error *err)
+{
+    AUTO_REPLY reply = NULL;
+
+    heddle_status status = redis_callf(link, &reply, err, "GET", "heddle:partitions", NULL);
+    if (status != HEDDLE_OK || redis_reply_type(reply) == REDIS_NIL ||
+        redis_reply_integer(reply) == partitions)
+        return status;
+    return heddle_refuse(err, HEDDLE_KIND_CONFLICT,
+                         "partitions is %u, but this Redis was set up with %lld: the number "
+                         "can't be changed",
+                         partitions, (long long)redis_reply_integer(reply));
+}
+
 static heddle_status fix_partitions(struct redis_link *link, unsigned partitions,
                                     struct heddle_error *err)
 {
-    AUTO_REPLY set = NULL;
-    AUTO_REPLY get = NULL;
+    AUTO_REPLY reply = NULL;
     char count[16];
 
     snprintf(count, sizeof count, "%u", partitions);
     heddle_status status =
-        redis_callf(link, &set, err, "SET", "heddle:partitions", count, "NX", NULL);
-    if (status == HEDDLE_OK)
-        status = redis_callf(link, &get, err, "GET", "heddle:partitions", NULL);
-    if (status != HEDDLE_OK)
-        return status;
-    if (redis_reply_integer(get) != partitions)
-        return heddle_refuse(err, HEDDLE_KIND_CONFLICT,
-                             "partitions is %u, but this Redis was set up with %lld: the number "
-                             "can't be changed",
-                             partitions, (long long)redis_reply_integer(get));
-    return HEDDLE_OK;
+        redis_callf(link, &reply, err, "SET", "heddle:partitions", count, "NX", NULL);
+    return status == HEDDLE_OK ? match_partitions(link, partitions, err) : status;
 }
 
 /* A field of INFO: unlike CONFIG GET, allowed by hosted Redis too. */

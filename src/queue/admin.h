@@ -30,7 +30,7 @@ heddle_status queue_facts_get(struct redis_link *link, struct queue_facts *facts
                               struct heddle_error *err) HEDDLE_MUST_CHECK;
 
 /* False where Redis lacks what queue_install leaves: it has lost everything, or a part. */
-heddle_status queue_is_whole(struct redis_link *link, unsigned partitions, bool *is_whole,
+heddle_status queue_is_whole(struct redis_link *link, bool *is_whole,
                              struct heddle_error *err) HEDDLE_MUST_CHECK;
 
 /* HEDDLE_FATAL, with one line that says what to do, unless the library is installed in a version

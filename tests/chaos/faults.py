@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from harness import Processor
+from servers import until
 
 from generator import Load
 from world import Plan, World
@@ -48,6 +49,10 @@ class Fault:
 
     def heal(self, world: World) -> None:
         """Behind the last injection, whatever happened."""
+
+    def findings(self) -> list[str]:
+        """What could not be done as it should; after `heal`."""
+        return []
 
     def close(self) -> None:
         """At the end of the round: ends what set_up started."""
@@ -178,8 +183,10 @@ class Flush(Fault):
     within_s = 4.0
 
     def inject(self, world: World, rng: random.Random) -> Injection:
-        at = time.time()
-        world.redis.client().flushall()
+        client, at = world.redis.client(), time.time()
+        client.flushall()
+        # Whatever the traffic: where there is only that of web tiers, nothing else tells of it.
+        until(lambda: client.exists("heddle:partitions"), "Redis is set up again", self.within_s)
         return Injection(at, at)
 
 

@@ -59,6 +59,7 @@ def _play(world: World, fault: Fault, rng: random.Random, injections: int, load:
         fault.heal(world)
     generator.join(load.seconds + GIVE_UP_SECONDS)
     outcome.injected = sum(injection.count for injection in happened)
+    outcome.problems += fault.findings()
     _judge(outcome, world, fault, generator.submissions, happened)
 
 

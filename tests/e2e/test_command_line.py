@@ -247,6 +247,7 @@ def test_an_eviction_policy_that_loses_data_is_refused(stack):
 def test_what_was_never_migrated_says_so(new_stack):
     new_stack.redis.flushall()
     new_stack.redis.execute_command("FUNCTION", "FLUSH")
+    new_stack.sql("drop schema chat, heddle cascade")
     for command in (("run",), ("check",), ("submit", "--direct", "--user", "a", "--op", "get_thread")):
         done = new_stack.cli(*command, timeout=20)
         assert done.returncode in (1, 3), done.stderr

@@ -150,6 +150,18 @@ def test_a_redis_that_lost_everything_takes_direct_operations_again(new_stack, u
     assert order_of(stack, user) == [1, 2]
 
 
+def test_a_redis_that_lost_everything_is_set_up_by_the_first_processor_that_starts(new_stack, user):
+    stack = new_stack
+    submit(stack, user, 1)
+    stack.redis.flushall()
+    stack.redis.execute_command("FUNCTION", "FLUSH")
+    with stack.probe():
+        wait_all_ended(stack)
+        assert stack.client.do(user, "probe_record", payload={"n": 2})["state"] == "done"
+    assert order_of(stack, user) == [1, 2]
+    assert stack.cli("check").returncode == 0
+
+
 def test_an_operation_that_the_journal_does_not_know_never_runs(stack, client, user):
     with stack.probe():
         operation, _ = client.submit(user, "probe_record", payload='{"n":1}', journal=1, reply=1)

@@ -322,6 +322,34 @@ static void one_processor_that_found_nothing_is_woken_by_the_first_operation(voi
     redis_free(q);
 }
 
+static void settle_waiting(struct claim *claim, int64_t wait_ms)
+{
+    const struct settlement waits = {.claim = claim, .disposition = LANE_WAIT, .wait_ms = wait_ms};
+
+    desk_settle_as("busy", &waits, NULL, NULL);
+}
+
+static void a_sleeper_hears_of_a_lane_that_is_due_before_all_others(void **state)
+{
+    struct redis_link *p = listen_as("p");
+
+    (void)state;
+    desk_submit("ann", "");
+    struct claim *ann = desk_take("busy", 1);
+    desk_submit("bob", "");
+    struct claim *bob = desk_take("busy", 1);
+    desk_claim("p", 16, 8);
+    settle_waiting(ann, 30000);
+    assert_int_equal(wakes(p), 1);
+    struct lanes_answer answer = desk_claim("p", 16, 8);
+    assert_in_range(answer.next_due_ms, 29000, 30000);
+    settle_waiting(bob, 40000);
+    assert_int_equal(wakes(p), 0);
+    redis_free(p);
+    claim_free(ann);
+    claim_free(bob);
+}
+
 static void a_lane_whose_operations_are_gone_is_passed_over(void **state)
 {
     (void)state;
@@ -353,6 +381,7 @@ int main(void)
         TEST(lanes_left_for_their_bytes_are_not_called_exhausted),
         TEST(a_claim_that_makes_no_sense_is_refused),
         TEST(one_processor_that_found_nothing_is_woken_by_the_first_operation),
+        TEST(a_sleeper_hears_of_a_lane_that_is_due_before_all_others),
         TEST(a_lane_whose_operations_are_gone_is_passed_over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

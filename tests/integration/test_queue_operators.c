@@ -147,6 +147,34 @@ static void a_redis_without_the_functions_tells_so_to_everybody(void **state)
     desk_install(1);
 }
 
+static bool is_whole(void)
+{
+    bool is_whole;
+
+    assert_int_equal(queue_is_whole(desk.link, &is_whole, &desk.err), HEDDLE_OK);
+    return is_whole;
+}
+
+static void a_set_up_that_was_cut_short_shows_and_is_done_again(void **state)
+{
+    (void)state;
+    desk_install(4);
+    assert_true(is_whole());
+    redis_reply_free(desk_call("FLUSHALL", NULL));
+    assert_false(is_whole());
+    /* A partition that can't be set up; another that looks so, by its virtual time. */
+    redis_reply_free(desk_call("SET", "heddle:{3}:meta", "x", NULL));
+    redis_reply_free(desk_call("HINCRBY", "heddle:{1}:meta", "vt", "1", NULL));
+    assert_int_not_equal(queue_install(desk.link, 4, DESK_PAYLOAD_MAX, &desk.err), HEDDLE_OK);
+    assert_false(is_whole());
+    redis_reply_free(desk_call("DEL", "heddle:{3}:meta", NULL));
+    assert_int_equal(queue_install(desk.link, 4, DESK_PAYLOAD_MAX, &desk.err), HEDDLE_OK);
+    assert_true(is_whole());
+    redis_reply_free(desk_call("FUNCTION", "FLUSH", NULL));
+    assert_false(is_whole());
+    desk_install(1);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, desk_set_up, desk_tear_down)
 
 int main(void)
@@ -161,6 +189,7 @@ int main(void)
         TEST(each_defect_is_fatal_and_says_what_to_do),
         TEST(an_evicting_redis_is_found_out),
         TEST(a_redis_without_the_functions_tells_so_to_everybody),
+        TEST(a_set_up_that_was_cut_short_shows_and_is_done_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

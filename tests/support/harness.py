@@ -44,6 +44,7 @@ class Processor:
 
     def __init__(self, command: list[str], environment: dict[str, str], log: Path):
         self.log_path = log
+        self.environment = environment
         with open(log, "wb") as stderr:
             self.process = subprocess.Popen(
                 command, env=environment, stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr,

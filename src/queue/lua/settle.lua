@@ -94,6 +94,8 @@ local function dispose(k, incarnation, lane, tag, left)
         local record = lane.disposition == 'wait' and call('HGET', k.ops, head)
         if record then call('HSET', k.ops, head, attempted(record)) end
         call('ZADD', k.waiting, now_ms() + tonumber(lane.argument), lane.name)
+        -- Who sleeps until another lane is due has to hear of an earlier one.
+        if call('ZRANK', k.waiting, lane.name) == 0 then wake(k) end
     else
         call('HSET', k.halted, lane.name, lane.argument)
     end
