@@ -1,6 +1,8 @@
 /* See json.h. */
 #include "base/json.h"
 
+#include <string.h>
+
 #include <jansson.h>
 
 static heddle_status check_depth(struct heddle_text json, struct heddle_error *err);
@@ -9,6 +11,11 @@ heddle_status json_check_payload(struct heddle_text payload, struct heddle_error
 {
     json_error_t problem;
 
+    /* jansson passes over a NUL behind a number. */
+    const char *nul = payload.size > 0 ? memchr(payload.data, '\0', payload.size) : NULL;
+    if (nul)
+        return heddle_refuse(err, HEDDLE_KIND_INVALID, "payload has a NUL at byte %zu",
+                             (size_t)(nul - payload.data));
     /* First, because the parser recurses. */
     if (check_depth(payload, err) != HEDDLE_OK)
         return HEDDLE_REFUSED;
