@@ -95,13 +95,13 @@ heddle_status lines_next(struct lines *lines, struct line *line, bool *found,
         char *begin = lines->buffer + lines->begin;
         size_t held = lines->end - lines->begin;
         char *newline = memchr(begin + seen, '\n', held - seen);
-        bool is_cut = !newline && held > lines->line_bytes_max;
+        size_t size = newline ? (size_t)(newline - begin) : held;
+        bool is_cut = size > lines->line_bytes_max;
 
         if (newline || is_cut || (lines->is_at_end && held > 0)) {
-            size_t size = newline  ? (size_t)(newline - begin)
-                          : is_cut ? lines->line_bytes_max
-                                   : held;
-            lines->begin += newline ? size + 1 : size;
+            if (is_cut)
+                size = lines->line_bytes_max;
+            lines->begin += newline && !is_cut ? size + 1 : size;
             lines->is_in_line = is_cut;
             if (!is_cut)
                 begin[size] = '\0';

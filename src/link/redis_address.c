@@ -96,6 +96,9 @@ static heddle_status parse_tcp(const char *rest, struct redis_address *address,
     if (host_end == rest)
         return heddle_fail(err, HEDDLE_FATAL, "redis", "redis address has no host");
     address->host = copy(rest, (size_t)(host_end - rest));
+    if (strpbrk(address->host, "[]"))
+        return heddle_fail(err, HEDDLE_FATAL, "redis",
+                           "redis address: brackets stand around the whole host");
     if (port) {
         char *digits = copy(port, (size_t)(end - port));
         bool good = parse_number(digits, 1, 65535, &address->port);
