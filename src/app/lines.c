@@ -41,10 +41,12 @@ heddle_status lines_open(const char *path, size_t line_bytes_max, bool can_rewin
         return HEDDLE_REFUSED;
     struct lines *fresh = memory_take_zeroed(1, sizeof *fresh);
     fresh->file = gzdopen(input, "rb");
-    if (!fresh->file || fstat(input, &fresh->about) != 0)
+    if (!fresh->file)
+        memory_exhausted();
+    if (fstat(input, &fresh->about) != 0)
         abort();
     gzbuffer(fresh->file, READ_BYTES);
-    fresh->path = strcpy(memory_take(strlen(path) + 1), path);
+    fresh->path = memory_copy(path, strlen(path));
     fresh->line_bytes_max = line_bytes_max;
     fresh->size = READ_BYTES;
     fresh->buffer = memory_take(fresh->size + 1);

@@ -1,11 +1,22 @@
 /* See json.h. */
 #include "base/json.h"
 
+#include "base/arena.h"
+
+#include <stdlib.h>
 #include <string.h>
 
 #include <jansson.h>
 
+static void own_memory(void) __attribute__((constructor));
 static heddle_status check_depth(struct heddle_text json, struct heddle_error *err);
+
+/* jansson calls a document wrong that it had no memory for: a payload would be refused for good.
+ * Before main, so that nobody who parses can forget it. */
+static void own_memory(void)
+{
+    json_set_alloc_funcs(memory_take, free);
+}
 
 heddle_status json_check_payload(struct heddle_text payload, struct heddle_error *err)
 {

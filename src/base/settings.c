@@ -24,7 +24,6 @@ static bool parse(const struct setting *row, const char *text, void *value);
 static bool parse_number(const struct setting *row, const char *text, int64_t *number);
 static void mask(const struct setting *row, const char *text, char *buffer, size_t size);
 static void write_number(enum setting_type type, int64_t number, char *buffer, size_t size);
-static char *copy(const char *text);
 
 struct settings *settings_new(const struct setting *table, void *values)
 {
@@ -69,7 +68,7 @@ heddle_status settings_set(struct settings *settings, const struct setting *row,
 {
     struct entry *entry = &settings->entries[row - settings->table];
     bool is_weaker = entry->text && source < entry->source;
-    char *kept = copy(text);
+    char *kept = memory_copy(text, strlen(text));
     int64_t unused;
 
     if (!parse(row, kept, is_weaker ? (void *)&unused : (char *)settings->values + row->offset)) {
@@ -84,7 +83,8 @@ heddle_status settings_set(struct settings *settings, const struct setting *row,
     }
     free(entry->text);
     free(entry->origin);
-    *entry = (struct entry){.text = kept, .origin = copy(origin), .source = source};
+    *entry = (struct entry){
+        .text = kept, .origin = memory_copy(origin, strlen(origin)), .source = source};
     return HEDDLE_OK;
 }
 
@@ -279,10 +279,4 @@ static void write_number(enum setting_type type, int64_t number, char *buffer, s
             return;
         }
     snprintf(buffer, size, "%" PRId64 "%s", number, type == SETTING_DURATION ? "ms" : "");
-}
-
-static char *copy(const char *text)
-{
-    size_t size = strlen(text) + 1;
-    return memcpy(memory_take(size), text, size);
 }

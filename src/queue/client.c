@@ -336,7 +336,7 @@ static heddle_status ask_partition(struct heddle_client *client, unsigned partit
     snprintf(state, 16, "%s", redis_reply_text(redis_reply_at(reply, 0)).data);
     struct heddle_text text = redis_reply_text(redis_reply_at(reply, 1));
     *result = redis_reply_type(redis_reply_at(reply, 1)) == REDIS_TEXT
-                  ? strndup(text.data, text.size)
+                  ? memory_copy(text.data, text.size)
                   : NULL;
     return HEDDLE_OK;
 }
