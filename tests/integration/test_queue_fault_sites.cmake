@@ -1,0 +1,8 @@
+# Every call of hiredis that the link makes and that can fail.
+set(calls redisConnectUnixWithTimeout redisSetTimeout redisAppendCommandArgv redisGetReply
+    redisGetReplyFromReader redisBufferRead redisCommand)
+list(TRANSFORM calls PREPEND -Wl,--wrap=)
+target_sources(${test} PRIVATE integration/faults/redis_faults.c)
+target_include_directories(${test} PRIVATE integration/faults)
+target_link_options(${test} PRIVATE ${calls})
+target_link_libraries(${test} PRIVATE PkgConfig::hiredis)
