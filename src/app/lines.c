@@ -48,7 +48,7 @@ heddle_status lines_open(const char *path, size_t line_bytes_max, bool can_rewin
     gzbuffer(fresh->file, READ_BYTES);
     fresh->path = memory_copy(path, strlen(path));
     fresh->line_bytes_max = line_bytes_max;
-    fresh->size = READ_BYTES;
+    fresh->size = 2 * READ_BYTES; /* most files are read to their end without more */
     fresh->buffer = memory_take(fresh->size + 1);
     *lines = fresh;
     return HEDDLE_OK;
