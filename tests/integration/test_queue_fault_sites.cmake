@@ -1,6 +1,5 @@
-# Every call of hiredis that the link makes and that can fail.
-set(calls redisConnectUnixWithTimeout redisSetTimeout redisAppendCommandArgv redisGetReply
-    redisGetReplyFromReader redisBufferRead redisCommand)
+# Every call of the link that can fail.
+set(calls redisConnectUnixWithTimeout redisSetTimeout redisGetReplyFromReader redisBufferRead send)
 list(TRANSFORM calls PREPEND -Wl,--wrap=)
 target_sources(${test} PRIVATE integration/faults/redis_faults.c)
 target_include_directories(${test} PRIVATE integration/faults)

@@ -2,8 +2,8 @@
 #include "redis_faults.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
+#include <sys/socket.h>
 
 #include <hiredis/hiredis.h>
 
@@ -11,11 +11,9 @@
 
 redisContext *__real_redisConnectUnixWithTimeout(const char *path, const struct timeval timeout);
 int __real_redisSetTimeout(redisContext *context, const struct timeval timeout);
-int __real_redisAppendCommandArgv(redisContext *context, int count, const char **arguments,
-                                  const size_t *sizes);
-int __real_redisGetReply(redisContext *context, void **reply);
 int __real_redisGetReplyFromReader(redisContext *context, void **reply);
 int __real_redisBufferRead(redisContext *context);
+ssize_t __real_send(int socket, const void *data, size_t size, int flags);
 
 struct redis_faults redis_faults;
 
@@ -55,23 +53,14 @@ int __wrap_redisSetTimeout(redisContext *context, const struct timeval timeout)
     return fails() ? broken(context) : __real_redisSetTimeout(context, timeout);
 }
 
-int __wrap_redisAppendCommandArgv(redisContext *context, int count, const char **arguments,
-                                  const size_t *sizes)
+ssize_t __wrap_send(int socket, const void *data, size_t size, int flags)
 {
-    return fails() ? broken(context)
-                   : __real_redisAppendCommandArgv(context, count, arguments, sizes);
-}
-
-int __wrap_redisGetReply(redisContext *context, void **reply)
-{
-    void *taken = NULL;
-
     if (!fails())
-        return __real_redisGetReply(context, reply);
-    if (redis_faults.kind != REDIS_FAULT_UNSENT &&
-        __real_redisGetReply(context, &taken) == REDIS_OK)
-        freeReplyObject(taken);
-    return broken(context);
+        return __real_send(socket, data, size, flags);
+    if (redis_faults.kind != REDIS_FAULT_UNSENT)
+        (void)!__real_send(socket, data, size, flags);
+    errno = redis_faults.kind == REDIS_FAULT_SILENCE ? EAGAIN : EPIPE;
+    return -1;
 }
 
 int __wrap_redisGetReplyFromReader(redisContext *context, void **reply)
@@ -79,28 +68,12 @@ int __wrap_redisGetReplyFromReader(redisContext *context, void **reply)
     return fails() ? broken(context) : __real_redisGetReplyFromReader(context, reply);
 }
 
+/* What is read after it was sent means that Redis has done it. */
 int __wrap_redisBufferRead(redisContext *context)
 {
-    return fails() ? broken(context) : __real_redisBufferRead(context);
-}
-
-void *__wrap_redisCommand(redisContext *context, const char *format, ...)
-{
-    void *reply = NULL;
-    va_list arguments;
-
-    bool is_broken = fails();
-    if (is_broken && redis_faults.kind == REDIS_FAULT_UNSENT) {
-        broken(context);
-        return NULL;
-    }
-    va_start(arguments, format);
-    reply = redisvCommand(context, format, arguments);
-    va_end(arguments);
-    if (is_broken) {
-        freeReplyObject(reply);
-        broken(context);
-        return NULL;
-    }
-    return reply;
+    if (!fails())
+        return __real_redisBufferRead(context);
+    if (redis_faults.kind != REDIS_FAULT_UNSENT)
+        (void)!__real_redisBufferRead(context);
+    return broken(context);
 }
