@@ -22,6 +22,7 @@
 
 enum { NUMBER_SIZE = 24 };
 
+static bool is_true(const struct heddle_rows *rows, int column);
 static heddle_status query_own(struct heddle_uow *uow, const struct heddle_statement *statement,
                                struct thread_key key, const char *value, const char **json,
                                struct heddle_error *err);
@@ -170,14 +171,20 @@ heddle_status threads_explain(struct heddle_uow *uow, struct thread_key key,
     if (status != HEDDLE_OK)
         return status;
     bool is_there = heddle_rows_count(rows) > 0;
-    bool is_own = is_there && strcmp(heddle_rows_text(rows, 0, 0), "t") == 0;
+    bool is_own = is_there && is_true(rows, 0);
     if (is_there && !is_own && workers_options()->reveal_forbidden)
         return heddle_refuse(err, HEDDLE_KIND_FORBIDDEN, "the thread belongs to another user");
     if (!is_own)
         return heddle_refuse(err, HEDDLE_KIND_NOT_FOUND, "there is no such thread");
-    if (strcmp(heddle_rows_text(rows, 0, 1), "t") == 0)
+    if (is_true(rows, 1))
         return heddle_refuse(err, HEDDLE_KIND_CONFLICT, "the thread is archived");
     return heddle_fail(err, HEDDLE_RETRY, "threads_explain", "the thread changed meanwhile");
+}
+
+static bool is_true(const struct heddle_rows *rows, int column)
+{
+    const char *text = heddle_rows_text(rows, 0, column);
+    return text && strcmp(text, "t") == 0;
 }
 
 /* Runs a statement that answers one row where the thread is the user's. Its

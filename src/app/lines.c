@@ -41,12 +41,14 @@ heddle_status lines_open(const char *path, size_t line_bytes_max, bool can_rewin
         return HEDDLE_REFUSED;
     struct lines *fresh = memory_take_zeroed(1, sizeof *fresh);
     fresh->file = gzdopen(input, "rb");
-    if (!fresh->file || fstat(input, &fresh->about) != 0)
+    if (!fresh->file)
+        memory_exhausted();
+    if (fstat(input, &fresh->about) != 0)
         abort();
     gzbuffer(fresh->file, READ_BYTES);
-    fresh->path = strcpy(memory_take(strlen(path) + 1), path);
+    fresh->path = memory_copy(path, strlen(path));
     fresh->line_bytes_max = line_bytes_max;
-    fresh->size = READ_BYTES;
+    fresh->size = 2 * READ_BYTES; /* most files are read to their end without more */
     fresh->buffer = memory_take(fresh->size + 1);
     *lines = fresh;
     return HEDDLE_OK;
@@ -95,13 +97,13 @@ heddle_status lines_next(struct lines *lines, struct line *line, bool *found,
         char *begin = lines->buffer + lines->begin;
         size_t held = lines->end - lines->begin;
         char *newline = memchr(begin + seen, '\n', held - seen);
-        bool is_cut = !newline && held > lines->line_bytes_max;
+        size_t size = newline ? (size_t)(newline - begin) : held;
+        bool is_cut = size > lines->line_bytes_max;
 
         if (newline || is_cut || (lines->is_at_end && held > 0)) {
-            size_t size = newline  ? (size_t)(newline - begin)
-                          : is_cut ? lines->line_bytes_max
-                                   : held;
-            lines->begin += newline ? size + 1 : size;
+            if (is_cut)
+                size = lines->line_bytes_max;
+            lines->begin += newline && !is_cut ? size + 1 : size;
             lines->is_in_line = is_cut;
             if (!is_cut)
                 begin[size] = '\0';

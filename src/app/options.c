@@ -9,6 +9,7 @@
 #include "engine/processor.h"
 #include "link/pg.h"
 #include "link/redis.h"
+#include "queue/partitions.h"
 #include "workers/options.h"
 
 enum {
@@ -35,7 +36,7 @@ const struct setting options_table[] = {
      .most = TEXT_BYTES_MAX,
      .help = "Postgres: a libpq connection string or postgresql:// address"},
     {"partitions", SETTING_INTEGER, 0, OPTION(partitions), .standard = "16", .least = 1,
-     .most = 1024, .help = "slices of the queue; fixed by the first `heddle migrate`"},
+     .most = PARTITIONS_MAX, .help = "slices of the queue; fixed by the first `heddle migrate`"},
     {"processes", SETTING_INTEGER, 0, OPTION(processes), .standard = "1", .least = 1, .most = 1024,
      .help = "processors that one `heddle run` starts and watches"},
     {"workers", SETTING_INTEGER, 0, OPTION(workers), .standard = "8", .least = 1, .most = 1024,

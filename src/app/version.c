@@ -12,9 +12,8 @@
 static const struct library {
     const char *name, *version;
 } libraries[] = {
-    {"hiredis", VERSION_HIREDIS}, {"libpq", VERSION_LIBPQ},     {"jansson", VERSION_JANSSON},
-    {"inih", VERSION_INIH},       {"libcurl", VERSION_LIBCURL}, {"libcrypto", VERSION_LIBCRYPTO},
-    {"zlib", VERSION_ZLIB},
+    {"hiredis", VERSION_HIREDIS}, {"libpq", VERSION_LIBPQ},         {"jansson", VERSION_JANSSON},
+    {"libcurl", VERSION_LIBCURL}, {"libcrypto", VERSION_LIBCRYPTO}, {"zlib", VERSION_ZLIB},
 };
 
 static enum exit_code run(const struct invocation *invocation)

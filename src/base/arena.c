@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { BLOCK_BYTES_LEAST = 8192 };
 
@@ -124,7 +125,7 @@ void *memory_take_zeroed(size_t count, size_t size)
 {
     void *memory = calloc(count ? count : 1, size ? size : 1);
     if (!memory)
-        abort();
+        memory_exhausted();
     return memory;
 }
 
@@ -132,8 +133,27 @@ void *memory_resize(void *memory, size_t size)
 {
     memory = realloc(memory, size ? size : 1);
     if (!memory)
-        abort();
+        memory_exhausted();
     return memory;
+}
+
+char *memory_copy(const char *data, size_t size)
+{
+    char *copy = memory_take(size + 1);
+    if (size > 0)
+        memcpy(copy, data, size);
+    copy[size] = '\0';
+    return copy;
+}
+
+void memory_exhausted(void)
+{
+    static const char line[] = "heddle: out of memory\n";
+
+    /* Nothing here may want memory itself. */
+    ssize_t ignored = write(STDERR_FILENO, line, sizeof line - 1);
+    (void)ignored;
+    abort();
 }
 
 static struct arena_block *block_new(size_t size)

@@ -46,4 +46,11 @@ void *memory_take(size_t size);
 void *memory_take_zeroed(size_t count, size_t size);
 void *memory_resize(void *memory, size_t size);
 
+/* A copy of the bytes with a NUL behind them, freed by the caller. */
+char *memory_copy(const char *data, size_t size);
+
+/* How they end it: one line on stderr, then abort. For others who learn from a library that memory
+ * is exhausted. */
+void memory_exhausted(void) __attribute__((noreturn));
+
 #endif

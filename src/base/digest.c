@@ -1,6 +1,7 @@
 /* See digest.h. */
 #include "base/digest.h"
 
+#include "base/arena.h"
 #include "base/text.h"
 
 #include <stdio.h>
@@ -11,12 +12,13 @@
 #include <openssl/sha.h>
 #include <sys/random.h>
 
+static void check(bool is_done);
 static void format_uuid(const unsigned char bytes[16], char uuid[HEDDLE_ID_SIZE + 1]);
 
 unsigned digest_partition(struct heddle_text user, unsigned partitions)
 {
     unsigned char sha1[SHA_DIGEST_LENGTH];
-    SHA1((const unsigned char *)user.data, user.size, sha1);
+    check(SHA1((const unsigned char *)user.data, user.size, sha1) != NULL);
     return ((unsigned)sha1[0] << 8 | sha1[1]) % partitions;
 }
 
@@ -25,7 +27,7 @@ int64_t digest_lane_key(struct heddle_text lane)
     unsigned char sha256[SHA256_DIGEST_LENGTH];
     uint64_t key = 0;
 
-    SHA256((const unsigned char *)lane.data, lane.size, sha256);
+    check(SHA256((const unsigned char *)lane.data, lane.size, sha256) != NULL);
     for (int i = 0; i < 8; i++)
         key = key << 8 | sha256[i];
     return (int64_t)key;
@@ -38,14 +40,13 @@ void digest_operation(const struct heddle_operation *operation, char hex[DIGEST_
     unsigned char sha256[EVP_MAX_MD_SIZE];
     EVP_MD_CTX *context = EVP_MD_CTX_new();
 
-    if (!context || !EVP_DigestInit_ex(context, EVP_sha256(), NULL))
-        abort();
+    check(context && EVP_DigestInit_ex(context, EVP_sha256(), NULL));
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         if (i > 0)
-            EVP_DigestUpdate(context, "", 1);
-        EVP_DigestUpdate(context, parts[i].data, parts[i].size);
+            check(EVP_DigestUpdate(context, "", 1));
+        check(EVP_DigestUpdate(context, parts[i].data, parts[i].size));
     }
-    EVP_DigestFinal_ex(context, sha256, NULL);
+    check(EVP_DigestFinal_ex(context, sha256, NULL));
     EVP_MD_CTX_free(context);
     for (int i = 0; i < SHA256_DIGEST_LENGTH; i++)
         snprintf(hex + 2 * i, 3, "%02x", sha256[i]);
@@ -55,7 +56,7 @@ void digest_uuid(const char *name, size_t size, char uuid[HEDDLE_ID_SIZE + 1])
 {
     unsigned char sha1[SHA_DIGEST_LENGTH];
 
-    SHA1((const unsigned char *)name, size, sha1);
+    check(SHA1((const unsigned char *)name, size, sha1) != NULL);
     sha1[6] = (unsigned char)((sha1[6] & 0x0F) | 0x50);
     sha1[8] = (unsigned char)((sha1[8] & 0x3F) | 0x80);
     format_uuid(sha1, uuid);
@@ -84,6 +85,14 @@ bool heddle_is_uuid(const char *text, size_t size)
             return false;
     }
     return true;
+}
+
+/* Where a digest can't be made, only memory can be the reason; a wrong one would be another lane.
+ */
+static void check(bool is_done)
+{
+    if (!is_done)
+        memory_exhausted();
 }
 
 static void format_uuid(const unsigned char bytes[16], char uuid[HEDDLE_ID_SIZE + 1])

@@ -99,4 +99,7 @@ static void fill(struct heddle_error *err, enum heddle_kind kind, const char *wh
     snprintf(err->where, sizeof err->where, "%s", where);
     vsnprintf(err->text, sizeof err->text, format, arguments);
     text_make_line(err->text);
+    /* A server may refuse without a word; people get one. */
+    if (*err->text == '\0')
+        snprintf(err->text, sizeof err->text, "no reason was given");
 }

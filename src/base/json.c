@@ -1,14 +1,32 @@
 /* See json.h. */
 #include "base/json.h"
 
+#include "base/arena.h"
+
+#include <stdlib.h>
+#include <string.h>
+
 #include <jansson.h>
 
+static void own_memory(void) __attribute__((constructor));
 static heddle_status check_depth(struct heddle_text json, struct heddle_error *err);
+
+/* jansson calls a document wrong that it had no memory for: a payload would be refused for good.
+ * Before main, so that nobody who parses can forget it. */
+static void own_memory(void)
+{
+    json_set_alloc_funcs(memory_take, free);
+}
 
 heddle_status json_check_payload(struct heddle_text payload, struct heddle_error *err)
 {
     json_error_t problem;
 
+    /* jansson passes over a NUL behind a number. */
+    const char *nul = payload.size > 0 ? memchr(payload.data, '\0', payload.size) : NULL;
+    if (nul)
+        return heddle_refuse(err, HEDDLE_KIND_INVALID, "payload has a NUL at byte %zu",
+                             (size_t)(nul - payload.data));
     /* First, because the parser recurses. */
     if (check_depth(payload, err) != HEDDLE_OK)
         return HEDDLE_REFUSED;

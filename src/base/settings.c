@@ -1,56 +1,29 @@
 /* Configuration as one table (settings.h). Runs on the main thread before any
  * other exists; never reads a key's meaning. */
-#include "base/settings.h"
+#include "base/settings_internal.h"
 
 #include <ctype.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <ini.h>
-
 #include "base/arena.h"
+#include "base/mask.h"
 #include "base/text.h"
 
-enum { SHOWN_BYTES_MAX = 80, ALLOWED_BYTES_MAX = 200, PREFIX_SIZE = sizeof SETTINGS_PREFIX - 1 };
-
-struct entry {
-    char *text; /* as it was written; owned */
-    char *origin;
-    enum setting_source source;
-};
-
-struct settings {
-    const struct setting *table;
-    void *values; /* the caller's struct */
-    size_t count;
-    struct entry entries[];
-};
-
-struct reading { /* one pass over one file */
-    struct settings *settings;
-    FILE *file;
-    const char *path;
-    int line;
-    bool *seen;           /* a flag a row */
-    heddle_status status; /* of the first failure, which err tells */
-    struct heddle_error *err;
+enum {
+    SHOWN_BYTES_MAX = 80,
+    ALLOWED_BYTES_MAX = 200,
+    PREFIX_SIZE = sizeof SETTINGS_PREFIX - 1,
 };
 
 static bool parse(const struct setting *row, const char *text, void *value);
 static bool parse_number(const struct setting *row, const char *text, int64_t *number);
 static void mask(const struct setting *row, const char *text, char *buffer, size_t size);
-static char *read_line(char *line, int size, void *argument);
-static int take_pair(void *argument, const char *section, const char *key, const char *value);
-static heddle_status refuse(const char *key, const char *shown, const char *origin,
-                            const char *allowed, struct heddle_error *err);
-static heddle_status refuse_unknown(const char *key, const char *value, const char *origin,
-                                    struct heddle_error *err);
 static void write_number(enum setting_type type, int64_t number, char *buffer, size_t size);
-static char *copy(const char *text);
 
 struct settings *settings_new(const struct setting *table, void *values)
 {
@@ -95,14 +68,14 @@ heddle_status settings_set(struct settings *settings, const struct setting *row,
 {
     struct entry *entry = &settings->entries[row - settings->table];
     bool is_weaker = entry->text && source < entry->source;
-    char *kept = copy(text);
+    char *kept = memory_copy(text, strlen(text));
     int64_t unused;
 
     if (!parse(row, kept, is_weaker ? (void *)&unused : (char *)settings->values + row->offset)) {
-        char shown[SHOWN_BYTES_MAX], allowed[ALLOWED_BYTES_MAX];
-        mask(row, text, shown, sizeof shown);
+        char allowed[ALLOWED_BYTES_MAX];
         free(kept);
-        return refuse(row->key, shown, origin, settings_allowed(row, allowed, sizeof allowed), err);
+        return settings_refuse_value(row, text, origin,
+                                     settings_allowed(row, allowed, sizeof allowed), err);
     }
     if (is_weaker) {
         free(kept);
@@ -110,7 +83,8 @@ heddle_status settings_set(struct settings *settings, const struct setting *row,
     }
     free(entry->text);
     free(entry->origin);
-    *entry = (struct entry){.text = kept, .origin = copy(origin), .source = source};
+    *entry = (struct entry){
+        .text = kept, .origin = memory_copy(origin, strlen(origin)), .source = source};
     return HEDDLE_OK;
 }
 
@@ -132,33 +106,11 @@ heddle_status settings_read_environment(struct settings *settings, char *const *
         }
         const struct setting *row = settings_find(settings->table, key);
         if (!row)
-            return refuse_unknown(name, value + 1, "environment", err);
+            return settings_refuse_unknown(name, value + 1, "environment", err);
         if (settings_set(settings, row, value + 1, SETTING_FROM_ENVIRONMENT, origin, err))
             return HEDDLE_FATAL;
     }
     return HEDDLE_OK;
-}
-
-heddle_status settings_read_file(struct settings *settings, const char *path,
-                                 struct heddle_error *err)
-{
-    struct reading reading = {.settings = settings, .path = path, .err = err};
-
-    reading.file = fopen(path, "re");
-    if (!reading.file)
-        return refuse("config", path, strerror(errno), "a file that can be read", err);
-    reading.seen = memory_take_zeroed(settings->count + 1, sizeof *reading.seen);
-    int bad_line = ini_parse_stream(read_line, &reading, take_pair, &reading);
-    if (reading.status == HEDDLE_OK && ferror(reading.file))
-        reading.status = refuse("config", path, strerror(errno), "a file that can be read", err);
-    else if (reading.status == HEDDLE_OK && bad_line != 0)
-        reading.status = heddle_fail(err, HEDDLE_FATAL, "configuration",
-                                     "%s line %d: allowed is `key = value`, [" SETTINGS_SECTION
-                                     "], or a comment after ; or #",
-                                     path, bad_line);
-    free(reading.seen);
-    fclose(reading.file);
-    return reading.status;
 }
 
 heddle_status settings_refuse(const struct settings *settings, const char *key,
@@ -174,6 +126,32 @@ heddle_status settings_refuse(const struct settings *settings, const char *key,
     return heddle_fail(err, HEDDLE_FATAL, "configuration", "%s = %s (%s): %s", key,
                        settings_show(settings, row, shown, sizeof shown),
                        settings_origin(settings, row), message);
+}
+
+heddle_status settings_refuse_value(const struct setting *row, const char *value,
+                                    const char *origin, const char *allowed,
+                                    struct heddle_error *err)
+{
+    char shown[SHOWN_BYTES_MAX];
+
+    mask(row, value, shown, sizeof shown);
+    return heddle_fail(err, HEDDLE_FATAL, "configuration", "%s = %s (%s): allowed is %s", row->key,
+                       shown, origin, allowed);
+}
+
+heddle_status settings_refuse_unknown(const char *key, const char *value, const char *origin,
+                                      struct heddle_error *err)
+{
+    /* It may be a secret, misspelt. */
+    bool is_secret = strcasestr(key, "key") || strcasestr(key, "pass") ||
+                     strcasestr(key, "secret") || strcasestr(key, "token");
+    const struct setting row = {.flags = is_secret ? SETTING_SECRET : SETTING_ADDRESS};
+    char shown[SHOWN_BYTES_MAX];
+
+    mask(&row, value, shown, sizeof shown);
+    return heddle_fail(err, HEDDLE_FATAL, "configuration",
+                       "%.60s = %s (%s): no such setting; `heddle config` lists what is allowed",
+                       key, shown, origin);
 }
 
 const char *settings_show(const struct settings *settings, const struct setting *row, char *buffer,
@@ -272,101 +250,13 @@ static bool parse_number(const struct setting *row, const char *text, int64_t *n
 /* The text as it may be shown: an empty secret is no secret. */
 static void mask(const struct setting *row, const char *text, char *buffer, size_t size)
 {
-    static const char stars[] = "********";
-    const char *begin = NULL, *end = NULL;
-
-    if (row->flags & SETTING_SECRET) {
-        snprintf(buffer, size, "%s", *text ? stars : "");
+    if (row->flags & SETTING_ADDRESS) {
+        mask_address(text, buffer, size);
         return;
     }
-    if (row->flags & SETTING_ADDRESS) {
-        const char *authority = strstr(text, "://"), *password = strstr(text, "password");
-        end = strrchr(text, '@');
-        if (authority && end && end > authority + 3)
-            begin = memchr(authority + 3, ':', (size_t)(end - authority - 3));
-        if (begin) {
-            begin++;
-        } else if (password) {
-            begin = password + strcspn(password, "=");
-            begin += strspn(begin, "= ");
-            /* All the rest where it is quoted: what ends a quote is libpq's to know. */
-            end = *begin == '\'' ? "" : begin + strcspn(begin, " &");
-        }
-    }
-    if (begin)
-        snprintf(buffer, size, "%.*s%s%s", (int)(begin - text), text, stars, end);
-    else
-        snprintf(buffer, size, "%s", text);
+    snprintf(buffer, size, "%s", row->flags & SETTING_SECRET && *text ? MASK_STARS : text);
     /* What doesn't fit is cut, perhaps inside a character. */
     text_make_line(buffer);
-}
-
-/* Refuses what inih would split silently; takes away leading blanks, which it
- * would take for a continued value. */
-static char *read_line(char *line, int size, void *argument)
-{
-    struct reading *reading = argument;
-
-    if (reading->status != HEDDLE_OK || !fgets(line, size, reading->file))
-        return NULL;
-    reading->line++;
-    size_t used = strlen(line);
-    if ((used == 0 || line[used - 1] != '\n') && !feof(reading->file)) {
-        reading->status = heddle_fail(reading->err, HEDDLE_FATAL, "configuration",
-                                      "%s line %d: allowed are %d bytes and no NUL", reading->path,
-                                      reading->line, size - 2);
-        return NULL;
-    }
-    size_t blanks = strspn(line, " \t");
-    memmove(line, line + blanks, used - blanks + 1);
-    return line;
-}
-
-static int take_pair(void *argument, const char *section, const char *key, const char *value)
-{
-    struct reading *reading = argument;
-    struct settings *settings = reading->settings;
-    const struct setting *row = settings_find(settings->table, key);
-    char origin[300];
-
-    bool is_ours = !*section || strcmp(section, SETTINGS_SECTION) == 0;
-    snprintf(origin, sizeof origin, "%.180s line %d%s%.60s", reading->path, reading->line,
-             is_ours ? "" : " in section ", is_ours ? "" : section);
-    if (!is_ours || !row || strcmp(row->key, key) != 0 || row->flags & SETTING_NOT_IN_FILE) {
-        reading->status = refuse_unknown(key, value, origin, reading->err);
-    } else if (reading->seen[row - settings->table]) {
-        char shown[SHOWN_BYTES_MAX];
-        mask(row, value, shown, sizeof shown);
-        reading->status =
-            refuse(key, shown, origin, "one value, and this is the second", reading->err);
-    } else {
-        reading->seen[row - settings->table] = true;
-        reading->status =
-            settings_set(settings, row, value, SETTING_FROM_FILE, origin, reading->err);
-    }
-    return 1;
-}
-
-static heddle_status refuse(const char *key, const char *shown, const char *origin,
-                            const char *allowed, struct heddle_error *err)
-{
-    return heddle_fail(err, HEDDLE_FATAL, "configuration", "%.60s = %.100s (%s): allowed is %s",
-                       key, shown, origin, allowed);
-}
-
-/* A value that went to no row may be a secret, misspelt. */
-static heddle_status refuse_unknown(const char *key, const char *value, const char *origin,
-                                    struct heddle_error *err)
-{
-    bool is_secret = strcasestr(key, "key") || strcasestr(key, "pass") ||
-                     strcasestr(key, "secret") || strcasestr(key, "token");
-    const struct setting row = {.flags = is_secret ? SETTING_SECRET : SETTING_ADDRESS};
-    char shown[SHOWN_BYTES_MAX];
-
-    mask(&row, value, shown, sizeof shown);
-    return heddle_fail(err, HEDDLE_FATAL, "configuration",
-                       "%.60s = %s (%s): no such setting; `heddle config` lists what is allowed",
-                       key, shown, origin);
 }
 
 /* With the largest unit that leaves a whole number. */
@@ -389,10 +279,4 @@ static void write_number(enum setting_type type, int64_t number, char *buffer, s
             return;
         }
     snprintf(buffer, size, "%" PRId64 "%s", number, type == SETTING_DURATION ? "ms" : "");
-}
-
-static char *copy(const char *text)
-{
-    size_t size = strlen(text) + 1;
-    return memcpy(memory_take(size), text, size);
 }

@@ -20,7 +20,7 @@ struct heddle_text text_of(const char *string)
 
 bool text_equal(struct heddle_text a, struct heddle_text b)
 {
-    return a.size == b.size && memcmp(a.data, b.data, a.size) == 0;
+    return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
 }
 
 bool text_is_utf8(const char *data, size_t size)

@@ -167,9 +167,15 @@ static void run_operation(struct runner *runner, struct claim *claim,
         if (!run.verdict.is_decision)
             break;
         status = persist(&run, run_decide, &err);
+        if (status != HEDDLE_OK && run.reason == LEDGER_IS_FREE)
+            break;
     }
-    if (status != HEDDLE_OK && run.verdict.is_decision)
-        run.verdict = verdict_on(&(struct failure){.status = status, .is_outage = true}, &err);
+    /* What can't be written is not acted on. */
+    if (status != HEDDLE_OK && run.verdict.is_decision) {
+        run_log(HEDDLE_LOG_ERROR, "decision_failed", &run, &err);
+        run.verdict =
+            verdict_on(&(struct failure){.status = HEDDLE_RETRY, .is_outage = true}, &err);
+    }
     /* What was to be decided about had ended already. */
     if (status == HEDDLE_OK && run.outcome.end != HEDDLE_END_NONE)
         run.verdict.disposition = LANE_RELEASE;

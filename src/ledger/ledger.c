@@ -187,20 +187,25 @@ heddle_status ledger_find(struct heddle_uow *uow, const struct heddle_operation 
         *answer = LEDGER_UNKNOWN;
         return HEDDLE_OK;
     }
-    if (strcmp(heddle_rows_text(rows, 0, 0), "t") != 0) {
+    const char *is_same = heddle_rows_text(rows, 0, 0);
+    if (is_same && strcmp(is_same, "f") == 0) {
         *answer = LEDGER_CONFLICT;
         return HEDDLE_OK;
     }
-    if (strcmp(heddle_rows_text(rows, 0, 1), "t") != 0) {
+    const char *has_ended = heddle_rows_text(rows, 0, 1), *attempt = heddle_rows_text(rows, 0, 6);
+    if (is_same && has_ended && strcmp(has_ended, "f") == 0) {
         *answer = LEDGER_UNFINISHED;
-        *outcome = (struct outcome){.code = atoi(heddle_rows_text(rows, 0, 6))};
+        *outcome = (struct outcome){.code = attempt ? atoi(attempt) : 0};
         return HEDDLE_OK;
     }
+    enum heddle_end end = end_of(heddle_rows_text(rows, 0, 2));
+    if (!is_same || end == HEDDLE_END_NONE)
+        return heddle_fail(err, HEDDLE_RETRY, find.name, "the ledger's row can't be read");
     const char *code = heddle_rows_text(rows, 0, 3);
     const char *data = heddle_rows_text(rows, 0, 4), *error = heddle_rows_text(rows, 0, 5);
     *answer = LEDGER_ENDED;
     *outcome = (struct outcome){
-        .end = end_of(heddle_rows_text(rows, 0, 2)),
+        .end = end,
         .code = code ? atoi(code) : 0,
         .data = data ? arena_copy(arena, data, strlen(data)) : NULL,
         .error = error ? arena_copy(arena, error, strlen(error)) : NULL,
@@ -235,7 +240,7 @@ static enum heddle_end end_of(const char *state)
     static const enum heddle_end ends[] = {HEDDLE_END_DONE, HEDDLE_END_FAILED, HEDDLE_END_DEAD,
                                            HEDDLE_END_CANCELLED};
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
-        if (strcmp(heddle_end_name(ends[i]), state) == 0)
+        if (state && strcmp(heddle_end_name(ends[i]), state) == 0)
             return ends[i];
     return HEDDLE_END_NONE;
 }

@@ -1,6 +1,7 @@
 /* See lookup.h. Runs on the caller's thread. */
 #include "ledger/lookup.h"
 
+#include "base/arena.h"
 #include "heddle/uow.h"
 #include "link/pg.h"
 
@@ -42,8 +43,9 @@ static heddle_status ask(struct pg_link *link, const struct heddle_statement *st
     heddle_status status = pg_query(link, statement, params, &rows, err);
     if (status != HEDDLE_OK)
         return status;
-    *found = heddle_rows_count(rows) > 0;
-    if (*found)
-        *json = strdup(heddle_rows_text(rows, 0, 0));
+    const char *text = heddle_rows_text(rows, 0, 0);
+    *found = text != NULL;
+    if (text)
+        *json = memory_copy(text, strlen(text));
     return HEDDLE_OK;
 }

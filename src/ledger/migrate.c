@@ -1,6 +1,7 @@
 /* See migrate.h. Runs on the caller's thread. */
 #include "ledger/migrate.h"
 
+#include "base/arena.h"
 #include "heddle/log.h"
 #include "heddle/uow.h"
 #include "link/pg.h"
@@ -99,7 +100,7 @@ static heddle_status apply(struct pg_link *link, const struct migration *migrati
             &script,
             "begin; %s; insert into heddle.migrations (number, name) values (%d, '%s'); commit",
             migration->sql, migration->number, migration->name) < 0)
-        abort();
+        memory_exhausted();
     heddle_status status = pg_script(link, script, err);
     free(script);
     if (status != HEDDLE_OK && pg_script(link, "rollback", &ignored) != HEDDLE_OK)

@@ -30,8 +30,9 @@ heddle_status pg_new(const struct pg_options *options, struct pg_link **link,
     }
     struct pg_link *fresh = memory_take_zeroed(1, sizeof *fresh);
     fresh->options = *options;
-    fresh->conninfo = strdup(options->conninfo);
-    fresh->application_name = strdup(options->application_name);
+    fresh->conninfo = memory_copy(options->conninfo, strlen(options->conninfo));
+    fresh->application_name =
+        memory_copy(options->application_name, strlen(options->application_name));
     fresh->session_options = session_options(options, parsed);
     PQconninfoFree(parsed);
     if (asprintf(&fresh->timeouts_sql,
@@ -40,7 +41,7 @@ heddle_status pg_new(const struct pg_options *options, struct pg_link **link,
                  " set_config('idle_in_transaction_session_timeout', '%d', true)",
                  options->statement_timeout_ms, options->lock_timeout_ms,
                  options->idle_transaction_timeout_ms) < 0)
-        abort();
+        memory_exhausted();
     fresh->timeouts = (struct heddle_statement){"heddle_timeouts", fresh->timeouts_sql, 0};
     pg_cancel_init(&fresh->cancel);
     *link = fresh;
@@ -173,7 +174,7 @@ static char *session_options(const struct pg_options *options, const PQconninfoO
                               options->idle_transaction_timeout_ms, own)
                    : asprintf(&text, "%s", own);
     if (size < 0)
-        abort();
+        memory_exhausted();
     return text;
 }
 

@@ -1,4 +1,7 @@
-/* A connection to one Redis. Runs on its owner's thread; see redis.h. */
+/* A connection to one Redis. Runs on its owner's thread; see redis.h.
+ *
+ * hiredis connects and reads. What is sent is written here: hiredis' own output buffer does not
+ * survive that memory runs out, and it sends with the risk of a SIGPIPE. */
 #include "link/redis_internal.h"
 
 #include "base/arena.h"
@@ -7,31 +10,27 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
-enum { CALL_ARGUMENTS_MAX = 16 };
+enum { CALL_ARGUMENTS_MAX = 16, OUTPUT_KEEP_BYTES = 1 << 20 };
 
 struct redis_link {
     struct redis_address address;
     int timeout_ms;        /* of every exchange but those that say otherwise */
     int socket_timeout_ms; /* what the socket is set to */
     redisContext *context; /* NULL: not connected */
+    char *output;          /* commands that are to be sent with the next question */
+    size_t output_size, output_capacity;
 };
 
-/* hiredis writes without MSG_NOSIGNAL, and the process' dispositions are not ours to change. */
-struct silence {
-    sigset_t before;
-    bool was_pending;
-};
-
-static void silence_pipe(struct silence *silence);
-static void restore_pipe(const struct silence *silence, bool has_failed);
+static void put(struct redis_link *link, const char *bytes, size_t size);
+static void put_size(struct redis_link *link, char mark, size_t size);
+static bool send_output(struct redis_link *link);
+static void drop_output(struct redis_link *link);
 static heddle_status lost(struct redis_link *link, struct heddle_error *err);
 static heddle_status introduce(struct redis_link *link, struct heddle_error *err);
 static void keep_alive(int fd, int timeout_ms);
@@ -55,6 +54,7 @@ void redis_free(struct redis_link *link)
     if (!link)
         return;
     redis_close(link);
+    free(link->output);
     redis_address_done(&link->address);
     free(link);
 }
@@ -84,6 +84,7 @@ void redis_close(struct redis_link *link)
     if (link->context)
         redisFree(link->context);
     link->context = NULL;
+    drop_output(link);
 }
 
 bool redis_is_connected(const struct redis_link *link)
@@ -102,26 +103,32 @@ heddle_status redis_append(struct redis_link *link, int count, const char *const
     heddle_status status = redis_connect(link, err);
     if (status != HEDDLE_OK)
         return status;
-    if (redisAppendCommandArgv(link->context, count, (const char **)arguments, sizes) != REDIS_OK)
-        return lost(link, err);
+    put_size(link, '*', (size_t)count);
+    for (int i = 0; i < count; i++) {
+        put_size(link, '$', sizes[i]);
+        put(link, arguments[i], sizes[i]);
+        put(link, "\r\n", 2);
+    }
     return HEDDLE_OK;
 }
 
 heddle_status redis_next(struct redis_link *link, int timeout_ms, struct redis_reply **reply,
                          struct heddle_error *err)
 {
-    struct silence silence;
     void *taken = NULL;
 
     if (!link->context)
         return lost(link, err);
-    if (!set_patience(link, timeout_ms ? timeout_ms : link->timeout_ms))
+    if (!set_patience(link, timeout_ms ? timeout_ms : link->timeout_ms) || !send_output(link))
         return lost(link, err);
-    silence_pipe(&silence);
-    int outcome = redisGetReply(link->context, &taken);
-    restore_pipe(&silence, outcome != REDIS_OK);
-    if (outcome != REDIS_OK)
-        return lost(link, err);
+    for (;;) {
+        if (redisGetReplyFromReader(link->context, &taken) != REDIS_OK)
+            return lost(link, err);
+        if (taken)
+            break;
+        if (redisBufferRead(link->context) != REDIS_OK)
+            return lost(link, err);
+    }
     *reply = reply_outside(taken);
     return HEDDLE_OK;
 }
@@ -187,29 +194,51 @@ heddle_status redis_callf(struct redis_link *link, struct redis_reply **reply,
     return redis_call(link, count, arguments, sizes, reply, err);
 }
 
-static void silence_pipe(struct silence *silence)
+static void put(struct redis_link *link, const char *bytes, size_t size)
 {
-    sigset_t pipe_signal, pending;
-
-    sigemptyset(&pipe_signal);
-    sigaddset(&pipe_signal, SIGPIPE);
-    pthread_sigmask(SIG_BLOCK, &pipe_signal, &silence->before);
-    sigpending(&pending);
-    silence->was_pending = sigismember(&pending, SIGPIPE) == 1;
+    if (link->output_capacity - link->output_size < size) {
+        link->output_capacity = 2 * link->output_capacity + size;
+        link->output = memory_resize(link->output, link->output_capacity);
+    }
+    if (size > 0)
+        memcpy(link->output + link->output_size, bytes, size);
+    link->output_size += size;
 }
 
-static void restore_pipe(const struct silence *silence, bool has_failed)
+static void put_size(struct redis_link *link, char mark, size_t size)
 {
-    const struct timespec at_once = {0, 0};
-    const int cause = errno;
-    sigset_t pipe_signal;
+    char text[32];
 
-    sigemptyset(&pipe_signal);
-    sigaddset(&pipe_signal, SIGPIPE);
-    if (has_failed && !silence->was_pending)
-        sigtimedwait(&pipe_signal, NULL, &at_once);
-    pthread_sigmask(SIG_SETMASK, &silence->before, NULL);
-    errno = cause;
+    put(link, text, (size_t)snprintf(text, sizeof text, "%c%zu\r\n", mark, size));
+}
+
+/* False where it is lost, which the context then tells. */
+static bool send_output(struct redis_link *link)
+{
+    for (size_t sent = 0; sent < link->output_size;) {
+        ssize_t count =
+            send(link->context->fd, link->output + sent, link->output_size - sent, MSG_NOSIGNAL);
+        if (count < 0 && errno == EINTR)
+            continue;
+        if (count < 0) {
+            link->context->err = REDIS_ERR_IO;
+            snprintf(link->context->errstr, sizeof link->context->errstr, "%s", strerror(errno));
+            return false;
+        }
+        sent += (size_t)count;
+    }
+    drop_output(link);
+    return true;
+}
+
+static void drop_output(struct redis_link *link)
+{
+    link->output_size = 0;
+    if (link->output_capacity <= OUTPUT_KEEP_BYTES)
+        return;
+    free(link->output);
+    link->output = NULL;
+    link->output_capacity = 0;
 }
 
 /* Says what went wrong, and closes: what arrives later on this connection
@@ -231,30 +260,23 @@ static heddle_status lost(struct redis_link *link, struct heddle_error *err)
 static heddle_status introduce(struct redis_link *link, struct heddle_error *err)
 {
     const struct redis_address *address = &link->address;
-    redisReply *reply = NULL;
+    heddle_status status = HEDDLE_OK;
+    AUTO_REPLY authenticated = NULL;
+    AUTO_REPLY selected = NULL;
+    char database[16];
 
-    if (address->password)
-        reply = address->user
-                    ? redisCommand(link->context, "AUTH %s %s", address->user, address->password)
-                    : redisCommand(link->context, "AUTH %s", address->password);
-    if (address->password && !reply)
-        return lost(link, err);
-    if (!(reply && reply->type == REDIS_REPLY_ERROR) && address->database > 0) {
-        if (reply)
-            freeReplyObject(reply);
-        reply = redisCommand(link->context, "SELECT %d", address->database);
-        if (!reply)
-            return lost(link, err);
-    }
-    if (reply && reply->type == REDIS_REPLY_ERROR) {
-        heddle_status status = redis_refusal(reply_outside(reply), err);
-        freeReplyObject(reply);
-        redis_close(link);
-        return status == HEDDLE_RETRY ? HEDDLE_RETRY : HEDDLE_FATAL;
-    }
-    if (reply)
-        freeReplyObject(reply);
-    return HEDDLE_OK;
+    snprintf(database, sizeof database, "%d", address->database);
+    if (address->user)
+        status =
+            redis_callf(link, &authenticated, err, "AUTH", address->user, address->password, NULL);
+    else if (address->password)
+        status = redis_callf(link, &authenticated, err, "AUTH", address->password, NULL);
+    if (status == HEDDLE_OK && address->database > 0)
+        status = redis_callf(link, &selected, err, "SELECT", database, NULL);
+    if (status == HEDDLE_OK)
+        return HEDDLE_OK;
+    redis_close(link);
+    return status == HEDDLE_RETRY ? HEDDLE_RETRY : HEDDLE_FATAL;
 }
 
 /* Best effort: a peer that vanished is noticed by the deadlines anyway. */

@@ -14,7 +14,6 @@ static heddle_status parse_unix(const char *rest, struct redis_address *address,
                                 struct heddle_error *err);
 static bool parse_number(const char *text, int64_t least, int64_t most, int *number);
 static char *percent_decoded(const char *text, size_t size);
-static char *copy(const char *text, size_t size);
 
 heddle_status redis_address_parse(const char *text, struct redis_address *address,
                                   struct heddle_error *err)
@@ -95,9 +94,12 @@ static heddle_status parse_tcp(const char *rest, struct redis_address *address,
     }
     if (host_end == rest)
         return heddle_fail(err, HEDDLE_FATAL, "redis", "redis address has no host");
-    address->host = copy(rest, (size_t)(host_end - rest));
+    address->host = memory_copy(rest, (size_t)(host_end - rest));
+    if (strpbrk(address->host, "[]"))
+        return heddle_fail(err, HEDDLE_FATAL, "redis",
+                           "redis address: brackets stand around the whole host");
     if (port) {
-        char *digits = copy(port, (size_t)(end - port));
+        char *digits = memory_copy(port, (size_t)(end - port));
         bool good = parse_number(digits, 1, 65535, &address->port);
         free(digits);
         if (!good)
@@ -120,7 +122,7 @@ static heddle_status parse_unix(const char *rest, struct redis_address *address,
         (strncmp(query, "?db=", 4) != 0 || !parse_number(query + 4, 0, 65535, &address->database)))
         return heddle_fail(err, HEDDLE_FATAL, "redis",
                            "redis address: only ?db=NUMBER may follow the path");
-    address->socket_path = copy(rest, size);
+    address->socket_path = memory_copy(rest, size);
     return HEDDLE_OK;
 }
 
@@ -150,12 +152,4 @@ static char *percent_decoded(const char *text, size_t size)
     }
     decoded[used] = '\0';
     return decoded;
-}
-
-static char *copy(const char *text, size_t size)
-{
-    char *fresh = memory_take(size + 1);
-    memcpy(fresh, text, size);
-    fresh[size] = '\0';
-    return fresh;
 }

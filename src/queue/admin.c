@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "link/redis.h"
 #include "queue/command.h"
+#include "queue/partitions.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -64,7 +65,6 @@ heddle_status queue_install(struct redis_link *link, unsigned partitions, int64_
 heddle_status queue_facts_get(struct redis_link *link, struct queue_facts *facts,
                               struct heddle_error *err)
 {
-    AUTO_REPLY reply = NULL;
     struct queue_facts found = {0};
 
     heddle_status status = info_field(link, "server", "redis_version", found.redis_version, err);
@@ -73,12 +73,10 @@ heddle_status queue_facts_get(struct redis_link *link, struct queue_facts *facts
     if (status == HEDDLE_OK)
         status = installed_version(link, &found.library_version, err);
     if (status == HEDDLE_OK)
-        status = redis_callf(link, &reply, err, "GET", "heddle:partitions", NULL);
-    if (status != HEDDLE_OK)
-        return status;
-    found.partitions = (unsigned)redis_reply_integer(reply);
-    *facts = found;
-    return HEDDLE_OK;
+        status = partitions_get(link, &found.partitions, err);
+    if (status == HEDDLE_OK)
+        *facts = found;
+    return status;
 }
 
 heddle_status queue_is_whole(struct redis_link *link, bool *is_whole, struct heddle_error *err)

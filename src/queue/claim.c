@@ -27,10 +27,11 @@ struct record_header {
 };
 
 static bool read_header(const char *data, size_t size, struct record_header *header);
-static void read_operation(const char *data, const struct record_header *header,
+static bool read_operation(const char *data, const struct record_header *header,
                            struct claimed_operation *claimed);
 static struct heddle_text next_text(const char **cursor, size_t size);
-static void read_policy(const char *data, struct heddle_policy *policy);
+static bool read_policy(const char *data, struct heddle_policy *policy);
+static bool is_string(struct heddle_text text);
 static uint64_t big_endian(const char *data, size_t size);
 
 heddle_status claim_new(unsigned partition, uint64_t seq, struct heddle_text lane,
@@ -39,10 +40,13 @@ heddle_status claim_new(unsigned partition, uint64_t seq, struct heddle_text lan
     struct record_header header;
     size_t count = 0;
 
-    for (size_t at = 0; at < records.size; at += header.size, count++)
-        if (!read_header(records.data + at, records.size - at, &header))
+    for (size_t at = 0; at < records.size; at += header.size, count++) {
+        struct claimed_operation ignored;
+        if (!read_header(records.data + at, records.size - at, &header) ||
+            !read_operation(records.data + at, &header, &ignored))
             return heddle_fail(err, HEDDLE_FATAL, "claim",
                                "operation record of an unknown version in partition %u", partition);
+    }
 
     /* One piece of memory: the claim, its operations, the lane's name, the records. */
     size_t head_size = sizeof(struct claim) + count * sizeof(struct claimed_operation);
@@ -60,10 +64,9 @@ heddle_status claim_new(unsigned partition, uint64_t seq, struct heddle_text lan
     fresh->operation_count = count;
     arena_init(&fresh->arena, RESULTS_KEEP_BYTES);
     for (size_t i = 0; i < count; i++) {
-        bool is_read = read_header(data, records.size, &header);
-        if (!is_read)
+        if (!read_header(data, records.size, &header) ||
+            !read_operation(data, &header, &fresh->operations[i]))
             abort();
-        read_operation(data, &header, &fresh->operations[i]);
         data += header.size;
     }
     *claim = fresh;
@@ -144,13 +147,15 @@ static bool read_header(const char *data, size_t size, struct record_header *hea
     return header->size <= size;
 }
 
-static void read_operation(const char *data, const struct record_header *header,
+/* False where a text does not end where the header says. */
+static bool read_operation(const char *data, const struct record_header *header,
                            struct claimed_operation *claimed)
 {
     struct heddle_operation *operation = &claimed->operation;
     const char *cursor = data + RECORD_HEADER_SIZE;
 
-    memcpy(operation->id, next_text(&cursor, HEDDLE_ID_SIZE).data, sizeof operation->id);
+    const struct heddle_text id = next_text(&cursor, HEDDLE_ID_SIZE);
+    memcpy(operation->id, id.data, sizeof operation->id);
     operation->user = next_text(&cursor, header->user_size);
     operation->op = next_text(&cursor, header->op_size);
     operation->thread = next_text(&cursor, header->thread_size);
@@ -162,9 +167,13 @@ static void read_operation(const char *data, const struct record_header *header,
     claimed->is_journaled = header->is_journaled;
     claimed->is_poisoned = header->is_poisoned;
     claimed->cancel = header->is_cancelled ? CANCEL_ASKED : CANCEL_NONE;
-    if (header->has_policy)
-        read_policy(cursor, &operation->policy);
     claimed->end = HEDDLE_END_NONE;
+    if (header->has_policy && !read_policy(cursor, &operation->policy))
+        return false;
+    /* What a payload may hold is for its check to say. */
+    return is_string(id) && is_string(operation->user) && is_string(operation->op) &&
+           is_string(operation->thread) && is_string(claimed->trace) &&
+           operation->payload.data[operation->payload.size] == '\0';
 }
 
 static struct heddle_text next_text(const char **cursor, size_t size)
@@ -174,15 +183,23 @@ static struct heddle_text next_text(const char **cursor, size_t size)
     return text;
 }
 
-static void read_policy(const char *data, struct heddle_policy *policy)
+static bool read_policy(const char *data, struct heddle_policy *policy)
 {
+    uint64_t on_failure = big_endian(data + 2, 1);
+
     *policy = (struct heddle_policy){
         .attempts = (int64_t)big_endian(data, 2),
-        .on_failure = (enum heddle_on_failure)big_endian(data + 2, 1),
+        .on_failure = (enum heddle_on_failure)on_failure,
         .backoff_ms = (int64_t)big_endian(data + 3, 4),
         .backoff_max_ms = (int64_t)big_endian(data + 7, 4),
         .deadline_ms = (int64_t)big_endian(data + 11, 4),
     };
+    return on_failure <= HEDDLE_ON_FAILURE_HALT;
+}
+
+static bool is_string(struct heddle_text text)
+{
+    return memchr(text.data, '\0', text.size + 1) == text.data + text.size;
 }
 
 static uint64_t big_endian(const char *data, size_t size)

@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "link/redis.h"
 #include "queue/command.h"
+#include "queue/partitions.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -202,18 +203,13 @@ heddle_status heddle_client_status(struct heddle_client *client, struct heddle_t
 
 static heddle_status learn_partitions(struct heddle_client *client, struct heddle_error *err)
 {
-    AUTO_REPLY reply = NULL;
-
     if (client->partitions > 0)
         return HEDDLE_OK;
-    heddle_status status = redis_callf(client->link, &reply, err, "GET", "heddle:partitions", NULL);
-    if (status != HEDDLE_OK)
-        return status;
-    client->partitions = (unsigned)redis_reply_integer(reply);
-    if (client->partitions == 0)
+    heddle_status status = partitions_get(client->link, &client->partitions, err);
+    if (status == HEDDLE_OK && client->partitions == 0)
         return heddle_fail(err, HEDDLE_FATAL, "redis",
                            "Redis is not set up for Heddle: run `heddle migrate`");
-    return HEDDLE_OK;
+    return status;
 }
 
 /* A counting sort, so that each partition's submissions keep their order. */
@@ -326,7 +322,7 @@ static void read_answer(const struct redis_reply *answer, struct heddle_receipt 
         return;
     struct heddle_text id = redis_reply_text(redis_reply_at(answer, 0));
     struct heddle_text state = redis_reply_text(redis_reply_at(answer, 1));
-    if (id.size != HEDDLE_ID_SIZE) {
+    if (!heddle_is_uuid(id.data, id.size)) {
         receipt->status = heddle_fail(&receipt->error, HEDDLE_PERMANENT, "redis",
                                       "unexpected answer to a submission");
         return;
@@ -359,7 +355,7 @@ static heddle_status ask_partition(struct heddle_client *client, unsigned partit
     snprintf(state, 16, "%s", redis_reply_text(redis_reply_at(reply, 0)).data);
     struct heddle_text text = redis_reply_text(redis_reply_at(reply, 1));
     *result = redis_reply_type(redis_reply_at(reply, 1)) == REDIS_TEXT
-                  ? strndup(text.data, text.size)
+                  ? memory_copy(text.data, text.size)
                   : NULL;
     return HEDDLE_OK;
 }

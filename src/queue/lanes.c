@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "link/redis.h"
+#include "queue/partitions.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -148,12 +149,12 @@ heddle_status lanes_release(struct redis_link *link, struct command *command, un
 heddle_status lanes_release_everywhere(struct redis_link *link, struct command *command,
                                        const char *incarnation, struct heddle_error *err)
 {
-    AUTO_REPLY reply = NULL;
+    unsigned partitions = 0;
 
-    heddle_status status = redis_callf(link, &reply, err, "GET", "heddle:partitions", NULL);
+    heddle_status status = partitions_get(link, &partitions, err);
     if (status != HEDDLE_OK)
         return status;
-    return lanes_release(link, command, (unsigned)redis_reply_integer(reply), incarnation, err);
+    return lanes_release(link, command, partitions, incarnation, err);
 }
 
 heddle_status lanes_suspect(struct redis_link *link, struct command *command, unsigned partition,

@@ -211,6 +211,27 @@ static void sizes_beyond_the_record_are_refused(void **state)
     }
 }
 
+static void a_text_that_does_not_end_where_the_record_says_is_refused(void **state)
+{
+    unsigned char bytes[RECORD_SIZE_MAX];
+    struct record bare = usual;
+
+    (void)state;
+    /* A NUL inside a payload is for the payload's own check to find. */
+    bare.payload = "";
+    size_t size = (size_t)(put_record(bytes, &bare) - bytes);
+    for (size_t i = HEADER_SIZE; i < size; i++) {
+        struct heddle_error err = {0};
+        struct claim *claim = NULL;
+        const unsigned char before = bytes[i];
+        bytes[i] = before ? '\0' : 'x';
+        if (read_bytes(bytes, size, &claim, &err) != HEDDLE_FATAL)
+            fail_msg("taken with another byte %zu", i);
+        assert_null(claim);
+        bytes[i] = before;
+    }
+}
+
 static void no_records_make_a_claim_without_operations(void **state)
 {
     struct heddle_error err;
@@ -254,6 +275,7 @@ int main(void)
         cmocka_unit_test(another_version_is_refused_wherever_it_stands),
         cmocka_unit_test(a_record_cut_anywhere_is_refused),
         cmocka_unit_test(sizes_beyond_the_record_are_refused),
+        cmocka_unit_test(a_text_that_does_not_end_where_the_record_says_is_refused),
         cmocka_unit_test(no_records_make_a_claim_without_operations),
         cmocka_unit_test(a_list_of_claims_is_a_fifo),
     };

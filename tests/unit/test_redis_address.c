@@ -85,6 +85,8 @@ static void an_address_without_a_host_is_refused(void **state)
     assert_refused("redis://user:secret@:6379", "no host");
     assert_refused("redis://[]:6379", "no host");
     assert_refused("redis://::1", "no host");
+    assert_refused("redis://[[::1]", "brackets");
+    assert_refused("redis://h]", "brackets");
 }
 
 static void a_bad_port_is_refused(void **state)

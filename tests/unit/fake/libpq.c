@@ -213,7 +213,10 @@ PGresult *__wrap_PQgetResult(PGconn *conn)
     }
     if (conn->status != CONNECTION_OK || conn->taken_count == conn->arrived_count)
         return NULL;
-    return conn->answers[conn->taken_count++].result;
+    PGresult *result = conn->answers[conn->taken_count++].result;
+    if (conn->taken_count == conn->answer_count)
+        conn->answer_count = conn->readable_count = conn->arrived_count = conn->taken_count = 0;
+    return result;
 }
 
 void __wrap_PQclear(PGresult *result)

@@ -46,6 +46,7 @@ static const struct kind {
     {"threads_update", "update chat.threads set title = case", MEANS_EFFECT},
     {"threads_archive", "update chat.threads set status = 'archived'", MEANS_EFFECT},
     {"threads_rename", "update chat.threads set title = $3", MEANS_EFFECT},
+    {"messages_insert", "insert into chat.messages", MEANS_EFFECT},
     {"threads_list", "with mark as", MEANS_READ},
     {"other", "", MEANS_READ},
 };
@@ -57,6 +58,7 @@ static bool take_fault(PGconn *conn, const struct message *message, const struct
 static void answer(PGconn *conn, PGresult *result, bool with_end);
 static PGresult *result_error(const char *sqlstate);
 static void fail_statement(PGconn *conn, const char *sqlstate);
+static bool ends_transaction(const struct kind *kind);
 
 void fake_reset(void)
 {
@@ -80,6 +82,25 @@ void fake_set_fault(struct fake_fault fault)
     memcpy(fake.ledger_state, before.ledger_state, sizeof fake.ledger_state);
 }
 
+void fake_set_faults(const struct fake_fault *faults, int count)
+{
+    fake_set_fault(count > 0 ? faults[0] : (struct fake_fault){.kind = FAKE_NO_FAULT});
+    fake.more = count > 0 ? faults + 1 : NULL;
+    fake.more_count = count > 0 ? count - 1 : 0;
+}
+
+/* The fault has happened: it is the next one's turn. */
+static void take_turns(void)
+{
+    if (fake.more_count == 0) {
+        fake.has_failed = true;
+        return;
+    }
+    fake.fault = *fake.more++;
+    fake.more_count--;
+    fake.fault.at += fake.fault.kind < FAKE_STATEMENT_FAILS ? fake.calls : fake.statements;
+}
+
 bool fake_call_fails(PGconn *conn, enum fake_call call)
 {
     const enum fake_fault_kind kind = fake.fault.kind;
@@ -89,7 +110,7 @@ bool fake_call_fails(PGconn *conn, enum fake_call call)
     if ((kind != FAKE_CALL_FAILS_UNSENT && kind != FAKE_CALL_FAILS_SENT) || fake.has_failed ||
         fake.calls != fake.fault.at)
         return false;
-    fake.has_failed = true;
+    take_turns();
     if (conn) {
         if (kind == FAKE_CALL_FAILS_SENT)
             server_take(conn, conn->sent, conn->sent_count);
@@ -175,7 +196,8 @@ static const char *end(PGconn *conn, bool is_commit)
 {
     bool commits = is_commit && !conn->has_failed;
 
-    fake.empty_rollbacks += !is_commit && !conn->is_in_transaction;
+    fake.empty_rollbacks += !is_commit && !conn->is_in_transaction && !conn->is_in_vain;
+    conn->is_in_vain = false;
     if (commits && conn->is_in_transaction) {
         fake.commits++;
         fake.effects += conn->effects;
@@ -294,8 +316,7 @@ static void execute(PGconn *conn, const struct message *message)
         }
         conn->prepared[conn->prepared_count++] = (struct prepared_statement){message->name, sql};
         answer(conn, result_new(PGRES_COMMAND_OK), true);
-    } else if (conn->has_failed && kind->meaning != MEANS_COMMIT &&
-               kind->meaning != MEANS_ROLLBACK) {
+    } else if (conn->has_failed && !ends_transaction(kind)) {
         fail_statement(conn, "25P02");
     } else if ((kind->meaning == MEANS_ENTER || kind->meaning == MEANS_RECORD) && why_not(sql)) {
         fail_statement(conn, why_not(sql));
@@ -304,10 +325,26 @@ static void execute(PGconn *conn, const struct message *message)
     }
 }
 
+static bool ends_transaction(const struct kind *kind)
+{
+    return kind->meaning == MEANS_COMMIT || kind->meaning == MEANS_ROLLBACK;
+}
+
+static PGresult *odd_result(const struct fake_shape *shape)
+{
+    PGresult *result = result_new((ExecStatusType)shape->status);
+
+    result->rows = shape->rows;
+    result->columns = shape->columns;
+    for (int i = 0; i < shape->columns && i < WIRE_FIELDS_MAX; i++)
+        result->fields[i] = shape->field;
+    return result;
+}
+
 /* True where the fault is this statement's, and has happened. */
 static bool take_fault(PGconn *conn, const struct message *message, const struct kind *kind)
 {
-    struct fake_fault *fault = &fake.fault;
+    const struct fake_fault before = fake.fault, *const fault = &before;
 
     fake.statements++;
     if (fault->kind < FAKE_STATEMENT_FAILS || fake.has_failed)
@@ -317,16 +354,23 @@ static bool take_fault(PGconn *conn, const struct message *message, const struct
             : fault->at != fake.statements)
         return false;
     if (fault->skip > 0) {
-        fault->skip--;
+        fake.fault.skip--;
         return false;
     }
-    fake.has_failed = true;
+    const bool can_lie = message->kind == MESSAGE_EXECUTE && kind->meaning != MEANS_BEGIN &&
+                         !ends_transaction(kind) && !conn->has_failed &&
+                         !(kind->meaning == MEANS_ENTER && fake.has_ledger_row);
+    if (fault->kind >= FAKE_FAILS_UNNOTICED && !can_lie)
+        return false;
+    take_turns();
     switch (fault->kind) {
     case FAKE_STATEMENT_FAILS:
         fail_statement(conn, fault->sqlstate);
         /* What fails at COMMIT is rolled back by the server itself. */
-        if (kind->meaning == MEANS_COMMIT && message->kind == MESSAGE_EXECUTE)
+        if (kind->meaning == MEANS_COMMIT && message->kind == MESSAGE_EXECUTE) {
             end(conn, true);
+            conn->is_in_vain = true;
+        }
         break;
     case FAKE_SERVER_SAYS_GOODBYE:
         answer(conn, result_error(fault->sqlstate), true);
@@ -336,13 +380,21 @@ static bool take_fault(PGconn *conn, const struct message *message, const struct
         break;
     case FAKE_LOST_AFTER:
     case FAKE_SILENT_AFTER:
-        if (message->kind == MESSAGE_EXECUTE)
+        if (message->kind == MESSAGE_EXECUTE && (!conn->has_failed || ends_transaction(kind)))
             PQclear(mean(conn, kind, message));
         __attribute__((fallthrough));
     case FAKE_LOST_BEFORE:
     case FAKE_SILENT_BEFORE:
         conn->is_silent = fault->kind >= FAKE_SILENT_BEFORE;
         server_drop(conn);
+        break;
+    case FAKE_FAILS_UNNOTICED:
+        conn->has_failed = conn->is_in_transaction;
+        answer(conn, result_new(PGRES_COMMAND_OK), true);
+        break;
+    case FAKE_ANSWERS_ODDLY:
+        PQclear(mean(conn, kind, message));
+        answer(conn, odd_result(&fault->shape), true);
         break;
     case FAKE_NO_FAULT:
     case FAKE_CALL_FAILS_UNSENT:
@@ -356,6 +408,7 @@ static void fail_statement(PGconn *conn, const char *sqlstate)
 {
     answer(conn, result_error(sqlstate), true);
     conn->has_failed = conn->is_in_transaction;
+    conn->is_in_vain = !conn->is_in_transaction;
     conn->is_skipping = true;
 }
 

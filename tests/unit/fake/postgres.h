@@ -21,6 +21,15 @@ enum fake_fault_kind {
     FAKE_LOST_AFTER,          /* … after it was executed, before it is answered */
     FAKE_SILENT_BEFORE,       /* no answer comes any more; it was not executed */
     FAKE_SILENT_AFTER,        /* likewise, but it was */
+    /* of one inside a transaction; BEGIN, COMMIT and ROLLBACK speak the truth: */
+    FAKE_FAILS_UNNOTICED, /* the transaction has failed, and the answer is well */
+    FAKE_ANSWERS_ODDLY,   /* executed, and answered in the shape */
+};
+
+struct fake_shape {
+    int status; /* of libpq's ExecStatusType */
+    int rows, columns;
+    const char *field; /* each of them; NULL: null */
 };
 
 struct fake_fault {
@@ -29,6 +38,7 @@ struct fake_fault {
     const char *statement; /* of the table in postgres.c */
     int skip;              /* of the statements with that name, these many pass first */
     const char *sqlstate;
+    struct fake_shape shape;
 };
 
 /* Fallible calls, in the order in which a connection meets them. */
@@ -50,7 +60,10 @@ enum fake_call {
 
 struct fake_server {
     struct fake_fault fault; /* set by the test; happens once */
-    bool has_failed;         /* it has happened */
+    bool has_failed;         /* it has happened, and all that follow it */
+    /* Those that follow, their `at` counted from the one before; the caller's. */
+    const struct fake_fault *more;
+    int more_count;
 
     /* What is committed. */
     bool has_ledger_row;
@@ -58,7 +71,7 @@ struct fake_server {
     int effects; /* statements that change something */
 
     /* What has been seen. */
-    int begins, commits, rollbacks, empty_rollbacks; /* the last: outside a transaction */
+    int begins, commits, rollbacks, empty_rollbacks; /* the last: with nothing to end */
     int calls, statements;
     int calls_of[FAKE_CALLS];
     int connections, connections_open, transactions_open, results_live;
@@ -71,5 +84,8 @@ void fake_reset(void);
 
 /* The same, but for what is committed: for the next run against the same database. */
 void fake_set_fault(struct fake_fault fault);
+
+/* The same for several, one after the other. */
+void fake_set_faults(const struct fake_fault *faults, int count);
 
 #endif

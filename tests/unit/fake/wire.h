@@ -48,6 +48,7 @@ struct pg_conn {
     int idle_reads;
     struct prepared_statement prepared[WIRE_PREPARED_MAX];
     int prepared_count;
+    bool is_in_vain; /* BEGIN or COMMIT has failed, and a ROLLBACK may follow */
     /* The transaction. */
     bool is_in_transaction, has_failed, has_ledger_row;
     char ledger_state[16];
