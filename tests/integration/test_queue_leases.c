@@ -126,6 +126,35 @@ static void many_lanes_of_a_dead_processor_are_freed_beat_by_beat(void **state)
     desk_drop(&answer);
 }
 
+/* Of a lane that waits for an hour and of a processor that is dead, as an hour before. */
+static void a_clock_that_goes_back_keeps_nobody_waiting(void **state)
+{
+    struct lanes_request request = desk_request("dead", 1, 1);
+    char ahead_ms[24];
+
+    (void)state;
+    desk_submit("ann", "");
+    struct claim *claim = desk_take("p", 1);
+    struct settlement settlement = {.claim = claim, .disposition = LANE_WAIT, .wait_ms = 3600000};
+    desk_settle_as("p", &settlement, NULL, NULL);
+    claim_free(claim);
+    desk_submit("bob", "");
+    struct lanes_answer answer = desk_claim_by(0, &request);
+    snprintf(ahead_ms, sizeof ahead_ms, "%lld", (long long)clock_wall_us() / 1000 + 3600000);
+    redis_reply_free(desk_call("ZADD", "heddle:{0}:beats", ahead_ms, "dead", NULL));
+
+    desk_beat("p", 50);
+    desk_assert_state("ann", "1 waiting");
+    redis_reply_free(desk_call("HSET", "heddle:{0}:meta", "clock", ahead_ms, NULL));
+    desk_beat("p", 50);
+    desk_assert_state("ann", "1 ready");
+    desk_assert_state("bob", "1 claimed");
+    clock_sleep_ms(60);
+    assert_int_equal(desk_beat("p", DESK_LEASE_MS), 1);
+    desk_assert_state("bob", "1 ready");
+    desk_drop(&answer);
+}
+
 static struct heddle_receipt submit_with_reply(const char *id, const char *payload)
 {
     const struct heddle_submission submission = {.user = TEXT("ann"),
@@ -291,6 +320,7 @@ int main(void)
         TEST(the_lanes_of_a_dead_processor_go_to_others_in_their_order),
         TEST(a_processor_that_was_only_late_goes_on_where_nobody_noticed),
         TEST(a_processor_that_ends_releases_all_its_lanes),
+        TEST(a_clock_that_goes_back_keeps_nobody_waiting),
         TEST(many_lanes_of_a_dead_processor_are_freed_beat_by_beat),
         TEST(each_submission_that_asks_gets_one_reply),
         TEST(a_result_that_is_wanted_late_is_asked_for_and_delivered),

@@ -3,7 +3,7 @@
 
 Keys of partition P, all in one slot (B = "heddle:{P}:"):
 
-  B meta           hash    partitions, payload_max, vt (virtual time, in µs of service)
+  B meta           hash    partitions, payload_max, vt (virtual time, in µs of service), clock (the newest time, in ms)
   B ops            hash    operation id -> record: every operation that has not ended
   B lane:LANE      list    ids of the lane's operations, the oldest first
   B ready          zset    lane -> start tag: lanes that wait for a processor

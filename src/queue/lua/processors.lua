@@ -21,23 +21,34 @@ local function free_lanes(k, incarnation, most)
     return left
 end
 
--- INCARNATION LEASE_MS -> [expired processors, lanes of theirs that are still to be freed]
--- A time further ahead than anybody asks for was given by a clock that has gone back since: it has come.
-local WAIT_MAX_MS, LEASES_AHEAD = 60000, 4
+-- Redis' clock may go back, by a failover for one. Then nobody knows how long what waits has to wait, or how
+-- long a processor may be silent: lanes come at once, and everybody has one lease from now. The newest time is
+-- forgotten when that is done.
+local CLOCK_SLACK_MS = 1000
 
+local function mind_clock(k, at_ms, lease_ms)
+    local newest = tonumber(call('HGET', k.meta, 'clock') or 0)
+    if at_ms > newest then call('HSET', k.meta, 'clock', at_ms) end
+    if at_ms >= newest - CLOCK_SLACK_MS then return end
+    local late = call('ZRANGE', k.waiting, 0, 99)
+    in_chunks('ZREM', k.waiting, late)
+    for _, lane in ipairs(late) do make_ready(k, lane) end
+    for _, incarnation in ipairs(call('ZRANGEBYSCORE', k.beats, at_ms + lease_ms, '+inf')) do
+        call('ZADD', k.beats, at_ms + lease_ms, incarnation)
+    end
+    if #late < 100 then call('HSET', k.meta, 'clock', at_ms) end
+end
+
+-- INCARNATION LEASE_MS -> [expired processors, lanes of theirs that are still to be freed]
 local function heartbeat(k, args)
     local lease_ms = tonumber(args[2])
     if not lease_ms then return refuse('invalid', 'expected INCARNATION LEASE_MS') end
     beat(k, args[1], lease_ms)
     local freed, left, at_ms = 0, 0, now_ms()
-    for _, range in ipairs { { '-inf', at_ms }, { at_ms + LEASES_AHEAD * lease_ms, '+inf' } } do
-        for _, incarnation in ipairs(call('ZRANGEBYSCORE', k.beats, range[1], range[2], 'LIMIT', 0, 4)) do
-            freed, left = freed + 1, left + free_lanes(k, incarnation, 100)
-        end
+    mind_clock(k, at_ms, lease_ms)
+    for _, incarnation in ipairs(call('ZRANGEBYSCORE', k.beats, '-inf', at_ms, 'LIMIT', 0, 4)) do
+        freed, left = freed + 1, left + free_lanes(k, incarnation, 100)
     end
-    local late = call('ZRANGEBYSCORE', k.waiting, at_ms + WAIT_MAX_MS, '+inf', 'LIMIT', 0, 100)
-    in_chunks('ZREM', k.waiting, late)
-    for _, lane in ipairs(late) do make_ready(k, lane) end
     return { freed, left }
 end
 
