@@ -22,8 +22,8 @@ local function free_lanes(k, incarnation, most)
 end
 
 -- INCARNATION LEASE_MS -> [expired processors, lanes of theirs that are still to be freed]
--- A time further ahead than anybody asks for was given by a clock that has gone back since: it has come.
-local WAIT_MAX_MS, LEASES_AHEAD = 60000, 4
+-- A time further ahead than was asked for was given by a clock that has gone back since: it has come.
+local LEASES_AHEAD, LATE_MAX = 4, 100
 
 local function heartbeat(k, args)
     local lease_ms = tonumber(args[2])
@@ -35,9 +35,13 @@ local function heartbeat(k, args)
             freed, left = freed + 1, left + free_lanes(k, incarnation, 100)
         end
     end
-    local late = call('ZRANGEBYSCORE', k.waiting, at_ms + WAIT_MAX_MS, '+inf', 'LIMIT', 0, 100)
-    in_chunks('ZREM', k.waiting, late)
-    for _, lane in ipairs(late) do make_ready(k, lane) end
+    local latest = call('ZREVRANGE', k.waiting, 0, LATE_MAX - 1, 'WITHSCORES')
+    for i = 1, #latest, 2 do
+        if is_beyond(tonumber(latest[i + 1]), at_ms) then
+            call('ZREM', k.waiting, latest[i])
+            make_ready(k, latest[i])
+        end
+    end
     return { freed, left }
 end
 
