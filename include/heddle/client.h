@@ -22,8 +22,9 @@ struct heddle_submission {
     struct heddle_text id;       /* a UUID; empty: one is made */
     struct heddle_policy policy; /* zero: as the handler says */
     bool reply;                  /* the result is pushed: needed by heddle_client_await_many */
-    bool is_journaled; /* the journal has its row: set by Heddle's relay, by nobody else */
-    int attempts;      /* that it has had: likewise */
+    bool is_journaled;    /* the journal has its row: set by Heddle's relay, by nobody else */
+    int attempts;         /* that it has had: likewise */
+    int64_t submitted_us; /* since the epoch; 0: now: likewise */
 };
 
 struct heddle_receipt {

@@ -8,6 +8,7 @@
 static heddle_status write_decision(struct run *run, struct heddle_uow *uow,
                                     struct heddle_error *err);
 static heddle_status write_end(struct run *run, struct heddle_uow *uow, struct heddle_error *err);
+static struct ledger_attempt attempt_of(const struct run *run);
 static heddle_status recall(struct run *run, struct heddle_error *err);
 
 heddle_status run_begin(struct run *run, struct heddle_uow *uow, enum run_unit what,
@@ -17,12 +18,29 @@ heddle_status run_begin(struct run *run, struct heddle_uow *uow, enum run_unit w
 
     if (status != HEDDLE_OK)
         return status;
+    const struct verdict *verdict = &run->verdict;
+    const char *decision = verdict->state ? verdict->state : heddle_end_name(verdict->end);
     bool enters = run->is_recorded && (what == RUN_EFFECTS || what == RUN_DECISION);
     status = enters ? ledger_enter_recorded(uow, &run->claimed->operation, run->lane_key,
-                                            what == RUN_DECISION, err)
+                                            what == RUN_DECISION ? decision : NULL, err)
                     : uow_lock_lane(uow, run->lane_key, err);
     if (status != HEDDLE_OK)
         uow_rollback(uow);
+    return status;
+}
+
+heddle_status run_ask(struct run *run, struct heddle_error *err)
+{
+    enum ledger_answer answer;
+    struct outcome found;
+    struct heddle_uow uow;
+
+    heddle_status status = run_begin(run, &uow, RUN_EFFECTS, err);
+    if (status != HEDDLE_OK)
+        return status;
+    status =
+        ledger_find(&uow, &run->claimed->operation, &run->task.claim->arena, &answer, &found, err);
+    uow_rollback(&uow);
     return status;
 }
 
@@ -33,6 +51,7 @@ heddle_status run_decide(struct run *run, struct heddle_error *err)
     const bool goes_on = verdict->end == HEDDLE_END_NONE;
     struct heddle_uow uow;
 
+    run->reason = LEDGER_IS_FREE;
     /* A refusal of a read, or that it is tried again, is Redis' to remember. */
     if (run_leaves_no_row(run) &&
         (verdict->end == HEDDLE_END_FAILED || verdict->disposition == LANE_WAIT))
@@ -45,22 +64,15 @@ heddle_status run_decide(struct run *run, struct heddle_error *err)
         uow_rollback(&uow);
         return status;
     }
-    int attempt = run->claimed->operation.attempt;
     fault_point("decision_queued");
     status = uow_commit(&uow, err);
     fault_point("decision_ended");
-    bool is_unknown = status == HEDDLE_UNKNOWN;
-    status = run_resolve(run, status, err);
-    /* That this attempt is in the ledger is our own doing. */
-    if (is_unknown && status == HEDDLE_RETRY && goes_on &&
-        run->claimed->operation.attempt > attempt)
-        status = HEDDLE_OK;
-    if (status == HEDDLE_OK) {
-        run->is_recorded = goes_on;
-        run->is_in_ledger = !goes_on;
-        run->claimed->is_parked = goes_on && leaves_lane;
-    }
-    return status;
+    if (status != HEDDLE_OK)
+        return run_resolve(run, status, err);
+    run->is_recorded = goes_on;
+    run->is_in_ledger = !goes_on;
+    run->claimed->is_parked = goes_on && leaves_lane;
+    return HEDDLE_OK;
 }
 
 heddle_status run_resolve(struct run *run, heddle_status status, struct heddle_error *err)
@@ -76,6 +88,7 @@ heddle_status run_resolve(struct run *run, heddle_status status, struct heddle_e
     run->reason = ledger_reason_for(err);
     switch (run->reason) {
     case LEDGER_IS_ENDED:
+    case LEDGER_IS_TRIED:
         return recall(run, err);
     case LEDGER_IS_STRAY:
         if (!run->claimed->is_journaled) {
@@ -108,6 +121,7 @@ static heddle_status write_decision(struct run *run, struct heddle_uow *uow,
 {
     const struct verdict *verdict = &run->verdict;
     const struct heddle_operation *operation = &run->claimed->operation;
+    const struct ledger_attempt attempt = attempt_of(run);
     heddle_status status = HEDDLE_OK;
 
     if (!run->is_recorded &&
@@ -118,19 +132,24 @@ static heddle_status write_decision(struct run *run, struct heddle_uow *uow,
     if (status == HEDDLE_OK && verdict->end != HEDDLE_END_NONE)
         return write_end(run, uow, err);
     if (status == HEDDLE_OK)
-        status = ledger_charge(uow, operation, verdict->state, run->error, verdict->wait_ms,
-                               run->shared->incarnation, err);
+        status = ledger_charge(uow, operation, &attempt, verdict->state, verdict->wait_ms, err);
     return status;
 }
 
 static heddle_status write_end(struct run *run, struct heddle_uow *uow, struct heddle_error *err)
 {
     const struct heddle_operation *operation = &run->claimed->operation;
+    const struct ledger_attempt attempt = attempt_of(run);
 
     heddle_status status = ledger_finish(uow, operation, &run->outcome, err);
     if (status == HEDDLE_OK && run->verdict.end == HEDDLE_END_DEAD)
-        status = ledger_bury(uow, operation, run->error, run->shared->incarnation, err);
+        status = ledger_bury(uow, operation, &attempt, err);
     return status;
+}
+
+static struct ledger_attempt attempt_of(const struct run *run)
+{
+    return (struct ledger_attempt){run->error, run->shared->incarnation, run->task.claim->seq};
 }
 
 /* Asks the ledger what became of the operation. The lane's lock makes the answer final: whoever
@@ -139,6 +158,7 @@ static heddle_status recall(struct run *run, struct heddle_error *err)
 {
     struct claim *claim = run->task.claim;
     struct heddle_operation *operation = &run->claimed->operation;
+    const struct heddle_error cause = *err;
     enum ledger_answer answer;
     struct outcome found;
     struct heddle_uow uow;
@@ -150,8 +170,10 @@ static heddle_status recall(struct run *run, struct heddle_error *err)
     status = ledger_find(&uow, operation, &claim->arena, &answer, &found, err);
     uow_rollback(&uow);
     fault_point("recalled");
-    if (status != HEDDLE_OK)
+    if (status != HEDDLE_OK) {
+        run->reason = ledger_reason_for(err);
         return status;
+    }
     switch (answer) {
     case LEDGER_ENDED:
         run->outcome = found;
@@ -170,5 +192,6 @@ static heddle_status recall(struct run *run, struct heddle_error *err)
     case LEDGER_UNKNOWN:
         break;
     }
-    return heddle_fail(err, HEDDLE_RETRY, "recall", "the commit did not happen");
+    *err = cause;
+    return HEDDLE_RETRY;
 }

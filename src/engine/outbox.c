@@ -91,6 +91,7 @@ static heddle_status push(struct outbox *outbox, const struct journal_page *page
             .policy = operation->policy,
             .is_journaled = true,
             .attempts = operation->attempt,
+            .submitted_us = operation->submitted_us,
         };
     }
     heddle_status status =

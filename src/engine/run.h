@@ -40,6 +40,9 @@ enum run_unit { RUN_READS, RUN_EFFECTS, RUN_DECISION, RUN_CHARGE };
 heddle_status run_begin(struct run *run, struct heddle_uow *uow, enum run_unit what,
                         struct heddle_error *err) HEDDLE_MUST_CHECK;
 
+/* A run_step: fails as the unit of work of a recorded operation would that is not to run. */
+heddle_status run_ask(struct run *run, struct heddle_error *err) HEDDLE_MUST_CHECK;
+
 /* What the failure of a unit of work means for the operation: a duplicate, or a COMMIT whose fate
  * nobody knows, is looked up, and may turn out to be an end (HEDDLE_OK: run->outcome). */
 heddle_status run_resolve(struct run *run, heddle_status status,

@@ -38,6 +38,7 @@ static void run_operation(struct runner *runner, struct claim *claim,
 static heddle_status start(struct run *run, struct heddle_error *err);
 static heddle_status persist(struct run *run, run_step *step, struct heddle_error *err);
 static heddle_status attempt(struct run *run, struct heddle_error *err);
+static heddle_status resolve(struct run *run, run_step *step, struct heddle_error *err);
 static heddle_status apply(struct run *run, struct heddle_error *err);
 static struct verdict judge(struct run *run, heddle_status status, struct heddle_error *err);
 static void dispose(struct run *run, struct settlement *part);
@@ -119,7 +120,9 @@ void runner_execute(struct runner *runner, struct claim *claim)
             break;
         part.count++;
         part.cost_us = clock_now_us() - started_us;
-        if (part.cost_us < SETTLE_EVERY_US || i + 1 == claim->operation_count)
+        /* A parked one may be back soon: by then Redis has let go of it. */
+        if ((part.cost_us < SETTLE_EVERY_US && !claimed->is_parked) ||
+            i + 1 == claim->operation_count)
             continue;
         part.disposition = LANE_KEEP;
         settler_take(shared->settler, &part);
@@ -152,15 +155,13 @@ static void run_operation(struct runner *runner, struct claim *claim,
         claimed->is_journaled || (claimed->operation.attempt > 1 && !run_leaves_no_row(&run));
 
     task_init(&run.task, claim, claimed, &runner->arena, runner->link);
-    if (!run.handler) {
+    heddle_status status = start(&run, &err);
+    if (status == HEDDLE_OK && run.handler)
+        status = persist(&run, attempt, &err);
+    else if (status == HEDDLE_OK && run.outcome.end == HEDDLE_END_NONE) {
         run_log(HEDDLE_LOG_WARNING, "lane_halted", &run, NULL);
         run.verdict = verdict_unknown_op();
-        dispose(&run, part);
-        return;
     }
-    heddle_status status = start(&run, &err);
-    if (status == HEDDLE_OK)
-        status = persist(&run, attempt, &err);
     /* A decision may be overtaken by another one: a cancellation, say. */
     for (int tries = 0; status != HEDDLE_OK && tries < DECISIONS_MAX; tries++) {
         run.verdict = judge(&run, status, &err);
@@ -173,8 +174,7 @@ static void run_operation(struct runner *runner, struct claim *claim,
     /* What can't be written is not acted on. */
     if (status != HEDDLE_OK && run.verdict.is_decision) {
         run_log(HEDDLE_LOG_ERROR, "decision_failed", &run, &err);
-        run.verdict =
-            verdict_on(&(struct failure){.status = HEDDLE_RETRY, .is_outage = true}, &err);
+        run.verdict = verdict_undecided();
     }
     /* What was to be decided about had ended already. */
     if (status == HEDDLE_OK && run.outcome.end != HEDDLE_END_NONE)
@@ -192,6 +192,8 @@ static heddle_status start(struct run *run, struct heddle_error *err)
 
     if (claimed_cancel_cause(claimed) == CANCEL_ASKED)
         return heddle_refuse(err, HEDDLE_KIND_CANCELLED, "cancelled before it was done");
+    if (!run->handler)
+        return run->is_recorded ? resolve(run, run_ask, err) : HEDDLE_OK;
     heddle_status status = json_check_payload(claimed->operation.payload, err);
     if (status == HEDDLE_OK && claimed->is_poisoned)
         return heddle_fail(err, HEDDLE_PERMANENT, "crash",
@@ -223,19 +225,34 @@ static heddle_status attempt(struct run *run, struct heddle_error *err)
     heddle_status status = HEDDLE_OK;
 
     run->reason = LEDGER_IS_FREE;
-    post_phase(run->post, PHASE_PREPARE);
-    if (!run->is_prepared && run->handler->prepare)
+    if (!run->is_prepared && run->handler->prepare) {
+        /* Outside calls of what is cancelled, halted or done would be for nothing. */
+        if (run->is_recorded)
+            status = resolve(run, run_ask, err);
+        if (status != HEDDLE_OK || run->outcome.end != HEDDLE_END_NONE)
+            return status;
+        post_phase(run->post, PHASE_PREPARE);
         status = run->handler->prepare(&run->task, err);
+    }
     if (status != HEDDLE_OK)
         return status;
     run->is_prepared = true;
     fault_point("prepared");
-    const bool was_recorded = run->is_recorded;
     post_phase(run->post, PHASE_APPLY);
-    status = run_resolve(run, apply(run, err), err);
-    /* The ledger knew better whether it has a row. */
-    if (status == HEDDLE_RETRY && run->is_recorded != was_recorded)
-        status = run_resolve(run, apply(run, err), err);
+    return resolve(run, apply, err);
+}
+
+/* Takes the step once more where the ledger knew better whether it has a row of the operation, or
+ * how often it was tried. */
+static heddle_status resolve(struct run *run, run_step *step, struct heddle_error *err)
+{
+    const bool was_recorded = run->is_recorded;
+    const int attempt = run->claimed->operation.attempt;
+
+    heddle_status status = run_resolve(run, step(run, err), err);
+    if (status == HEDDLE_RETRY &&
+        (run->is_recorded != was_recorded || run->claimed->operation.attempt != attempt))
+        status = run_resolve(run, step(run, err), err);
     return status;
 }
 
@@ -286,7 +303,9 @@ static struct verdict judge(struct run *run, heddle_status status, struct heddle
 {
     const struct processor_options *options = run->shared->options;
     const struct heddle_operation *operation = &run->claimed->operation;
-    struct heddle_policy policy = policy_over(&operation->policy, &run->handler->policy);
+    const struct heddle_policy of_handler =
+        run->handler ? run->handler->policy : (struct heddle_policy){0};
+    const struct heddle_policy policy = policy_over(&operation->policy, &of_handler);
     struct arena *arena = &run->task.claim->arena;
     const enum cancel_cause cause = claimed_cancel_cause(run->claimed);
     const struct failure failure = {

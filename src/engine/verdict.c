@@ -15,7 +15,6 @@ enum {
 static struct verdict on_place(enum ledger_reason reason);
 static struct verdict on_retry(const struct failure *failure);
 static struct verdict ended(enum heddle_end end);
-static struct verdict paused(void);
 
 struct verdict verdict_on(const struct failure *failure, struct heddle_error *err)
 {
@@ -23,7 +22,7 @@ struct verdict verdict_on(const struct failure *failure, struct heddle_error *er
         return on_place(failure->reason);
     if (failure->status == HEDDLE_RETRY || failure->status == HEDDLE_UNKNOWN) {
         if (failure->is_outage || failure->status == HEDDLE_UNKNOWN)
-            return paused();
+            return verdict_undecided();
         if (failure->is_cancel_asked)
             return ended(HEDDLE_END_CANCELLED);
         struct verdict verdict = on_retry(failure);
@@ -37,6 +36,14 @@ struct verdict verdict_on(const struct failure *failure, struct heddle_error *er
 struct verdict verdict_unknown_op(void)
 {
     return (struct verdict){.disposition = LANE_HALT, .reason = "op"};
+}
+
+struct verdict verdict_undecided(void)
+{
+    return (struct verdict){
+        .disposition = LANE_PAUSE,
+        .wait_ms = OUTAGE_LEAST_MS + (int64_t)clock_random(OUTAGE_JITTER_MS),
+    };
 }
 
 /* The ledger would not have it run: that is no failure of the operation. */
@@ -54,10 +61,11 @@ static struct verdict on_place(enum ledger_reason reason)
     case LEDGER_IS_FREE:
     case LEDGER_IS_ENDED:
     case LEDGER_IS_STRAY:
+    case LEDGER_IS_TRIED:
     case LEDGER_IS_HELD:
         break;
     }
-    return paused();
+    return verdict_undecided();
 }
 
 static struct verdict on_retry(const struct failure *failure)
@@ -66,7 +74,8 @@ static struct verdict on_retry(const struct failure *failure)
     const struct heddle_operation *operation = failure->operation;
     const int64_t base_ms = policy->backoff_ms ? policy->backoff_ms : BACKOFF_MS;
     const int64_t cap_ms = policy->backoff_max_ms ? policy->backoff_max_ms : BACKOFF_MAX_MS;
-    const int64_t wait_ms = clock_backoff_ms(operation->attempt, base_ms, cap_ms) + 1;
+    const int64_t jitter_ms = clock_backoff_ms(operation->attempt, base_ms, cap_ms);
+    const int64_t wait_ms = jitter_ms > 0 ? jitter_ms : 1;
     const int64_t age_ms = (failure->now_us - operation->submitted_us) / 1000;
     const bool is_last = (policy->attempts > 0 && operation->attempt >= policy->attempts) ||
                          (policy->deadline_ms > 0 && age_ms + wait_ms > policy->deadline_ms);
@@ -90,12 +99,4 @@ static struct verdict on_retry(const struct failure *failure)
 static struct verdict ended(enum heddle_end end)
 {
     return (struct verdict){.disposition = LANE_RELEASE, .is_decision = true, .end = end};
-}
-
-static struct verdict paused(void)
-{
-    return (struct verdict){
-        .disposition = LANE_PAUSE,
-        .wait_ms = OUTAGE_LEAST_MS + (int64_t)clock_random(OUTAGE_JITTER_MS),
-    };
 }

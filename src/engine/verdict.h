@@ -36,4 +36,7 @@ struct verdict verdict_on(const struct failure *failure, struct heddle_error *er
 /* Of an operation whose name no handler has. */
 struct verdict verdict_unknown_op(void);
 
+/* Where what was decided can't be written: as if it had not been tried. */
+struct verdict verdict_undecided(void);
+
 #endif

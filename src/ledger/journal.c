@@ -16,11 +16,14 @@ enum { SUBMIT_PARAMS = 6 };
 static const struct heddle_statement submit = {
     "heddle_submit", "select heddle.submit_text($1, $2, $3, $4, $5, $6)", 6};
 
+#define SUBMITTED_US "(extract(epoch from submitted_at) * 1000000)::bigint"
+
 /* Columns of an entry: seq, whether it is in the outbox, id, user, op, thread, payload, attempts,
- * options. */
+ * options, submitted. */
 static const struct heddle_statement outbox = {
     "heddle_outbox",
-    "select x.seq, true, x.id, o.user_id, o.op, o.thread, o.payload, o.attempt, o.options"
+    "select x.seq, true, x.id, o.user_id, o.op, o.thread, o.payload, o.attempt, o.options,"
+    " " SUBMITTED_US
     " from heddle.outbox x left join heddle.operations o on o.id = x.id and o.finished_at is null"
     " order by x.seq limit $1",
     1};
@@ -31,14 +34,15 @@ static const struct heddle_statement relayed = {
 static const struct heddle_statement unfinished = {
     "heddle_unfinished",
     "select seq, exists (select from heddle.outbox x where x.seq = o.seq), id, user_id, op, thread,"
-    " null, attempt, null from heddle.operations o"
+    " null, attempt, null, " SUBMITTED_US " from heddle.operations o"
     " where finished_at is null and seq is not null and (user_id, seq) > ($1, $2)"
     " order by user_id, seq limit $3",
     3};
 
 static const struct heddle_statement lane_entries = {
     "heddle_lane",
-    "select seq, false, id, user_id, op, thread, payload, attempt, options from heddle.operations"
+    "select seq, false, id, user_id, op, thread, payload, attempt, options, " SUBMITTED_US
+    " from heddle.operations"
     " where finished_at is null and user_id = $1"
     " and seq >= coalesce((select max(seq) from heddle.operations where finished_at is null"
     " and user_id = $1 and seq < $2), $2) order by seq limit $3",
@@ -274,6 +278,7 @@ static void read_page(const struct heddle_rows *rows, struct arena *arena,
         int row = (int)i;
         const char *attempts = heddle_rows_text(rows, row, 7);
         const char *options = heddle_rows_text(rows, row, 8);
+        const char *submitted = heddle_rows_text(rows, row, 9);
         *entry = (struct journal_entry){
             .seq = strtoll(heddle_rows_text(rows, row, 0), NULL, 10),
             .is_outbound = *heddle_rows_text(rows, row, 1) == 't',
@@ -283,6 +288,7 @@ static void read_page(const struct heddle_rows *rows, struct arena *arena,
                     .op = field(rows, row, 4, arena),
                     .thread = field(rows, row, 5, arena),
                     .payload = field(rows, row, 6, arena),
+                    .submitted_us = submitted ? strtoll(submitted, NULL, 10) : 0,
                     .attempt = attempts ? atoi(attempts) : 0,
                     .policy = options ? policy_from_json(options) : (struct heddle_policy){0},
                 },

@@ -23,7 +23,7 @@ static const struct heddle_statement enter = {"heddle_ledger_enter",
                                               INSERT_PARAMS};
 
 static const struct heddle_statement enter_recorded = {"heddle_enter",
-                                                       "select heddle.enter($1, $2, $3)", 3};
+                                                       "select heddle.enter($1, $2, $3, $4)", 4};
 
 static const struct heddle_statement record = {"heddle_ledger_record",
                                                "insert into heddle.operations (" INSERT_COLUMNS
@@ -31,11 +31,11 @@ static const struct heddle_statement record = {"heddle_ledger_record",
                                                " values (" INSERT_VALUES ", 'retrying', $8, $9)",
                                                RECORD_PARAMS};
 
-static const struct heddle_statement charge = {"heddle_charge",
-                                               "select heddle.charge($1, $2, $3, $4, $5, $6)", 6};
+static const struct heddle_statement charge = {
+    "heddle_charge", "select heddle.charge($1, $2, $3, $4, $5, $6, $7)", 7};
 
-static const struct heddle_statement bury = {"heddle_bury", "select heddle.bury($1, $2, $3, $4)",
-                                             4};
+static const struct heddle_statement bury = {"heddle_bury",
+                                             "select heddle.bury($1, $2, $3, $4, $5)", 5};
 
 static const struct heddle_statement finish = {
     "heddle_ledger_finish",
@@ -80,12 +80,13 @@ heddle_status ledger_enter(struct heddle_uow *uow, const struct heddle_operation
 
 heddle_status ledger_enter_recorded(struct heddle_uow *uow,
                                     const struct heddle_operation *operation, int64_t lane_key,
-                                    bool is_decision, struct heddle_error *err)
+                                    const char *decision, struct heddle_error *err)
 {
-    char key[24];
-    const char *const params[] = {operation->id, key, is_decision ? "t" : "f"};
+    char key[24], attempt[12];
+    const char *const params[] = {operation->id, key, attempt, decision};
 
     snprintf(key, sizeof key, "%" PRId64, lane_key);
+    snprintf(attempt, sizeof attempt, "%d", operation->attempt);
     return heddle_uow_send(uow, &enter_recorded, params, err);
 }
 
@@ -125,41 +126,46 @@ heddle_status ledger_record(struct heddle_uow *uow, const struct heddle_operatio
     const char *params[RECORD_PARAMS];
 
     bind_insert(operation, &texts, params);
+    /* The attempt is charged behind this. */
+    params[5] = "0";
     params[7] = operation->payload.data;
     params[8] = policy_to_json(&operation->policy, options) ? options : NULL;
     return heddle_uow_send(uow, &record, params, err);
 }
 
 heddle_status ledger_charge(struct heddle_uow *uow, const struct heddle_operation *operation,
-                            const char *state, const char *error, int64_t wait_ms,
-                            const char *processor, struct heddle_error *err)
+                            const struct ledger_attempt *attempt, const char *state,
+                            int64_t wait_ms, struct heddle_error *err)
 {
-    char attempt[12], wait[24];
-    const char *const params[] = {operation->id, attempt, state, error, wait, processor};
+    char number[12], wait[24], claim[24];
+    const char *const params[] = {operation->id,      number, state, attempt->error, wait,
+                                  attempt->processor, claim};
 
-    snprintf(attempt, sizeof attempt, "%d", operation->attempt);
+    snprintf(number, sizeof number, "%d", operation->attempt);
     snprintf(wait, sizeof wait, "%" PRId64, wait_ms);
+    snprintf(claim, sizeof claim, "%" PRIu64, attempt->claim_seq);
     return heddle_uow_send(uow, &charge, params, err);
 }
 
 heddle_status ledger_bury(struct heddle_uow *uow, const struct heddle_operation *operation,
-                          const char *error, const char *processor, struct heddle_error *err)
+                          const struct ledger_attempt *attempt, struct heddle_error *err)
 {
-    char attempt[12];
-    const char *const params[] = {operation->id, attempt, error, processor};
+    char number[12], claim[24];
+    const char *const params[] = {operation->id, number, attempt->error, attempt->processor, claim};
 
-    snprintf(attempt, sizeof attempt, "%d", operation->attempt);
+    snprintf(number, sizeof number, "%d", operation->attempt);
+    snprintf(claim, sizeof claim, "%" PRIu64, attempt->claim_seq);
     return heddle_uow_send(uow, &bury, params, err);
 }
 
 enum ledger_reason ledger_reason_for(const struct heddle_error *err)
 {
-    static const enum ledger_reason reasons[] = {LEDGER_IS_ENDED,     LEDGER_IS_GAP,
-                                                 LEDGER_IS_STRAY,     LEDGER_IS_PARKED,
-                                                 LEDGER_IS_CANCELLED, LEDGER_IS_HALTED};
+    static const enum ledger_reason reasons[] = {
+        LEDGER_IS_ENDED,     LEDGER_IS_GAP,    LEDGER_IS_STRAY, LEDGER_IS_PARKED,
+        LEDGER_IS_CANCELLED, LEDGER_IS_HALTED, LEDGER_IS_TRIED};
     const char *state = err->sqlstate;
 
-    if (strncmp(state, "HD00", 4) == 0 && state[4] >= '1' && state[4] <= '6')
+    if (strncmp(state, "HD00", 4) == 0 && state[4] >= '1' && state[4] <= '7')
         return reasons[state[4] - '1'];
     if (strcmp(state, "23505") == 0 &&
         (strcmp(err->where, enter.name) == 0 || strcmp(err->where, decide.name) == 0 ||

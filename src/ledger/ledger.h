@@ -20,10 +20,12 @@ heddle_status ledger_enter(struct heddle_uow *uow, const struct heddle_operation
 
 /* The same for an operation that has a row: one of the journal, or one that was tried before. Takes
  * the lane's lock; the transaction fails unless the operation may run now: see ledger_reason_for.
- * `is_decision`: it may be cancelled or halted, what follows only says how it ends. */
+ * `decision`: how it ends or goes on (the name of a state), which is all that follows; NULL: it is
+ * to run. A halted one may be decided about, a cancelled one may be "cancelled". */
 heddle_status ledger_enter_recorded(struct heddle_uow *uow,
                                     const struct heddle_operation *operation, int64_t lane_key,
-                                    bool is_decision, struct heddle_error *err) HEDDLE_MUST_CHECK;
+                                    const char *decision,
+                                    struct heddle_error *err) HEDDLE_MUST_CHECK;
 
 /* Completes the row that either inserted, without waiting. */
 heddle_status ledger_finish(struct heddle_uow *uow, const struct heddle_operation *operation,
@@ -41,15 +43,22 @@ heddle_status ledger_decide(struct heddle_uow *uow, const struct heddle_operatio
 heddle_status ledger_record(struct heddle_uow *uow, const struct heddle_operation *operation,
                             struct heddle_error *err) HEDDLE_MUST_CHECK;
 
-/* Its attempt failed with `error` (JSON), and it goes on as `state`: retrying, parked for wait_ms,
- * or halted. LEDGER_IS_CANCELLED where it was cancelled meanwhile. */
-heddle_status ledger_charge(struct heddle_uow *uow, const struct heddle_operation *operation,
-                            const char *state, const char *error, int64_t wait_ms,
-                            const char *processor, struct heddle_error *err) HEDDLE_MUST_CHECK;
+/* An attempt that failed. An operation is tried once in a claim, so it is charged once. */
+struct ledger_attempt {
+    const char *error; /* JSON */
+    const char *processor;
+    uint64_t claim_seq;
+};
 
-/* It has just ended dead: a letter for the operator. */
+/* The attempt failed, and the operation goes on as `state`: retrying, parked for wait_ms, or
+ * halted. LEDGER_IS_CANCELLED where it was cancelled meanwhile. Repeated, it changes nothing. */
+heddle_status ledger_charge(struct heddle_uow *uow, const struct heddle_operation *operation,
+                            const struct ledger_attempt *attempt, const char *state,
+                            int64_t wait_ms, struct heddle_error *err) HEDDLE_MUST_CHECK;
+
+/* It has just ended dead by the attempt: a letter for the operator. */
 heddle_status ledger_bury(struct heddle_uow *uow, const struct heddle_operation *operation,
-                          const char *error, const char *processor,
+                          const struct ledger_attempt *attempt,
                           struct heddle_error *err) HEDDLE_MUST_CHECK;
 
 /* Why the ledger failed a transaction. */
@@ -61,6 +70,7 @@ enum ledger_reason {
     LEDGER_IS_PARKED, /* it is in no lane now */
     LEDGER_IS_CANCELLED,
     LEDGER_IS_HALTED, /* it halts its lane until an operator decides */
+    LEDGER_IS_TRIED,  /* more often than Redis says */
     LEDGER_IS_HELD,   /* another transaction has the lane: a zombie's, or a decision's */
 };
 

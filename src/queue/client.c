@@ -273,7 +273,8 @@ static heddle_status send_group(struct heddle_client *client, const struct group
 static size_t count_options(const struct heddle_submission *submission)
 {
     return (size_t)(submission->id.size > 0) + submission->reply + submission->is_journaled +
-           (submission->attempts > 0) + policy_options_said(&submission->policy);
+           (submission->attempts > 0) + (submission->submitted_us > 0) +
+           policy_options_said(&submission->policy);
 }
 
 static void append_options(struct command *command, const struct heddle_submission *submission)
@@ -287,6 +288,10 @@ static void append_options(struct command *command, const struct heddle_submissi
     if (submission->attempts > 0) {
         command_string(command, "attempt");
         command_number(command, submission->attempts);
+    }
+    if (submission->submitted_us > 0) {
+        command_string(command, "submitted_us");
+        command_number(command, submission->submitted_us);
     }
     command_policy(command, &submission->policy);
 }

@@ -43,7 +43,9 @@ heddle_status rebuild_lane(struct redis_link *link, struct command *command, uns
         command_text(command, operation->payload);
         command_text(command, (struct heddle_text){operation->id, HEDDLE_ID_SIZE});
         command_number(command, operation->attempt);
-        command_number(command, (int64_t)policy_options_said(&operation->policy));
+        command_number(command, (int64_t)policy_options_said(&operation->policy) + 1);
+        command_string(command, "submitted_us");
+        command_number(command, operation->submitted_us);
         command_policy(command, &operation->policy);
     }
     heddle_status status = command_call(command, link, &reply, err);

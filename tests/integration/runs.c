@@ -79,6 +79,7 @@ struct claim *runs_claim(const char *id, const char *user, const char *op, const
 enum disposition runs_execute(struct runs *runs, struct claim *claim)
 {
     last = (struct settlement){0};
+    claim->seq++;
     runner_execute(runs->runner, claim);
     assert_ptr_equal(last.claim, claim);
     assert_int_equal(userlock_count(runs->shared.locks), 0);

@@ -71,7 +71,8 @@ int scene_set_up(void **state)
     struct pg_options options = fixture_pg_options("unit of work");
 
     (void)state;
-    tell("truncate heddle.operations, chat.messages, chat.threads, faults.orders;"
+    tell("truncate heddle.operations, heddle.attempts, heddle.parked, heddle.halted,"
+         " heddle.dead_letters, chat.messages, chat.threads, faults.orders;"
          "insert into chat.threads (id, user_id, title, last_seq)"
          " values ('" SCENE_THREAD "', 'ann', 'before', 1);"
          "insert into chat.messages (id, thread_id, seq, role, content)"

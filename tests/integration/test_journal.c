@@ -251,7 +251,7 @@ static void submitters_and_executors_do_not_wait_for_each_other(void **state)
     assert_string_equal(contents(), "1");
     scene_let_go();
     /* An executor whose transaction stays open. */
-    static const struct heddle_statement enter = {"enter", "select heddle.enter($1, 1)", 1};
+    static const struct heddle_statement enter = {"enter", "select heddle.enter($1, 1, 1)", 1};
     const char *const params[] = {id};
     submit_all(2);
     id_of(2, id);

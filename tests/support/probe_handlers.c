@@ -3,12 +3,14 @@
  *   n       recorded, so that a test can see order and repetition
  *   ms      how long the operation takes: in apply for probe_record, in
  *           prepare for probe_prepare
- *   gate    probe_prepare waits until the file GATE.PID exists
+ *   gate    probe_prepare, probe_flaky and probe_patient wait until the file GATE.PID exists
  *   sticks  probe_stick does so in its first `sticks` attempts
  *   kind    how probe_stick stays: wait_prepare, wait_apply until it is told to end; loop for
  *           ever; sleep in a statement
  *           how probe_crash ends the process: abort, segv, overflow; how probe_fail fails:
- * refuse_check, refuse_prepare, refuse_apply, or a kind of the SQL function probe.fail
+ *           refuse_check, refuse_prepare, refuse_apply, or a kind of the SQL function probe.fail
+ *   fails   probe_flaky, probe_patient and probe_look fail in their first `fails` attempts, with a
+ *           fault that passes, until the file `cure` exists; in prepare where `kind` is prepare
  *
  * Traces of a transaction stand in the tables of probe.sql, and commit with it.
  * Traces of prepare are lines of the file `prepare.log`. Gates and that file lie
@@ -302,6 +304,57 @@ static heddle_status stick_apply(struct heddle_task *task, struct heddle_uow *uo
     return sleeps ? heddle_uow_query(uow, &sleep_statement, &minute, NULL, err) : HEDDLE_OK;
 }
 
+/* Fails in its first attempts, in the phase that the payload names. */
+static heddle_status flake(struct heddle_task *task, bool is_prepare, struct heddle_error *err)
+{
+    const struct heddle_operation *operation = heddle_task_operation(task);
+    struct heddle_text kind = {"", 0}, cure = {"", 0};
+    char path[400];
+    int64_t fails;
+    bool found;
+    heddle_status status = member_integer(task, "fails", INT64_MAX, &fails, err);
+
+    if (status == HEDDLE_OK)
+        status = heddle_payload_text(task, "kind", &kind, &found, err);
+    if (status == HEDDLE_OK)
+        status = heddle_payload_text(task, "cure", &cure, &found, err);
+    snprintf(path, sizeof path, "%s/%s", getenv("PROBE_DIR"), cure.data);
+    if (status != HEDDLE_OK || is_prepare != (strcmp(kind.data, "prepare") == 0) ||
+        operation->attempt > fails || (cure.size > 0 && access(path, F_OK) == 0))
+        return status;
+    return heddle_fail(err, HEDDLE_RETRY, "probe_flaky", "attempt %d fails", operation->attempt);
+}
+
+static heddle_status flake_prepare(struct heddle_task *task, struct heddle_error *err)
+{
+    struct heddle_text gate;
+    bool has_gate;
+    heddle_status status = heddle_payload_text(task, "gate", &gate, &has_gate, err);
+
+    trace(task, "in", heddle_task_operation(task)->attempt);
+    if (status == HEDDLE_OK && has_gate)
+        status = pass_gate(gate, err);
+    return status == HEDDLE_OK ? flake(task, true, err) : status;
+}
+
+static heddle_status flake_apply(struct heddle_task *task, struct heddle_uow *uow,
+                                 struct heddle_error *err)
+{
+    heddle_status status = record(task, uow, 0, err);
+
+    return status == HEDDLE_OK ? flake(task, false, err) : status;
+}
+
+static heddle_status flake_look(struct heddle_task *task, struct heddle_uow *uow,
+                                struct heddle_error *err)
+{
+    const char *no_time = "0";
+    heddle_status status = heddle_uow_send(uow, &sleep_statement, &no_time, err);
+
+    heddle_task_set_result(task, "{\"looked\":true}");
+    return status == HEDDLE_OK ? flake(task, false, err) : status;
+}
+
 static const struct heddle_handler record_handler = {.op = "probe_record", .apply = apply_record};
 static const struct heddle_handler prepare_handler = {
     .op = "probe_prepare", .prepare = prepare_slowly, .apply = apply_at_once};
@@ -316,6 +369,16 @@ static const struct heddle_handler crash_handler = {.op = "probe_crash", .apply 
 static const struct heddle_handler stick_handler = {
     .op = "probe_stick", .prepare = stick_prepare, .apply = stick_apply};
 
+static const struct heddle_handler flaky_handler = {
+    .op = "probe_flaky", .prepare = flake_prepare, .apply = flake_apply};
+static const struct heddle_handler patient_handler = {
+    .op = "probe_patient",
+    .prepare = flake_prepare,
+    .apply = flake_apply,
+    .policy = {.attempts = 3, .backoff_ms = 20, .on_failure = HEDDLE_ON_FAILURE_PARK}};
+static const struct heddle_handler look_handler = {
+    .op = "probe_look", .flags = HEDDLE_HANDLER_READ_ONLY, .apply = flake_look};
+
 const struct heddle_handler *const probe_handlers[] = {
-    &record_handler, &prepare_handler, &fail_handler, &liar_handler,
-    &crash_handler,  &stick_handler,   NULL};
+    &record_handler, &prepare_handler, &fail_handler,    &liar_handler, &crash_handler,
+    &stick_handler,  &flaky_handler,   &patient_handler, &look_handler, NULL};

@@ -1,4 +1,4 @@
-"""A proxy before Postgres' unix socket that can hold back what a client has sent."""
+"""A proxy before a server's unix socket that can hold back what a client has sent."""
 from __future__ import annotations
 
 import os
@@ -11,17 +11,18 @@ CHUNK = 1 << 16
 
 
 class Proxy:
-    """Point libpq's host at `directory`. Ends with `close`."""
+    """Before the socket `name` in `upstream`, there is one in `directory`. Ends with `close`."""
 
-    def __init__(self, directory: Path, upstream: Path):
+    def __init__(self, directory: Path, upstream: Path, name: str = SOCKET_NAME):
         directory.mkdir()
         self.directory = directory
-        self._upstream = upstream
+        self._upstream = upstream / name
+        self._is_dropping = False
         self._pattern: bytes | None = None
         self._held = threading.Event()
         self._open = threading.Event()
         self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(os.fspath(directory / SOCKET_NAME))
+        self._listener.bind(os.fspath(directory / name))
         self._listener.listen()
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -38,8 +39,13 @@ class Proxy:
         self._pattern = None
         self._open.set()
 
-    def close(self) -> None:
+    def drop(self) -> None:
+        """What is held is lost, with its connection."""
+        self._is_dropping = True
         self.release()
+
+    def close(self) -> None:
+        self.drop()
         self._listener.close()
 
     def _accept(self) -> None:
@@ -49,7 +55,7 @@ class Proxy:
             except OSError:
                 return
             server = socket.socket(socket.AF_UNIX)
-            server.connect(os.fspath(self._upstream / SOCKET_NAME))
+            server.connect(os.fspath(self._upstream))
             for source, target, is_client in ((client, server, True), (server, client, False)):
                 threading.Thread(target=self._pump, args=(source, target, is_client),
                                  daemon=True).start()
@@ -60,6 +66,8 @@ class Proxy:
                 if is_client and self._pattern is not None and self._pattern in data:
                     self._held.set()
                     self._open.wait()
+                    if self._is_dropping:
+                        break
                 target.sendall(data)
         except OSError:
             pass

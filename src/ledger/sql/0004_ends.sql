@@ -17,9 +17,11 @@ create table heddle.attempts (
     ended_at  timestamptz not null default clock_timestamp(),
     error     json not null,
     processor text not null,
-    primary key (id, attempt, ended_at)
+    claim     bigint not null,
+    primary key (id, processor, claim)
 );
-comment on table heddle.attempts is 'Attempts that failed: what went wrong, when and where';
+comment on table heddle.attempts is 'Attempts that failed: what went wrong, when and where; an operator''s retry counts anew';
+comment on column heddle.attempts.claim is 'The processor''s claim, in which an operation is tried once: an attempt is charged once';
 
 create table heddle.parked (
     id     uuid primary key,
@@ -51,7 +53,9 @@ begin
     insert into heddle.lane_tails as t (lane, prev, seq) values (user_id, 0, nextval('heddle.operation_seq'))
         on conflict (lane) do update set prev = t.seq, seq = nextval('heddle.operation_seq')
         returning t.prev, t.seq into numbers;
-    update heddle.operations o set prev = numbers.prev, seq = numbers.seq, state = 'queued' where o.id = op_id;
+    update heddle.operations o
+       set prev = numbers.prev, seq = numbers.seq, state = case when o.cancelled_at is null then 'queued' else o.state end
+     where o.id = op_id;
     insert into heddle.outbox (seq, id) values (numbers.seq, op_id);
     perform heddle.wake_relay();
 end $$;
@@ -140,35 +144,52 @@ $$;
 
 drop function heddle.enter(uuid, bigint);
 
--- Takes the lane's lock and fails the transaction, with all that is sent behind it, unless the
--- operation is to be run now:
---   HD001 it has ended already             HD002 another one of its lane comes first
---   HD003 the ledger does not know it      HD004 it is parked: it is in no lane
---   HD005 it is cancelled                  HD006 it halts its lane
--- An operation of the journal also takes its place in the lane. A decision to end it passes over
--- HD005 and HD006.
-create function heddle.enter(op_id uuid, lane_key bigint, is_decision boolean default false) returns void
+-- The row of an operation that has not ended, locked; fails unless it is to be run, or with `decision`
+-- (how it ends, or goes on) to be decided about:
+--   HD001 it has ended already             HD003 the ledger does not know it
+--   HD004 it is parked: it is in no lane   HD005 it is cancelled, and the decision is another one
+--   HD006 it halts its lane, and is to be run
+create function heddle.open_operation(op_id uuid, decision text) returns heddle.operations
 language plpgsql as $$
 declare
-    entry record;
+    entry heddle.operations;
 begin
-    perform heddle.lane_lock(lane_key);
-    select user_id, prev, seq, state, finished_at, cancelled_at into entry
-      from heddle.operations where id = op_id for update;
+    select * into entry from heddle.operations where id = op_id for update;
     if not found then
         raise exception 'the ledger does not know the operation' using errcode = 'HD003';
     elsif entry.finished_at is not null then
         raise exception 'the operation has ended' using errcode = 'HD001';
     elsif entry.state = 'parked' then
         raise exception 'the operation is parked' using errcode = 'HD004';
-    elsif entry.cancelled_at is not null and not is_decision then
+    elsif entry.cancelled_at is not null and decision is distinct from 'cancelled' then
         raise exception 'the operation is cancelled' using errcode = 'HD005';
-    elsif entry.state = 'halted' and not is_decision then
+    elsif entry.state = 'halted' and decision is null then
         raise exception 'the operation halts its lane' using errcode = 'HD006';
-    elsif entry.seq is null then
-        return;
     end if;
-    if entry.prev = 0 then
+    return entry;
+end $$;
+
+-- Takes the lane's lock and fails the transaction, with all that is sent behind it, unless the
+-- operation is to be run now for the `tried`-th time, or its `decision` to be written: as
+-- open_operation does, and
+--   HD002 another one of its lane comes first
+--   HD007 it has been tried so often already: Redis was not told
+-- An operation of the journal also takes its place in the lane.
+create function heddle.enter(op_id uuid, lane_key bigint, tried integer, decision text default null) returns void
+language plpgsql as $$
+declare
+    entry heddle.operations;
+begin
+    perform heddle.lane_lock(lane_key);
+    entry := heddle.open_operation(op_id, decision);
+    if decision is null and entry.attempt >= tried then
+        raise exception 'the operation has been tried % times', entry.attempt using errcode = 'HD007';
+    elsif entry.state = 'halted' then
+        delete from heddle.halted where id = op_id;
+    end if;
+    if entry.seq is null then
+        return;
+    elsif entry.prev = 0 then
         insert into heddle.lane_heads (lane, seq) values (entry.user_id, entry.seq) on conflict do nothing;
     else
         update heddle.lane_heads set seq = entry.seq where lane = entry.user_id and seq = entry.prev;
@@ -180,82 +201,97 @@ end $$;
 
 -- An attempt failed, and the operation goes on as `new_state`: retrying and halted keep its place,
 -- parked gives it up until `wait_ms` have passed (the caller has entered the lane, so it may). The
--- caller holds the lane's lock.
+-- caller holds the lane's lock. Fails as open_operation does. Once for a claim, however often it is
+-- repeated.
 create function heddle.charge(op_id uuid, tried integer, new_state text, failure json, wait_ms bigint,
-                              processor text) returns void
+                              processor text, claim bigint) returns void
 language plpgsql as $$
+declare
+    entry  heddle.operations := heddle.open_operation(op_id, new_state);
+    number integer           := greatest(tried, entry.attempt + 1);
 begin
+    insert into heddle.attempts values (op_id, number, default, failure, processor, claim) on conflict do nothing;
+    if not found then
+        return;
+    elsif entry.state = 'halted' then
+        raise exception 'the operation halts its lane' using errcode = 'HD006';
+    end if;
     update heddle.operations o
-       set state = new_state::heddle.operation_state, attempt = greatest(o.attempt, tried), error = failure,
+       set state = new_state::heddle.operation_state, attempt = number, error = failure,
            started_at = coalesce(o.started_at, now()),
            seq = case when new_state = 'parked' then null else o.seq end,
            prev = case when new_state = 'parked' then null else o.prev end
-     where id = op_id and finished_at is null and cancelled_at is null;
-    if not found then
-        raise exception 'the operation is cancelled' using errcode = 'HD005';
-    end if;
-    insert into heddle.attempts (id, attempt, error, processor) values (op_id, tried, failure, processor);
+     where id = op_id;
     if new_state = 'parked' then
-        insert into heddle.parked values (op_id, clock_timestamp() + wait_ms * interval '1 millisecond')
-            on conflict (id) do update set due_at = excluded.due_at;
+        insert into heddle.parked values (op_id, clock_timestamp() + wait_ms * interval '1 millisecond');
     elsif new_state = 'halted' then
-        insert into heddle.halted (id) values (op_id) on conflict do nothing;
+        insert into heddle.halted (id) values (op_id);
     end if;
 end $$;
 
 -- The operation has just ended dead: its last attempt, and a letter for the operator.
-create function heddle.bury(op_id uuid, tried integer, failure json, processor text) returns void
+create function heddle.bury(op_id uuid, tried integer, failure json, processor text, claim bigint) returns void
 language sql as $$
-    insert into heddle.attempts (id, attempt, error, processor) values ($1, $2, $3, $4);
-    insert into heddle.dead_letters (id) values ($1) on conflict do nothing;
+    insert into heddle.attempts values ($1, $2, default, $3, $4, $5);
+    insert into heddle.dead_letters (id) values ($1);
 $$;
 
--- Parked operations that are due enter their lanes again, in the order in which they are due.
--- Returns the ms until the next one is, null where there is none.
+-- Parked operations that are due enter their lanes again, in the order in which they are due. Returns
+-- the ms until the next one is, null where there is none. Waits for nobody: an operation that somebody
+-- else has in hand, or whose lane's tail a submitter holds, comes a second later, and with many such
+-- this ends early.
 create function heddle.unpark(most integer) returns bigint
-language plpgsql as $$
+language plpgsql set lock_timeout = '20ms' as $$
 declare
-    due record;
+    due  record;
+    busy integer := 0;
 begin
     for due in
-        with taken as (
-            delete from heddle.parked p using (
-                select id from heddle.parked where due_at <= clock_timestamp()
-                 order by due_at limit most for update skip locked) d
-             where p.id = d.id returning p.id, p.due_at)
-        -- Everybody takes lane tails in the order of lanes, so nobody waits in a circle.
-        select o.id, o.user_id from taken join heddle.operations o using (id)
-         where o.finished_at is null order by o.user_id, taken.due_at
+        select id, user_id, finished_at
+          from (select p.id, p.due_at, o.user_id, o.finished_at
+                  from heddle.parked p join heddle.operations o using (id)
+                 where p.due_at <= clock_timestamp() order by p.due_at limit most for update skip locked) taken
+         -- As everybody takes lane tails.
+         order by user_id collate "C", due_at, id
     loop
-        perform heddle.enter_lane(due.id, due.user_id);
+        begin
+            if due.finished_at is null then
+                perform heddle.enter_lane(due.id, due.user_id);
+            end if;
+            delete from heddle.parked where id = due.id;
+        exception when lock_not_available then
+            update heddle.parked set due_at = clock_timestamp() + interval '1 second' where id = due.id;
+            busy := busy + 1;
+            exit when busy = 10;
+        end;
     end loop;
     return (select ceil(extract(epoch from min(due_at) - clock_timestamp()) * 1000) from heddle.parked);
 end $$;
 
 -- Cancels an operation that has not begun; it takes no effect afterwards. Returns cancelled; running
 -- where it is being executed right now; unknown where the ledger has no row of it (a direct operation
--- that was not tried yet); or how it has ended: too late.
+-- that was not tried yet); or how it has ended: too late. It ends when its lane has come to it, where
+-- whoever waits for its result is told: one in a lane keeps its place, a parked one gets one at once.
 create function heddle.cancel(op_id uuid) returns text
 language plpgsql as $$
 declare
     entry record;
 begin
-    select user_id, seq, state, finished_at, cancelled_at into entry
+    select state, finished_at, cancelled_at into entry
       from heddle.operations where id = op_id for update skip locked;
     if not found then
         return case when exists (select from heddle.operations where id = op_id) then 'running' else 'unknown' end;
     elsif entry.finished_at is not null or entry.cancelled_at is not null then
         return entry.state;
     end if;
-    delete from heddle.parked where id = op_id;
-    delete from heddle.halted where id = op_id;
-    -- In a lane it keeps its place until the lane has come to it.
     update heddle.operations
        set state = 'cancelled', code = 499, cancelled_at = clock_timestamp(),
-           error = '{"kind":"cancelled","message":"cancelled before it was done"}',
-           finished_at = case when entry.state = 'parked' then clock_timestamp() end
+           error = '{"kind":"cancelled","message":"cancelled before it was done"}'
      where id = op_id;
-    if entry.state <> 'parked' then
+    if entry.state = 'parked' then
+        update heddle.parked set due_at = clock_timestamp() where id = op_id;
+    else
+        delete from heddle.halted where id = op_id;
         perform heddle.nudge(op_id);
     end if;
     return 'cancelled';
@@ -291,7 +327,8 @@ end $$;
 create function heddle.drop_dead(op_id uuid) returns void
 language plpgsql as $$
 begin
-    if exists (select from heddle.operations where id = op_id and state = 'halted') then
+    perform from heddle.operations where id = op_id and state = 'halted' for update;
+    if found then
         perform heddle.cancel(op_id);
         return;
     end if;

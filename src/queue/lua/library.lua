@@ -33,14 +33,15 @@ local VERSION = 1
 local HEADER = '>BBHBBHHHI4I8' -- version, flags, user, op, thread, trace sizes, attempts, crashes, payload size, µs
 local POLICY = '>HBI4I4I4' -- attempts, on_failure, backoff, backoff_max, deadline in ms; 0: not said
 local HEADER_SIZE, ID_SIZE = 24, 36
-local RECORD_VERSION, FLAG_REPLY, FLAG_JOURNAL, FLAG_POISON, FLAG_CANCELLED, FLAG_POLICY = 1, 1, 2, 4, 8, 16
+local RECORD_VERSION, FLAG_REPLY, FLAG_JOURNAL, FLAG_POISON, FLAG_CANCELLED, FLAG_POLICY, FLAG_LOOK =
+    1, 1, 2, 4, 8, 16, 32
 local USER_MAX, OP_MAX, THREAD_MAX, TRACE_MAX = 256, 64, 64, 512
 local MANY_MAX, UNPACK_MAX, WAKE_TRIES, REBUILD_DEPTH = 256, 4000, 8, 2000
 local WISH_MS = 3600000
 local STATES = { d = 'done', f = 'failed', x = 'dead', c = 'cancelled' }
 local ON_FAILURE = { block = 1, park = 2, halt = 3 }
 local POLICY_MOST = { attempts = 1000, backoff_ms = 3600000, backoff_max_ms = 3600000, deadline_ms = 2592000000 }
--- And journal and attempt, which are the relay's.
+-- And journal, attempt and submitted_us, which are the relay's.
 local OPTIONS = 'id, reply, trace, attempts, backoff_ms, backoff_max_ms, deadline_ms, on_failure'
 
 -- Redis seeds math.random alike at each call, and a failover forgets a counter. So an id's salt is

@@ -3,7 +3,7 @@
 local function record_of(o, at_us)
     local flags = (o.reply and FLAG_REPLY or 0) + (o.journal and FLAG_JOURNAL or 0) + (o.policy and FLAG_POLICY or 0)
     local record = struct.pack(HEADER, RECORD_VERSION, flags, #o.user, #o.op, #o.thread, #o.trace, o.attempt or 0, 0,
-        #o.payload, at_us)
+        #o.payload, o.submitted_us or at_us)
         .. o.id .. '\0' .. o.user .. '\0' .. o.op .. '\0' .. o.thread .. '\0' .. o.payload .. '\0'
         .. o.trace .. '\0'
     local policy = o.policy
@@ -35,6 +35,11 @@ end
 local function flagged(record, flag)
     if has_flag(record, flag) then return record end
     return sub(record, 1, 1) .. string.char(byte(record, 2) + flag) .. sub(record, 3)
+end
+
+local function unflagged(record, flag)
+    if not has_flag(record, flag) then return record end
+    return sub(record, 1, 1) .. string.char(byte(record, 2) - flag) .. sub(record, 3)
 end
 
 local function crashed(record, poison_crashes)

@@ -1,8 +1,8 @@
 -- Settling: ended operations leave, the lane goes on.
 
 -- INCARNATION RESULT_TTL_MS, then for each lane LANE SEQ DISPOSITION ARGUMENT COST_US N and N times
--- ID STATE RESULT; STATE p: parked, it has not ended but leaves the lane. Dispositions: keep, release, wait and pause (ARGUMENT: ms; a pause charges the
--- next operation no attempt), halt (ARGUMENT: reason).
+-- ID STATE RESULT; STATE p: parked, it has not ended but leaves the lane. Dispositions: keep, release,
+-- wait and pause (ARGUMENT: ms; a pause charges the next operation no attempt), halt (ARGUMENT: reason).
 local PARKED = 'p'
 local DISPOSITIONS = { keep = true, release = true, wait = true, pause = true, halt = true }
 
@@ -15,14 +15,16 @@ local function read_settlements(args)
         }
         local count = tonumber(args[i + 5])
         if not DISPOSITIONS[lane.disposition] or not lane.cost_us or not count
-            or i + 5 + 3 * count > #args 
+            or i + 5 + 3 * count > #args
             or ((lane.disposition == 'wait' or lane.disposition == 'pause') and not tonumber(lane.argument)) then
             return nil, refuse('invalid', 'malformed settlement')
         end
         for n = 1, count do
             local at = i + 3 + 3 * n
             lane.ids[n], lane.states[n], lane.results[n] = args[at], args[at + 1], args[at + 2]
-            if not STATES[lane.states[n]] and lane.states[n] ~= PARKED then return nil, refuse('invalid', 'malformed settlement') end
+            if not STATES[lane.states[n]] and lane.states[n] ~= PARKED then
+                return nil, refuse('invalid', 'malformed settlement')
+            end
         end
         lanes[#lanes + 1] = lane
         i = i + 6 + 3 * count
@@ -90,9 +92,17 @@ local function dispose(k, incarnation, lane, tag, left)
     if not head then return end
     if lane.disposition == 'release' then
         make_ready(k, lane.name, tag + lane.cost_us)
+        return
+    end
+    local record = call('HGET', k.ops, head)
+    local looks = record and has_flag(record, FLAG_LOOK)
+    if record and lane.disposition == 'wait' then record = attempted(record) end
+    if looks or (record and lane.disposition == 'wait') then
+        call('HSET', k.ops, head, unflagged(record, FLAG_LOOK))
+    end
+    if looks then
+        make_ready(k, lane.name, tag + lane.cost_us)
     elseif lane.disposition == 'wait' or lane.disposition == 'pause' then
-        local record = lane.disposition == 'wait' and call('HGET', k.ops, head)
-        if record then call('HSET', k.ops, head, attempted(record)) end
         call('ZADD', k.waiting, now_ms() + tonumber(lane.argument), lane.name)
         -- Who sleeps until another lane is due has to hear of an earlier one.
         if call('ZRANK', k.waiting, lane.name) == 0 then wake(k) end

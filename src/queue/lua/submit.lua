@@ -21,16 +21,22 @@ local function push_reply(k, id, result, count, ttl_ms)
     call('PEXPIRE', key, ttl_ms)
 end
 
--- The journal speaks again of an operation that is here: something was decided about it, and its lane
--- looks at it once more.
+-- The journal speaks again of an operation that is here: something was decided about it. A lane that
+-- waits or is halted for it looks at it once more; one that is claimed does so when it is settled.
 local function look_again(k, o, record)
-    call('HSET', k.ops, o.id, flagged(with_attempts(record, o.attempt or 0), FLAG_JOURNAL))
-    if call('HGET', k.halted, o.user) == 'failed' then
+    record = flagged(with_attempts(record, o.attempt or 0), FLAG_JOURNAL)
+    local reason = call('HGET', k.halted, o.user)
+    if call('LINDEX', k.lane .. o.user, 0) ~= o.id then
+        -- It is not what the lane waits for.
+    elseif reason and reason ~= 'suspect' then
         call('HDEL', k.halted, o.user)
         make_ready(k, o.user)
     elseif call('ZREM', k.waiting, o.user) == 1 then
         make_ready(k, o.user)
+    elseif not call('ZSCORE', k.ready, o.user) then
+        record = flagged(record, FLAG_LOOK)
     end
+    call('HSET', k.ops, o.id, record)
 end
 
 -- The same id again: {id, state} where it is the same operation, an error where it is not, nil
@@ -86,8 +92,8 @@ local function read_option(o, name, value)
         return read_policy(o, name, value)
     elseif name == 'journal' then
         o.journal = value == '1'
-    elseif name == 'attempt' then
-        o.attempt = tonumber(value)
+    elseif name == 'attempt' or name == 'submitted_us' then
+        o[name] = tonumber(value)
     else
         return refuse('invalid', 'unknown option; allowed are ' .. OPTIONS)
     end
