@@ -68,10 +68,11 @@ const struct command command_dead = {
     .usage = "list [--user U] [--op OP] [--limit N]\n"
              "heddle dead retry|drop ID... | --all [--user U] [--op OP] [--limit N]",
     .summary = "list, retry or drop operations that gave up or halt their lanes",
-    .details = "retry submits a dead operation again, as a new one at the end of its lane, and\n"
-               "prints the new id; one that halts its lane is itself tried again, with all its\n"
-               "attempts before it. drop settles it: nothing more becomes of it, and a lane that\n"
-               "it halts goes on with the next one. Both are final, and safe to repeat.\n",
+    .details =
+        "retry submits a dead operation again, as a new one at the end of its lane, and\n"
+        "prints the new id; one that halts its lane is itself tried again, with all its\n"
+        "attempts before it. drop settles it: nothing more becomes of it, and a lane that\n"
+        "it halts goes on with the next one. A second time there is nothing to decide: exit 1.\n",
     .flags = flags,
     .words_max = ARGUMENTS_MAX,
     .loads_settings = true,

@@ -136,7 +136,7 @@ enum exit_code report(const struct invocation *invocation, heddle_status status,
     case HEDDLE_RETRY:
         return err->kind == HEDDLE_KIND_TOO_LARGE ? EXIT_REFUSED : EXIT_UNREACHABLE;
     case HEDDLE_REFUSED:
-        return err->kind == HEDDLE_KIND_CONFLICT ? EXIT_ENDED_BADLY : EXIT_USAGE;
+        return err->kind == HEDDLE_KIND_INVALID ? EXIT_USAGE : EXIT_ENDED_BADLY;
     case HEDDLE_FATAL:
         return EXIT_CONFIGURATION;
     case HEDDLE_PERMANENT:
