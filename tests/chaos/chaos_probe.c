@@ -1,6 +1,6 @@
 /* A processor for the chaos harness, with one handler that leaves traces which show a repetition, a
- * loss or a wrong order: see chaos.sql. Runs until TERM, then drains; exits 0 where everything
- * was drained, 1 where not, 4 where it could not start. The main thread alone takes signals.
+ * loss or a wrong order: see chaos.sql. Otherwise as those of `heddle run`, signals and exit codes
+ * included.
  *
  *   heddle-chaos [--workers N] [--lease MS] [--patience MS] [--supervised]
  *
@@ -12,15 +12,11 @@
  *   outside  how long prepare takes at least, in ms
  *   fails    attempts that fail in a way that passes
  *   refuse   true: refused after the effects, which must not stay */
-#include "engine/board.h"
-#include "engine/processor.h"
-#include "engine/supervisor.h"
+#include "probe_life.h"
 
-#include "heddle/log.h"
 #include "heddle/uow.h"
 
 #include <getopt.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -144,92 +140,24 @@ static bool read_flags(int argc, char **argv, struct processor_options *options,
     return optind == argc;
 }
 
-/* Until TERM; a quarantine also ends when no suspect is left. */
-static void wait_for_end(struct processor *processor, bool is_quarantine)
-{
-    const struct timespec look = {0, 100000000};
-    sigset_t ends;
-    int taken;
-
-    sigemptyset(&ends);
-    sigaddset(&ends, SIGTERM);
-    if (!is_quarantine)
-        sigwait(&ends, &taken);
-    else
-        while (!processor_is_idle(processor) && sigtimedwait(&ends, NULL, &look) != SIGTERM)
-            continue;
-}
-
-static int run(void *argument, struct board *board, bool is_quarantine)
-{
-    struct processor_options options = *(const struct processor_options *)argument;
-    struct heddle_error err = {0};
-    struct processor *processor;
-    sigset_t all;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, NULL);
-    options.board = board;
-    options.is_quarantine = is_quarantine;
-    if (is_quarantine)
-        options.claim_operations_max = 1;
-    if (board)
-        options.workers = board->slot_count;
-    if (processor_new(&options, &processor, &err) != HEDDLE_OK) {
-        fprintf(stderr, "%s: %s\n", err.where, err.text);
-        return 4;
-    }
-    processor_start(processor);
-    heddle_log(HEDDLE_LOG_INFO, is_quarantine ? "quarantine" : "ready", "workers=%d",
-               options.workers);
-    wait_for_end(processor, is_quarantine);
-    if (!processor_drain(processor))
-        _exit(1);
-    processor_free(processor);
-    return 0;
-}
-
 int main(int argc, char **argv)
 {
-    struct processor_options options = {
-        .redis = getenv("HEDDLE_REDIS"),
-        .postgres = getenv("HEDDLE_POSTGRES"),
-        .handlers = handlers,
-        .workers = 4,
-        .claim_lanes_max = 16,
-        .claim_operations_max = 8,
-        .lease_ms = 1500,
-        .drain_ms = 10000,
-        .result_ttl_ms = 60000,
-        .redis_timeout_ms = 1500,
-        .connect_timeout_ms = 1500,
-        .statement_timeout_ms = 750,
-        .lock_timeout_ms = 300,
-        .idle_transaction_timeout_ms = 500,
-        .commit_deadline_ms = 1500,
-        .retry_attempts = 3,
-        .retry_base_ms = 5,
-        .retry_cap_ms = 100,
-        .with_prepared_statements = true,
-    };
+    struct processor_options options = probe_options;
     bool is_supervised = false;
 
+    options.redis = getenv("HEDDLE_REDIS");
+    options.postgres = getenv("HEDDLE_POSTGRES");
+    options.handlers = handlers;
+    options.lease_ms = 1500;
+    options.redis_timeout_ms = options.connect_timeout_ms = 1500;
+    options.statement_timeout_ms = 750;
+    options.lock_timeout_ms = 300;
+    options.idle_transaction_timeout_ms = 500;
+    options.commit_deadline_ms = 1500;
+    options.retry_attempts = 3;
     if (!options.redis || !options.postgres || !read_flags(argc, argv, &options, &is_supervised)) {
         fprintf(stderr, "usage: see the head of tests/chaos/chaos_probe.c\n");
         return 2;
     }
-    if (!is_supervised)
-        return run(&options, NULL, false);
-
-    const struct supervisor_options supervisor = {
-        .processes = 1,
-        .workers = options.workers,
-        .redis = options.redis,
-        .redis_timeout_ms = options.redis_timeout_ms,
-        .poison_crashes = 3,
-        .drain_ms = options.drain_ms,
-        .child = run,
-        .argument = &options,
-    };
-    return supervisor_run(&supervisor);
+    return probe_live(&options, is_supervised);
 }

@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
 import time
 from dataclasses import dataclass
@@ -234,9 +233,9 @@ class World:
         found = []
         alive = self.alive()
         for processor in alive:
-            processor.process.send_signal(signal.SIGTERM)
+            processor.tell_to_stop()
         for processor in alive:
-            code = processor.stop(20)
+            code = processor.wait_end(20)
             if code != 0:
                 found.append(f"{processor.log_path.name} ended with {code}: {processor.log()[-600:]}")
         client = self.redis.client()

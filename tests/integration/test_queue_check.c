@@ -220,6 +220,9 @@ static void a_beat_that_nobody_gives_any_more_goes_and_frees_its_lanes(void **st
     desk_beat("alive", DESK_LEASE_MS); /* which takes over what has expired */
     redis_reply_free(desk_call("ZADD", "heddle:{0}:beats", "1000", "dead", "9e15", "ahead", NULL));
     assert_found_and_mended("stale_beat: stale_beat:");
+    /* Whoever is ahead may live: it has a minute to beat again. */
+    assert_int_equal(desk_number("ZCARD", "heddle:{0}:beats", NULL), 2);
+    desk_release("ahead");
     /* One that is late by less is its neighbours' affair. */
     redis_reply_free(desk_call("ZADD", "heddle:{0}:beats", "1", "late", NULL));
     AUTO_REPLY time = desk_call("TIME", NULL);

@@ -79,8 +79,18 @@ class Processor:
 
     def stop(self, seconds: float = 60) -> int:
         """TERM, and the exit code; negative where it had to be killed."""
+        self.tell_to_stop()
+        return self.wait_end(seconds)
+
+    def tell_to_stop(self) -> None:
+        """Once: to be told again is to be told to hurry."""
         self.resume()
-        return end(self.process, signal.SIGTERM, seconds=seconds)
+        self.process.send_signal(signal.SIGTERM)
+
+    def wait_end(self, seconds: float) -> int:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return self.process.wait(seconds)
+        return end(self.process)
 
     def tell(self, number: signal.Signals) -> None:
         self.process.send_signal(number)

@@ -4,14 +4,9 @@
  *   heddle-probe [--processes N] [--workers N] [--lease MS] [--drain MS] [--statement MS]
  *                [--soft MS] [--hard MS] [--without OP] */
 #include "probe_handlers.h"
+#include "probe_life.h"
 
-#include "app/serve.h"
-#include "app/signals.h"
-#include "engine/board.h"
-#include "engine/processor.h"
-#include "engine/supervisor.h"
-
-#include "heddle/log.h"
+#include "app/command.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -82,65 +77,24 @@ static bool read_flags(int argc, char **argv, struct processor_options *options)
     return optind == argc;
 }
 
-static int live(void *argument, struct board *board, bool is_quarantine)
-{
-    struct processor_options options = *(const struct processor_options *)argument;
-    struct heddle_error err = {0};
-    struct processor *processor;
-
-    signals_block();
-    options.board = board;
-    options.is_quarantine = is_quarantine;
-    if (board)
-        options.workers = board->slot_count;
-    if (is_quarantine)
-        options.claim_operations_max = 1;
-    if (processor_new(&options, &processor, &err) != HEDDLE_OK) {
-        fprintf(stderr, "%s: %s\n", err.where, err.text);
-        return 4;
-    }
-    processor_start(processor);
-    heddle_log(HEDDLE_LOG_INFO, is_quarantine ? "quarantine" : "ready", "workers=%d",
-               options.workers);
-    return (int)serve(processor, is_quarantine);
-}
-
 int main(int argc, char **argv)
 {
-    struct processor_options options = {
-        .redis = getenv("HEDDLE_REDIS"),
-        .postgres = getenv("HEDDLE_POSTGRES"),
-        .handlers = probe_handlers,
-        .workers = 4,
-        .claim_lanes_max = 16,
-        .claim_operations_max = 8,
-        .lease_ms = 15000,
-        .drain_ms = 10000,
-        .result_ttl_ms = 60000,
-        .redis_timeout_ms = 5000,
-        .connect_timeout_ms = 5000,
-        .statement_timeout_ms = 5000,
-        .lock_timeout_ms = 400,
-        .idle_transaction_timeout_ms = 500,
-        .commit_deadline_ms = 10000,
-        .retry_attempts = 5,
-        .retry_base_ms = 5,
-        .retry_cap_ms = 100,
-        .with_prepared_statements = true,
-    };
+    struct processor_options options = probe_options;
+
+    options.redis = getenv("HEDDLE_REDIS");
+    options.postgres = getenv("HEDDLE_POSTGRES");
+    options.handlers = probe_handlers;
+    options.lease_ms = 15000;
+    options.redis_timeout_ms = options.connect_timeout_ms = 5000;
+    options.statement_timeout_ms = 5000;
+    options.lock_timeout_ms = 400;
+    options.idle_transaction_timeout_ms = 500;
+    options.commit_deadline_ms = 10000;
+    options.retry_attempts = 5;
     if (!options.redis || !options.postgres || !getenv("PROBE_DIR") ||
         !read_flags(argc, argv, &options)) {
         fprintf(stderr, "usage: see the head of tests/support/probe.c\n");
-        return 2;
+        return EXIT_USAGE;
     }
-    if (processes == 0)
-        return live(&options, NULL, false);
-    return supervisor_run(&(struct supervisor_options){.processes = processes,
-                                                       .workers = options.workers,
-                                                       .redis = options.redis,
-                                                       .redis_timeout_ms = 5000,
-                                                       .poison_crashes = 3,
-                                                       .drain_ms = options.drain_ms,
-                                                       .child = live,
-                                                       .argument = &options});
+    return probe_live(&options, processes);
 }

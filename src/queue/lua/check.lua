@@ -8,7 +8,7 @@ local SCANS = {
     idle = { 'SSCAN', 'SREM' },
 }
 
--- A processor that beats and does not live; or listens no more, and was forgotten here.
+-- Long over, and nobody has taken over; or given by a clock that has gone back since.
 local function is_stale_beat(expires_ms)
     local at_ms = now_ms()
     return expires_ms < at_ms - STALE_MS or expires_ms > at_ms + AHEAD_MS
@@ -43,6 +43,9 @@ local function check_members(k, args)
             answer[#answer + 1], answer[#answer + 2] = member, fault
             if repairs and fault == 'orphan_claim' then
                 free_lane(k, holder, member, value)
+            elseif repairs and fault == 'stale_beat' and tonumber(value) > now_ms() then
+                -- Whoever lives beats again before that.
+                call('ZADD', key, now_ms() + STALE_MS, member)
             elseif repairs and fault ~= 'stray_wish' then
                 call(scan[2], key, member)
             end
