@@ -97,8 +97,10 @@ def test_quit_does_not_wait_for_a_handler_that_does_not_listen(stack, client, us
     with stack.probe("--processes", "1", *LONG) as supervisor:
         deaf = submit(client, user, "probe_prepare", n=1, gate=user)
         enters(stack, deaf)
+        begun = time.monotonic()
         supervisor.tell(signal.SIGQUIT)
         assert wait_end(supervisor) == ENDS_AT_ONCE
+        print(f"ended after {time.monotonic() - begun:.3f} s")
     assert held(stack) == 0
     with stack.probe() as other:
         stack.open_gate(user, other)
@@ -109,10 +111,12 @@ def test_quit_does_not_wait_for_a_handler_that_does_not_listen(stack, client, us
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGQUIT])
 def test_a_drain_is_cut_short_by_a_second_signal(stack, client, user, second):
     with stack.probe("--processes", "1", *LONG) as supervisor:
+        until(lambda: len(supervisor.children()) == 1, "the quarantine has ended")
+        [processor] = supervisor.children()
         stuck = submit(client, user, "probe_stick", kind="wait_apply", n=1, sticks=1)
         enters(stack, stuck)
         supervisor.tell(signal.SIGTERM)
-        until(lambda: " draining " in supervisor.log(), "it drains")
+        until(lambda: f" draining pid={processor}" in supervisor.log(), "it drains")
         assert supervisor.process.poll() is None
         supervisor.tell(second)
         assert wait_end(supervisor) == ENDS_AT_ONCE

@@ -178,16 +178,19 @@ static void who_quits_cancels_everything_that_runs(void **state)
     struct roster *roster = roster_new(POSTS, NULL);
     struct watchdog *watchdog = watchdog_new(&options, roster);
     struct claim *claim = new_claim("ann");
+    struct post *posts[POSTS];
 
     (void)state;
+    for (int i = 0; i < POSTS; i++)
+        posts[i] = roster_take(roster, i, NULL);
     watchdog_start(watchdog);
     for (int i = 0; i < POSTS; i++)
-        post_enter(roster_take(roster, i, NULL), claim, &claim->operations[i]);
+        post_enter(posts[i], claim, &claim->operations[i]);
     watchdog_quit(watchdog);
     for (int i = 0; i < POSTS; i++)
         wait_for_cause(&claim->operations[i], CANCEL_QUIT);
     for (int i = 0; i < POSTS; i++)
-        post_leave(roster_take(roster, i, NULL));
+        post_leave(posts[i]);
     watchdog_stop(watchdog);
     watchdog_free(watchdog);
     roster_free(roster);
