@@ -46,6 +46,11 @@ def held(stack) -> int:
     return sum(stack.redis.hlen(key) for key in stack.redis.keys("heddle:*:held:*"))
 
 
+def idle(stack) -> set[bytes]:
+    """Processors that want to be woken."""
+    return {name for key in stack.redis.keys("heddle:*:idle") for name in stack.redis.smembers(key)}
+
+
 def beats(stack) -> list[float]:
     return sorted(score for key in stack.redis.keys("heddle:*:beats")
                   for _, score in stack.redis.zrange(key, 0, -1, withscores=True))
@@ -150,6 +155,7 @@ def test_a_quiet_processor_begins_nothing_and_beats_until_it_goes_on(stack, clie
         until(lambda: held(stack) == 1, "what was not begun is given back")
         done = load.done()
         assert done < len(load.submitted)
+        until(lambda: not idle(stack), "nobody wakes it")
         before = beats(stack)
         until(lambda: beats(stack) > before, "it beats")
         # A processor that dies meanwhile comes back as quiet as it was.
@@ -168,6 +174,7 @@ def test_a_quiet_processor_begins_nothing_and_beats_until_it_goes_on(stack, clie
                              load.prefix + "-%", load.prefix + "-%", done - 1)
             assert pids == [(other.pid,)]
         supervisor.tell(signal.SIGCONT)
+        until(lambda: len(idle(stack)) == 2, "they want to be woken again")
         stack.open_gate_for_all(user, supervisor)
         assert client.result(user, slow)["state"] == "done"
         assert client.do(user, "probe_record", payload={"n": 2})["state"] == "done"
