@@ -1,6 +1,7 @@
 """What signals do to processors at work. Whatever they do, each operation runs once, in order."""
 import json
 import os
+import re
 import signal
 import threading
 import time
@@ -255,6 +256,17 @@ def run_with(stack, settings, processes: int):
     return stack.run("--config", str(settings), HEDDLE_PROCESSES=str(processes))
 
 
+def assert_never_fewer_than(processes: int, log: str) -> None:
+    """Each that drains leaves so many behind that are ready."""
+    ready = set()
+    for event, pid in re.findall(r" (processor_ready|draining) .*?\bpid=(\d+)", log):
+        if event == "processor_ready":
+            ready.add(pid)
+        elif pid in ready:
+            ready.remove(pid)
+            assert len(ready) >= processes
+
+
 @pytest.mark.parametrize("processes", [1, 2])
 def test_hup_puts_processors_with_new_settings_in_the_place_of_the_old(stack, user, settings,
                                                                        processes):
@@ -272,6 +284,7 @@ def test_hup_puts_processors_with_new_settings_in_the_place_of_the_old(stack, us
             old = set(supervisor.children())
             messages.go_on()
         assert " operation_ended " in supervisor.log()  # the level that came later
+        assert_never_fewer_than(processes, supervisor.log())
         assert "drained=false" not in supervisor.log()
     with stack.run():
         messages.assert_all_there_in_order()
