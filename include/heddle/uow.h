@@ -31,7 +31,8 @@ heddle_status heddle_uow_query(struct heddle_uow *uow, const struct heddle_state
                                struct heddle_error *err) HEDDLE_MUST_CHECK;
 
 /* Sends the statement without waiting: its failure surfaces at the next query
- * or at the commit, and its rows are dropped. Saves a round trip. */
+ * or at the commit, and its rows are dropped. Saves a round trip. Where the
+ * COMMIT is sent right behind it, nobody cancels it: only its own timeout does. */
 heddle_status heddle_uow_send(struct heddle_uow *uow, const struct heddle_statement *statement,
                               const char *const *params,
                               struct heddle_error *err) HEDDLE_MUST_CHECK;

@@ -6,7 +6,6 @@
 #include "base/fault.h"
 #include "base/thread.h"
 #include "base/log.h"
-#include "base/text.h"
 #include "engine/adoption.h"
 #include "engine/heat.h"
 #include "engine/wakes.h"
@@ -38,7 +37,8 @@ struct fetcher {
     struct adoption *adoption;
     unsigned turn; /* the partition that is served first */
     uint64_t seq;
-    int told_fd; /* to stop, or be quiet, or no longer */
+    bool has_declined; /* to be woken */
+    int told_fd;       /* to stop, or be quiet, or no longer */
     atomic_bool is_stopping, is_quiet, is_idle;
     pthread_t thread;
 };
@@ -53,6 +53,7 @@ static void *fetcher_body(void *argument);
 static heddle_status listen_for_wakes(struct fetcher *fetcher, struct heddle_error *err);
 static heddle_status fetch(struct fetcher *fetcher, bool *is_starved, struct heddle_error *err);
 static heddle_status be_quiet(struct fetcher *fetcher);
+static void decline(struct fetcher *fetcher);
 static heddle_status fetch_suspects(struct fetcher *fetcher, struct heddle_error *err);
 static size_t send_claims(struct fetcher *fetcher, size_t room, struct sent_claim *sent,
                           heddle_status *status, struct heddle_error *err);
@@ -67,7 +68,6 @@ static struct lanes_request request_for(struct fetcher *fetcher, size_t lanes);
 static heddle_status wait_for_work(struct fetcher *fetcher, bool is_starved,
                                    struct heddle_error *err);
 static heddle_status read_wakes(struct fetcher *fetcher, struct heddle_error *err);
-static void cancel(struct fetcher *fetcher, const char *id);
 static void back_off(struct fetcher *fetcher, int attempt);
 
 heddle_status fetcher_new(const struct fetcher_options *options, const struct fetcher_parts *parts,
@@ -165,6 +165,7 @@ static void *fetcher_body(void *argument)
                    LOG_TEXT(err.text));
         back_off(fetcher, failures);
     }
+    decline(fetcher);
     return NULL;
 }
 
@@ -185,7 +186,10 @@ static heddle_status listen_for_wakes(struct fetcher *fetcher, struct heddle_err
 static heddle_status fetch(struct fetcher *fetcher, bool *is_starved, struct heddle_error *err)
 {
     heddle_status status = HEDDLE_OK;
+
     struct sent_claim *sent = memory_take(fetcher->options.partitions * sizeof *sent);
+
+    fetcher->has_declined = false;
 
     while (status == HEDDLE_OK && heat_count(fetcher->heat) > 0 && !*is_starved &&
            !atomic_load(&fetcher->is_stopping) && !atomic_load(&fetcher->is_quiet)) {
@@ -214,7 +218,22 @@ static heddle_status be_quiet(struct fetcher *fetcher)
         settler_take(fetcher->parts.settler,
                      &(struct settlement){.claim = claim, .disposition = LANE_RELEASE});
     heat_all(fetcher->heat);
+    if (!fetcher->has_declined)
+        decline(fetcher);
     return HEDDLE_OK;
+}
+
+/* Where that fails others find what there is by their poll. */
+static void decline(struct fetcher *fetcher)
+{
+    const struct fetcher_options *options = &fetcher->options;
+    struct heddle_error err;
+
+    if (redis_is_connected(fetcher->link) &&
+        lanes_decline(fetcher->link, &fetcher->command, options->partitions, options->incarnation,
+                      &err) != HEDDLE_OK)
+        redis_close(fetcher->link);
+    fetcher->has_declined = true;
 }
 
 /* Goes on in the next round where there is more. */
@@ -360,21 +379,10 @@ static heddle_status read_wakes(struct fetcher *fetcher, struct heddle_error *er
             heat_partition(fetcher->heat, wake.partition);
             break;
         case WAKE_CANCEL:
-            cancel(fetcher, wake.id);
+            watchdog_cancel(fetcher->parts.watchdog, wake.id);
             break;
         }
     return status;
-}
-
-/* Of an operation that has been settled meanwhile nobody here knows: it is too late. */
-static void cancel(struct fetcher *fetcher, const char *id)
-{
-    bool is_found = holdings_cancel(fetcher->parts.holdings, text_of(id), CANCEL_ASKED);
-
-    heddle_log(HEDDLE_LOG_INFO, "cancel_asked", "id=%s found=%s", LOG_TEXT(id),
-               is_found ? "true" : "false");
-    if (is_found)
-        watchdog_wake(fetcher->parts.watchdog);
 }
 
 static void back_off(struct fetcher *fetcher, int attempt)

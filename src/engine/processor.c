@@ -239,7 +239,7 @@ static heddle_status build(struct processor *processor, unsigned partitions,
     processor->holdings = holdings_new();
     processor->queue = runqueue_new((size_t)options->workers * CLAIMS_PER_WORKER);
     processor->roster = roster_new(options->workers, options->board);
-    processor->watchdog = watchdog_new(&watchdog, processor->roster);
+    processor->watchdog = watchdog_new(&watchdog, processor->roster, processor->holdings);
     processor->workers = memory_take_zeroed((size_t)options->workers, sizeof *processor->workers);
     heddle_status status = settler_new(&settler, processor->holdings, &processor->settler, err);
     parts = (struct fetcher_parts){processor->queue, processor->holdings, processor->settler,

@@ -274,7 +274,8 @@ static heddle_status rest(struct relay *relay, struct heddle_error *err)
     fault_point("asleep");
     if (status == HEDDLE_OK && is_asleep)
         status = outbox_relay(&relay->outbox, &relayed, err);
-    if (status == HEDDLE_OK && relayed == 0)
+    /* The word that it is to stop may have been read with a request. */
+    if (status == HEDDLE_OK && relayed == 0 && !atomic_load(&relay->is_stopping))
         status = pg_await_notification(relay->pg, relay->event_fd,
                                        relay->is_leader && !is_asleep ? DOZE_MS : rest_ms(relay),
                                        &is_notified, err);

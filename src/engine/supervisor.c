@@ -17,7 +17,7 @@ enum {
     IDLE_MS = 60000,
     STARTING_MS = 10,      /* while children start: how often it looks whether they are ready */
     DRAIN_GRACE_MS = 2000, /* beyond drain_ms: then a child is killed */
-    QUIT_GRACE_MS = 2000,
+    QUIT_GRACE_MS = 3000,  /* a child gives itself less */
 };
 
 struct supervisor {

@@ -4,6 +4,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "base/thread.h"
 
 #include <inttypes.h>
@@ -22,6 +23,7 @@ enum {
 struct watchdog {
     struct watchdog_options options;
     struct roster *roster;
+    struct holdings *holdings;
     int wake_fd;
     atomic_bool is_stopping, is_quitting;
     pthread_t thread;
@@ -30,16 +32,19 @@ struct watchdog {
 static void *watchdog_body(void *argument);
 static int64_t look_at(struct watchdog *watchdog, int number, const struct sight *sight);
 static void give_up(struct watchdog *watchdog, int number, const struct sight *sight);
+static void wake(struct watchdog *watchdog);
 static int64_t left_ms(int64_t deadline_ms, int64_t age_ms);
 static void log_sight(enum heddle_log_level level, const char *event, int number,
                       const struct sight *sight);
 
-struct watchdog *watchdog_new(const struct watchdog_options *options, struct roster *roster)
+struct watchdog *watchdog_new(const struct watchdog_options *options, struct roster *roster,
+                              struct holdings *holdings)
 {
     struct watchdog *watchdog = memory_take_zeroed(1, sizeof *watchdog);
 
     watchdog->options = *options;
     watchdog->roster = roster;
+    watchdog->holdings = holdings;
     watchdog->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (watchdog->wake_fd < 0)
         abort();
@@ -62,19 +67,24 @@ void watchdog_start(struct watchdog *watchdog)
 void watchdog_stop(struct watchdog *watchdog)
 {
     atomic_store(&watchdog->is_stopping, true);
-    watchdog_wake(watchdog);
+    wake(watchdog);
     thread_join(watchdog->thread);
 }
 
-void watchdog_wake(struct watchdog *watchdog)
+void watchdog_cancel(struct watchdog *watchdog, const char *id)
 {
-    eventfd_write(watchdog->wake_fd, 1);
+    bool is_found = holdings_cancel(watchdog->holdings, text_of(id), CANCEL_ASKED);
+
+    heddle_log(HEDDLE_LOG_INFO, "cancel_asked", "id=%s found=%s", LOG_TEXT(id),
+               is_found ? "true" : "false");
+    if (is_found)
+        wake(watchdog);
 }
 
 void watchdog_quit(struct watchdog *watchdog)
 {
     atomic_store(&watchdog->is_quitting, true);
-    watchdog_wake(watchdog);
+    wake(watchdog);
 }
 
 static void *watchdog_body(void *argument)
@@ -133,6 +143,11 @@ static void give_up(struct watchdog *watchdog, int number, const struct sight *s
     if (watchdog->options.board)
         atomic_store(&watchdog->options.board->crashed, number);
     abort();
+}
+
+static void wake(struct watchdog *watchdog)
+{
+    eventfd_write(watchdog->wake_fd, 1);
 }
 
 static int64_t left_ms(int64_t deadline_ms, int64_t age_ms)

@@ -9,6 +9,7 @@
 #define ENGINE_WATCHDOG_H
 
 #include "engine/board.h"
+#include "engine/holdings.h"
 #include "engine/roster.h"
 
 #include <stdint.h>
@@ -20,14 +21,16 @@ struct watchdog_options {
     struct board *board;      /* NULL: no supervisor */
 };
 
-/* Borrows the roster. */
-struct watchdog *watchdog_new(const struct watchdog_options *options, struct roster *roster);
+/* Borrows the roster and the holdings. */
+struct watchdog *watchdog_new(const struct watchdog_options *options, struct roster *roster,
+                              struct holdings *holdings);
 void watchdog_free(struct watchdog *watchdog);
 void watchdog_start(struct watchdog *watchdog);
 void watchdog_stop(struct watchdog *watchdog);
 
-/* An operation that may be running was cancelled: look at once. Thread-safe. */
-void watchdog_wake(struct watchdog *watchdog);
+/* A client wants the operation not to happen: whether it is begun or only in hand, it is cancelled.
+ * One that has been settled meanwhile is not known here: that is too late. Thread-safe. */
+void watchdog_cancel(struct watchdog *watchdog, const char *id);
 
 /* From now on everything that runs is cancelled. Thread-safe and async-signal-safe. */
 void watchdog_quit(struct watchdog *watchdog);

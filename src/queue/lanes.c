@@ -18,6 +18,10 @@ static heddle_status read_claims(const struct redis_reply *reply, unsigned parti
                                  struct heddle_error *err);
 static void append_settlement(struct command *command, const struct settlement *settlement);
 
+static heddle_status everywhere(struct redis_link *link, struct command *command,
+                                const char *function, unsigned partitions, const char *incarnation,
+                                int64_t *sum, struct heddle_error *err);
+
 heddle_status lanes_claim_send(struct redis_link *link, struct command *command, unsigned partition,
                                const struct lanes_request *request, struct heddle_error *err)
 {
@@ -130,20 +134,17 @@ heddle_status lanes_release(struct redis_link *link, struct command *command, un
     heddle_status status = HEDDLE_OK;
     int64_t left = 1;
 
-    for (int round = 0; status == HEDDLE_OK && left > 0 && round < RELEASE_ROUNDS_MAX; round++) {
-        left = 0;
-        for (unsigned p = 0; status == HEDDLE_OK && p < partitions; p++) {
-            command_begin(command, "heddle_release", p);
-            command_string(command, incarnation);
-            status = command_send(command, link, err);
-        }
-        for (unsigned p = 0; status == HEDDLE_OK && p < partitions; p++) {
-            AUTO_REPLY reply = NULL;
-            status = command_receive(link, &reply, err);
-            left += redis_reply_integer(reply);
-        }
-    }
+    for (int round = 0; status == HEDDLE_OK && left > 0 && round < RELEASE_ROUNDS_MAX; round++)
+        status = everywhere(link, command, "heddle_release", partitions, incarnation, &left, err);
     return status;
+}
+
+heddle_status lanes_decline(struct redis_link *link, struct command *command, unsigned partitions,
+                            const char *incarnation, struct heddle_error *err)
+{
+    int64_t unused;
+
+    return everywhere(link, command, "heddle_decline", partitions, incarnation, &unused, err);
 }
 
 heddle_status lanes_release_everywhere(struct redis_link *link, struct command *command,
@@ -257,4 +258,25 @@ static void append_settlement(struct command *command, const struct settlement *
         command_text(command, arena_copy_text(&command->numbers, &state, 1));
         command_text(command, claimed->sends_result ? claimed->result : TEXT(""));
     }
+}
+
+/* Calls a function with the incarnation in every partition; the sum of the answers. */
+static heddle_status everywhere(struct redis_link *link, struct command *command,
+                                const char *function, unsigned partitions, const char *incarnation,
+                                int64_t *sum, struct heddle_error *err)
+{
+    heddle_status status = HEDDLE_OK;
+
+    *sum = 0;
+    for (unsigned p = 0; status == HEDDLE_OK && p < partitions; p++) {
+        command_begin(command, function, p);
+        command_string(command, incarnation);
+        status = command_send(command, link, err);
+    }
+    for (unsigned p = 0; status == HEDDLE_OK && p < partitions; p++) {
+        AUTO_REPLY reply = NULL;
+        status = command_receive(link, &reply, err);
+        *sum += redis_reply_integer(reply);
+    }
+    return status;
 }

@@ -96,7 +96,12 @@ heddle_status lanes_beat(struct redis_link *link, struct command *command, unsig
 heddle_status lanes_release(struct redis_link *link, struct command *command, unsigned partitions,
                             const char *incarnation, struct heddle_error *err) HEDDLE_MUST_CHECK;
 
-/* The same for a processor that is dead, whoever asks; the partitions are read from Redis. */
+/* Says in every partition that the incarnation claims nothing for now: others are woken. */
+heddle_status lanes_decline(struct redis_link *link, struct command *command, unsigned partitions,
+                            const char *incarnation, struct heddle_error *err) HEDDLE_MUST_CHECK;
+
+/* The same as lanes_release for a processor that is dead, whoever asks; the partitions are read
+ * from Redis. */
 heddle_status lanes_release_everywhere(struct redis_link *link, struct command *command,
                                        const char *incarnation,
                                        struct heddle_error *err) HEDDLE_MUST_CHECK;

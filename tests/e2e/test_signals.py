@@ -1,6 +1,7 @@
 """What signals do to processors at work. Whatever they do, each operation runs once, in order."""
 import json
 import os
+import re
 import signal
 import threading
 import time
@@ -44,6 +45,11 @@ class Load:
 
 def held(stack) -> int:
     return sum(stack.redis.hlen(key) for key in stack.redis.keys("heddle:*:held:*"))
+
+
+def idle(stack) -> set[bytes]:
+    """Processors that want to be woken."""
+    return {name for key in stack.redis.keys("heddle:*:idle") for name in stack.redis.smembers(key)}
 
 
 def beats(stack) -> list[float]:
@@ -97,8 +103,10 @@ def test_quit_does_not_wait_for_a_handler_that_does_not_listen(stack, client, us
     with stack.probe("--processes", "1", *LONG) as supervisor:
         deaf = submit(client, user, "probe_prepare", n=1, gate=user)
         enters(stack, deaf)
+        begun = time.monotonic()
         supervisor.tell(signal.SIGQUIT)
         assert wait_end(supervisor) == ENDS_AT_ONCE
+        print(f"ended after {time.monotonic() - begun:.3f} s")
     assert held(stack) == 0
     with stack.probe() as other:
         stack.open_gate(user, other)
@@ -109,10 +117,12 @@ def test_quit_does_not_wait_for_a_handler_that_does_not_listen(stack, client, us
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGQUIT])
 def test_a_drain_is_cut_short_by_a_second_signal(stack, client, user, second):
     with stack.probe("--processes", "1", *LONG) as supervisor:
+        until(lambda: len(supervisor.children()) == 1, "the quarantine has ended")
+        [processor] = supervisor.children()
         stuck = submit(client, user, "probe_stick", kind="wait_apply", n=1, sticks=1)
         enters(stack, stuck)
         supervisor.tell(signal.SIGTERM)
-        until(lambda: " draining " in supervisor.log(), "it drains")
+        until(lambda: f" draining pid={processor}" in supervisor.log(), "it drains")
         assert supervisor.process.poll() is None
         supervisor.tell(second)
         assert wait_end(supervisor) == ENDS_AT_ONCE
@@ -146,6 +156,7 @@ def test_a_quiet_processor_begins_nothing_and_beats_until_it_goes_on(stack, clie
         until(lambda: held(stack) == 1, "what was not begun is given back")
         done = load.done()
         assert done < len(load.submitted)
+        until(lambda: not idle(stack), "nobody wakes it")
         before = beats(stack)
         until(lambda: beats(stack) > before, "it beats")
         # A processor that dies meanwhile comes back as quiet as it was.
@@ -164,6 +175,7 @@ def test_a_quiet_processor_begins_nothing_and_beats_until_it_goes_on(stack, clie
                              load.prefix + "-%", load.prefix + "-%", done - 1)
             assert pids == [(other.pid,)]
         supervisor.tell(signal.SIGCONT)
+        until(lambda: len(idle(stack)) == 2, "they want to be woken again")
         stack.open_gate_for_all(user, supervisor)
         assert client.result(user, slow)["state"] == "done"
         assert client.do(user, "probe_record", payload={"n": 2})["state"] == "done"
@@ -244,6 +256,17 @@ def run_with(stack, settings, processes: int):
     return stack.run("--config", str(settings), HEDDLE_PROCESSES=str(processes))
 
 
+def assert_never_fewer_than(processes: int, log: str) -> None:
+    """Each that drains leaves so many behind that are ready."""
+    ready = set()
+    for event, pid in re.findall(r" (processor_ready|draining) .*?\bpid=(\d+)", log):
+        if event == "processor_ready":
+            ready.add(pid)
+        elif pid in ready:
+            ready.remove(pid)
+            assert len(ready) >= processes
+
+
 @pytest.mark.parametrize("processes", [1, 2])
 def test_hup_puts_processors_with_new_settings_in_the_place_of_the_old(stack, user, settings,
                                                                        processes):
@@ -261,6 +284,7 @@ def test_hup_puts_processors_with_new_settings_in_the_place_of_the_old(stack, us
             old = set(supervisor.children())
             messages.go_on()
         assert " operation_ended " in supervisor.log()  # the level that came later
+        assert_never_fewer_than(processes, supervisor.log())
         assert "drained=false" not in supervisor.log()
     with stack.run():
         messages.assert_all_there_in_order()

@@ -152,7 +152,7 @@ static void past_the_soft_deadline_an_operation_is_asked_to_end(void **state)
     const struct watchdog_options options = {.soft_ms = 300};
     struct roster *roster = roster_new(2, NULL);
     struct post *old = roster_take(roster, 0, NULL), *young = roster_take(roster, 1, NULL);
-    struct watchdog *watchdog = watchdog_new(&options, roster);
+    struct watchdog *watchdog = watchdog_new(&options, roster, NULL);
     struct claim *claim = new_claim("ann");
 
     (void)state;
@@ -162,7 +162,6 @@ static void past_the_soft_deadline_an_operation_is_asked_to_end(void **state)
     wait_for_cause(&claim->operations[0], CANCEL_DEADLINE);
     assert_true(clock_now_ms() - begun_ms >= options.soft_ms);
     post_enter(young, claim, &claim->operations[1]);
-    watchdog_wake(watchdog);
     assert_int_equal(claimed_cancel_cause(&claim->operations[1]), CANCEL_NONE);
     post_leave(young);
     post_leave(old);
@@ -176,7 +175,7 @@ static void who_quits_cancels_everything_that_runs(void **state)
 {
     const struct watchdog_options options = {0};
     struct roster *roster = roster_new(POSTS, NULL);
-    struct watchdog *watchdog = watchdog_new(&options, roster);
+    struct watchdog *watchdog = watchdog_new(&options, roster, NULL);
     struct claim *claim = new_claim("ann");
     struct post *posts[POSTS];
 
@@ -208,7 +207,7 @@ static void past_the_hard_deadline_the_process_ends_and_the_board_names_the_work
     if (pid == 0) {
         const struct watchdog_options options = {.soft_ms = 10, .hard_ms = 50, .board = board};
         struct roster *roster = roster_new(POSTS, board);
-        struct watchdog *watchdog = watchdog_new(&options, roster);
+        struct watchdog *watchdog = watchdog_new(&options, roster, NULL);
         struct claim *claim = new_claim("ann");
         signal(SIGABRT, SIG_DFL);
         post_enter(roster_take(roster, 2, NULL), claim, &claim->operations[0]);
@@ -246,7 +245,7 @@ static void a_worker_that_is_watched_goes_its_way(void **state)
     const struct watchdog_options options = {.soft_ms = 1, .hard_ms = PATIENCE_MS};
     struct roster *roster = roster_new(1, NULL);
     struct holdings *holdings = holdings_new();
-    struct watchdog *watchdog = watchdog_new(&options, roster);
+    struct watchdog *watchdog = watchdog_new(&options, roster, holdings);
     pthread_t worker;
 
     (void)state;
@@ -256,8 +255,7 @@ static void a_worker_that_is_watched_goes_its_way(void **state)
     watchdog_start(watchdog);
     thread_start(&worker, "worker", work, NULL);
     for (int i = 0; i < ROUNDS / 100; i++) {
-        holdings_cancel(holdings, text_of(busy_claim->operations[0].operation.id), CANCEL_ASKED);
-        watchdog_wake(watchdog);
+        watchdog_cancel(watchdog, busy_claim->operations[0].operation.id);
         roster_report(roster);
     }
     thread_join(worker);

@@ -57,6 +57,12 @@ local function release(k, args)
     return free_lanes(k, args[1], 100)
 end
 
+-- INCARNATION: it claims nothing for now. Whoever has woken it in vain wakes another.
+local function decline(k, args)
+    if call('SREM', k.idle, args[1]) == 0 and call('ZCARD', k.ready) > 0 then wake(k) end
+    return redis.status_reply('OK')
+end
+
 -- INCARNATION CURSOR -> [next cursor, lane, seq, …]: some of the lanes that it holds
 local function holds(k, args)
     local page = call('HSCAN', k.base .. 'held:' .. args[1], args[2], 'COUNT', 100)
