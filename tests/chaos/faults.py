@@ -41,6 +41,11 @@ class Fault:
     has_time: ClassVar[bool] = True   # Postgres' clock, which times the effects, can be trusted
     within_s: ClassVar[float] = 3.5   # from the moment the world is whole until a lane moves on: lease + 2 s
 
+    @classmethod
+    def seconds(cls, is_full: bool) -> float:
+        """What playing it takes, roughly."""
+        return (cls.full if is_full else cls.short) * (cls.gap_s + cls.lasts_s) + 4
+
     def set_up(self, world: World) -> None:
         pass
 
@@ -76,7 +81,7 @@ class Kill(Fault):
     """SIGKILL of a processor below its supervisor, which frees its lanes and starts another."""
     name = "kill"
     plan = Plan(is_supervised=True, processors=3)
-    short, full, per_round, gap_s = 8, 2000, 100, 0.7
+    short, full, per_round, gap_s = 8, 2000, 12, 0.7  # more in a row, and supervisors hold back
     within_s = 1.5  # the target is 1 s, on a machine that has nothing else to do
 
     def inject(self, world: World, rng: random.Random) -> Injection:
@@ -205,6 +210,10 @@ class FullMemory(Fault):
 
     def heal(self, world: World) -> None:
         world.redis.client().config_set("maxmemory", 0)
+        self.refused = "errorstat_OOM" in world.redis.client().info("errorstats")
+
+    def findings(self) -> list[str]:
+        return [] if self.refused else ["Redis never was full"]
 
 
 ALL = (Kill, Vanish, Stop, Terminate, PostgresRestart, RedisKill, RedisKillEverySecond, Flush, FullMemory)

@@ -52,6 +52,7 @@ class Load:
     durable: float = 0.5        # their share
     slow: float = 0.5
     slow_ms: int = 120
+    in_postgres: float = 0.5    # of the slow ones; the others are slow before their transaction
     fails: float = 0.05
     refuse: float = 0.05
     malformed: float = 0.02
@@ -121,7 +122,7 @@ class Generator:
         if rng.random() < load.fresh_lanes:
             lane = f"fresh-{number}-{n}"
         if rng.random() < load.slow:
-            work["ms" if rng.random() < 0.5 else "outside"] = rng.randint(1, load.slow_ms)
+            work["ms" if rng.random() < load.in_postgres else "outside"] = rng.randint(1, load.slow_ms)
         if rng.random() < load.fails:
             work["fails"] = 1
         elif rng.random() < load.refuse:

@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +49,7 @@ class World:
         self.directory = new_directory()
         self.processors: list[Processor] = []
         self.started = 0
+        self.owner = threading.get_ident()
         self.mounted: Path | None = None
         self.redis_wire = self.postgres_wire = None
         self.environment_of_next = dict  # what else the next processor is given
@@ -166,7 +168,10 @@ class World:
         return [p for p in self.processors if p.process.poll() is None]
 
     def keep_alive(self) -> None:
-        """Starts anew what has ended, as a service manager would."""
+        """Starts anew what has ended, as a service manager would. The kernel ends what a thread has
+        started together with the thread: so the world's own does, whoever asks."""
+        if threading.get_ident() != self.owner:
+            return
         dead = [p for p in self.processors if p.process.poll() is not None]
         for processor in dead:
             self.processors.remove(processor)
