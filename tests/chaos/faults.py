@@ -25,6 +25,7 @@ class Injection:
     over_at: float
     lanes: set[str] | None = None
     count: int = 1
+    loses_redis: bool = False  # Redis lost data between the two
 
 
 class Fault:
@@ -171,7 +172,7 @@ class RedisKill(Fault):
         world.redis.kill()
         time.sleep(rng.uniform(0, 0.8))
         world.redis.start()
-        return Injection(at, time.time())
+        return Injection(at, time.time(), loses_redis=self.loses_redis)
 
 
 class RedisKillEverySecond(RedisKill):
@@ -194,7 +195,7 @@ class Flush(Fault):
         client.flushall()
         # Whatever the traffic: where there is only that of web tiers, nothing else tells of it.
         until(lambda: client.exists("heddle:partitions"), "Redis is set up again", self.within_s)
-        return Injection(at, at)
+        return Injection(at, at, loses_redis=True)
 
 
 class FullMemory(Fault):

@@ -26,7 +26,7 @@ class FullDisk(Fault):
         self._fill(world.mounted)
         time.sleep(rng.uniform(0.5, 2.0))
         self.heal(world)
-        return Injection(at, time.time())
+        return Injection(at, time.time(), loses_redis=self.loses_redis)
 
     def heal(self, world: World) -> None:
         (world.mounted / "filler").unlink(missing_ok=True)

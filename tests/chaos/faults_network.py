@@ -146,7 +146,7 @@ class Failover(Weather):
             before.kill()
         over_at = time.time()
         self._add_replica(world)
-        return Injection(at, over_at)
+        return Injection(at, over_at, loses_redis=True)
 
     def close(self) -> None:
         self.replication.close()

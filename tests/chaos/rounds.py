@@ -88,7 +88,8 @@ def _judge(outcome: Outcome, world: World, fault: Fault, submissions: list[Submi
         outcome.problems.append(f"not drained within {DRAIN_SECONDS} s; Redis has {world.queued()}:"
                                 f" {world.cli('check').stdout}")
     effects = read_effects(world.sql)
-    outcome.verdict = judge(submissions, effects, world.sql, fault.loses_redis, fault.has_time)
+    outcome.verdict = judge(submissions, effects, world.sql,
+                            losses_of(happened) if fault.loses_redis else None, fault.has_time)
     if is_drained:
         outcome.problems += world.stop_processors()
     if fault.has_time:
@@ -96,6 +97,10 @@ def _judge(outcome: Outcome, world: World, fault: Fault, submissions: list[Submi
     outcome.problems += late(outcome.recoveries, fault.within_s)
     if outcome.findings():
         outcome.logs = world.logs()
+
+
+def losses_of(happened: list[Injection]) -> list[tuple[float, float]]:
+    return [(injection.at, injection.over_at) for injection in happened if injection.loses_redis]
 
 
 def late(recoveries: list[float], within_s: float) -> list[str]:
