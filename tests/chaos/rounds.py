@@ -57,6 +57,9 @@ def _play(world: World, fault: Fault, rng: random.Random, injections: int, load:
     generator.start()
     try:
         happened = _inject_all(world, fault, rng, injections, generator)
+    except BaseException:
+        generator.stop()
+        raise
     finally:
         fault.heal(world)
     generator.join(load.seconds + GIVE_UP_SECONDS)
@@ -75,6 +78,7 @@ def _inject_all(world: World, fault: Fault, rng: random.Random, injections: int,
             world.keep_alive()
             time.sleep(min(left, 0.05))
         happened.append(fault.inject(world, rng))
+    generator.may_end()
     while generator.is_active() and time.monotonic() < give_up:
         world.keep_alive()
         time.sleep(0.05)
