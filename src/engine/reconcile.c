@@ -27,8 +27,11 @@ struct comparison {
 };
 
 static void count_lanes(struct reconciler *reconciler, const struct journal_page *page);
+static heddle_status readmit(struct reconciler *reconciler, struct heddle_error *err);
 static heddle_status compare_partition(struct reconciler *reconciler, unsigned partition,
                                        const struct journal_page *page, struct heddle_error *err);
+static heddle_status find_missing(struct reconciler *reconciler, const struct journal_page *page,
+                                  struct comparison *comparison, struct heddle_error *err);
 static heddle_status mend(struct reconciler *reconciler, const struct comparison *comparison,
                           size_t first, size_t *next, struct heddle_error *err);
 static heddle_status put_back(struct reconciler *reconciler, struct heddle_text lane,
@@ -71,6 +74,8 @@ heddle_status reconciler_step(struct reconciler *reconciler, bool *is_last,
         reconciler->seq = *is_last ? 0 : last->seq;
     }
     arena_reset(&reconciler->arena);
+    if (status == HEDDLE_OK && *is_last && !(reconciler->pass && reconciler->pass->only_looks))
+        status = readmit(reconciler, err);
     return status;
 }
 
@@ -101,11 +106,61 @@ static void count_lanes(struct reconciler *reconciler, const struct journal_page
 
 /* The page's operations of one partition against Redis; lanes that miss some are rebuilt, once
  * each. */
+/* Direct operations that were tried, and that Redis has lost since, come back by the outbox. They
+ * have no number: they are late, and in no order with others. */
+static heddle_status readmit(struct reconciler *reconciler, struct heddle_error *err)
+{
+    static const char first_id[] = "00000000-0000-0000-0000-000000000000";
+    struct journal_page page;
+    size_t count = 0, used = 0;
+
+    if (*reconciler->adrift_id == '\0')
+        strcpy(reconciler->adrift_id, first_id);
+    heddle_status status = journal_adrift(reconciler->pg, reconciler->adrift_id, PAGE_COUNT,
+                                          &reconciler->arena, &page, err);
+    if (status != HEDDLE_OK)
+        return status;
+    char *ids = arena_alloc(&reconciler->arena, page.count * (HEDDLE_ID_SIZE + 1) + 2);
+    for (unsigned p = 0; status == HEDDLE_OK && page.count > 0 && p < reconciler->partitions; p++) {
+        struct comparison comparison = {.partition = p};
+        status = find_missing(reconciler, &page, &comparison, err);
+        for (size_t i = 0; status == HEDDLE_OK && i < comparison.count; i++)
+            if (comparison.is_missing[i])
+                used += (size_t)sprintf(ids + used, "%c%s", count++ == 0 ? '{' : ',',
+                                        comparison.entries[i]->operation.id);
+    }
+    if (status == HEDDLE_OK && count > 0) {
+        strcpy(ids + used, "}");
+        heddle_log(HEDDLE_LOG_WARNING, "operations_readmitted", "count=%zu", count);
+        status = journal_nudge(reconciler->pg, ids, err);
+    }
+    strcpy(reconciler->adrift_id,
+           page.count < PAGE_COUNT ? first_id : page.entries[page.count - 1].operation.id);
+    arena_reset(&reconciler->arena);
+    return status;
+}
+
 static heddle_status compare_partition(struct reconciler *reconciler, unsigned partition,
                                        const struct journal_page *page, struct heddle_error *err)
 {
-    const struct pass *pass = reconciler->pass;
     struct comparison comparison = {.partition = partition};
+
+    heddle_status status = find_missing(reconciler, page, &comparison, err);
+    for (size_t i = 0; status == HEDDLE_OK && i < comparison.count;) {
+        if (comparison.is_missing[i])
+            status = mend(reconciler, &comparison, i, &i, err);
+        else
+            i++;
+    }
+    return status;
+}
+
+/* The page's operations of the partition, and which of them Redis does not have. */
+static heddle_status find_missing(struct reconciler *reconciler, const struct journal_page *page,
+                                  struct comparison *comparison, struct heddle_error *err)
+{
+    const struct pass *pass = reconciler->pass;
+    const unsigned partition = comparison->partition;
     struct heddle_text ids[PAGE_COUNT];
     size_t count = 0;
 
@@ -114,21 +169,14 @@ static heddle_status compare_partition(struct reconciler *reconciler, unsigned p
         if ((entry->is_outbound && !(pass && pass->takes_outbox)) ||
             digest_partition(entry->operation.user, reconciler->partitions) != partition)
             continue;
-        comparison.entries[count] = entry;
+        comparison->entries[count] = entry;
         ids[count++] = (struct heddle_text){entry->operation.id, HEDDLE_ID_SIZE};
     }
+    comparison->count = count;
     if (count == 0)
         return HEDDLE_OK;
-    comparison.count = count;
-    heddle_status status = rebuild_find_missing(reconciler->redis, reconciler->command, partition,
-                                                ids, count, comparison.is_missing, err);
-    for (size_t i = 0; status == HEDDLE_OK && i < count;) {
-        if (comparison.is_missing[i])
-            status = mend(reconciler, &comparison, i, &i, err);
-        else
-            i++;
-    }
-    return status;
+    return rebuild_find_missing(reconciler->redis, reconciler->command, partition, ids, count,
+                                comparison->is_missing, err);
 }
 
 /* Puts back the missing operation `first` and those of its lane behind it, as many as go in one

@@ -23,6 +23,7 @@ struct reconciler {
     struct arena arena, lane_arena;      /* of a page, of a lane's part that is put back */
     char user[HEDDLE_USER_SIZE_MAX + 1]; /* where the next page begins */
     int64_t seq;
+    char adrift_id[HEDDLE_ID_SIZE + 1]; /* the same of direct operations */
 
     const struct pass *pass; /* what a command wants of its pass; NULL: as the relay does */
     struct pass_counts counts;

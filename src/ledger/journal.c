@@ -48,6 +48,16 @@ static const struct heddle_statement lane_entries = {
     " and user_id = $1 and seq < $2), $2) order by seq limit $3",
     3};
 
+static const struct heddle_statement adrift = {
+    "heddle_adrift",
+    "select 0, id in (select id from heddle.outbox), id, user_id, op, thread, null, attempt, null"
+    " from heddle.operations where finished_at is null and seq is null and state <> 'parked'"
+    " and id > $1 order by id limit $2",
+    2};
+
+static const struct heddle_statement nudge = {
+    "heddle_nudge", "select heddle.nudge(id) from unnest($1::uuid[]) as id", 1};
+
 static const struct heddle_statement settings = {
     "heddle_settings",
     "select coalesce(max(value) filter (where key = 'partitions'), '0'),"
@@ -155,6 +165,25 @@ heddle_status journal_lane(struct pg_link *link, const char *lane, int64_t seq, 
                            struct arena *arena, struct journal_page *page, struct heddle_error *err)
 {
     return page_from(link, &lane_entries, lane, seq, most, arena, page, err);
+}
+
+heddle_status journal_adrift(struct pg_link *link, const char *id, size_t most, struct arena *arena,
+                             struct journal_page *page, struct heddle_error *err)
+{
+    AUTO_ROWS rows = NULL;
+    char limit[24];
+    const char *const params[] = {id, limit};
+
+    snprintf(limit, sizeof limit, "%zu", most);
+    heddle_status status = pg_query(link, &adrift, params, &rows, err);
+    if (status == HEDDLE_OK)
+        read_page(rows, arena, page);
+    return status;
+}
+
+heddle_status journal_nudge(struct pg_link *link, const char *ids, struct heddle_error *err)
+{
+    return pg_query(link, &nudge, &ids, NULL, err);
 }
 
 heddle_status journal_partitions(struct pg_link *link, unsigned *partitions,

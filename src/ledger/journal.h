@@ -57,6 +57,15 @@ heddle_status journal_lane(struct pg_link *link, const char *lane, int64_t seq, 
                            struct arena *arena, struct journal_page *page,
                            struct heddle_error *err) HEDDLE_MUST_CHECK;
 
+/* Direct operations behind `id` that the ledger knows as unfinished, in the order of ids; without
+ * payloads. */
+heddle_status journal_adrift(struct pg_link *link, const char *id, size_t most, struct arena *arena,
+                             struct journal_page *page, struct heddle_error *err) HEDDLE_MUST_CHECK;
+
+/* Redis is to hear again of these: a list of ids, `{ID,…}`. */
+heddle_status journal_nudge(struct pg_link *link, const char *ids,
+                            struct heddle_error *err) HEDDLE_MUST_CHECK;
+
 /* Number of partitions that Redis must be set up with; 0 where it was never said. */
 heddle_status journal_partitions(struct pg_link *link, unsigned *partitions,
                                  int64_t *payload_bytes_max,

@@ -2,7 +2,8 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import exchange
 import faults
@@ -20,6 +21,14 @@ FAULTS: dict[str, type[Fault]] = {fault.name: fault for fault in (
 
 def short_version() -> list[str]:
     return [name for name, fault in FAULTS.items() if fault.short]
+
+
+def start(pool: ThreadPoolExecutor, names: Iterable[str], seed: str, is_full: bool,
+          injections: int | None = None) -> dict[str, Future[list[Outcome]]]:
+    """All rounds of these faults, those that take longest first."""
+    ordered = sorted(names, key=lambda name: -FAULTS[name].seconds(is_full))
+    return {name: pool.submit(lambda name: list(play(FAULTS[name], seed, is_full, injections)), name)
+            for name in ordered}
 
 
 def play(fault: type[Fault], seed: str, is_full: bool, injections: int | None = None) -> Iterator[Outcome]:

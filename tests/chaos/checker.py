@@ -56,8 +56,13 @@ def read_effects(sql) -> list[Effect]:
     return [Effect(*row) for row in rows]
 
 
-def judge(submissions: list[Submission], effects: list[Effect], sql, redis_lost_data: bool = False,
+Losses = list[tuple[float, float]]
+
+
+def judge(submissions: list[Submission], effects: list[Effect], sql, losses: Losses | None = None,
           has_time: bool = True) -> Verdict:
+    """`losses`: from when to when Redis lost data, each time; None where it never does."""
+    redis_lost_data = losses is not None
     told = Counter(submission.told for submission in submissions)
     verdict = Verdict(len(submissions), told[ACKNOWLEDGED], told[REFUSED])
     verdict.unknown = len(submissions) - verdict.acknowledged - verdict.refused
@@ -75,7 +80,7 @@ def judge(submissions: list[Submission], effects: list[Effect], sql, redis_lost_
     for effect in effects:
         lanes[effect.lane].append(effect)
     for lane, ran in lanes.items():
-        _judge_order(verdict, lane, ran, by_id, ledger)
+        _judge_order(verdict, lane, ran, by_id, ledger, losses or [])
         if has_time:
             _judge_overlap(verdict, lane, ran)
     _judge_left_overs(verdict, sql)
@@ -118,11 +123,13 @@ def _judge_counters(verdict: Verdict, effects: list[Effect], sql) -> None:
 
 
 def _judge_order(verdict: Verdict, lane: str, ran: list[Effect], by_id: dict[str, Submission],
-                 ledger: dict) -> None:
-    """Durable operations keep their order, direct ones theirs."""
+                 ledger: dict, losses: Losses) -> None:
+    """Durable operations keep their order, direct ones theirs: but for those that Redis lost and a
+    processor had in hand, which may be late."""
     for is_durable in (False, True):
         _judge_lane(verdict, [by_id[effect.id] for effect in ran
-                              if effect.id in by_id and by_id[effect.id].is_durable == is_durable])
+                              if effect.id in by_id and by_id[effect.id].is_durable == is_durable],
+                    [] if is_durable else losses)
     numbers = [ledger[effect.id][1] for effect in ran if ledger.get(effect.id, (None, None))[1] is not None]
     if numbers != sorted(numbers):
         verdict.disordered.append(f"lane {lane}: journal numbers {numbers}")
@@ -134,14 +141,13 @@ def _judge_overlap(verdict: Verdict, lane: str, ran: list[Effect]) -> None:
             verdict.others.append(f"lane {lane}: {before.id} and {after.id} overlap")
 
 
-def _judge_lane(verdict: Verdict, ran: list[Submission]) -> None:
+def _judge_lane(verdict: Verdict, ran: list[Submission], losses: Losses) -> None:
     """Nothing may run after something that was submitted when it had been acknowledged already."""
-    earliest_told, earliest = float("inf"), None
-    for submission in reversed(ran):
-        if earliest_told < submission.sent_at:
-            verdict.disordered.append(f"{earliest} ran after {submission}")
-        if submission.told_at < earliest_told:
-            earliest_told, earliest = submission.told_at, submission
+    for place, first in enumerate(ran):
+        late = next((s for s in ran[place + 1:] if s.told_at < first.sent_at and not any(
+            s.told_at <= over_at and first.sent_at >= at for at, over_at in losses)), None)
+        if late:
+            verdict.disordered.append(f"{late} ran after {first}")
 
 
 def _judge_left_overs(verdict: Verdict, sql) -> None:

@@ -38,6 +38,10 @@ class Exchange(Fault):
         "cut": (16, 1), "half-close": (256, 1), "hold": (512, 1), "delay": (512, 8), "kill": (512, 16)}
 
     @classmethod
+    def seconds(cls, is_full: bool) -> float:
+        return sum(2000 / steps[is_full] * 0.3 for steps in cls.steps.values() if steps[is_full])
+
+    @classmethod
     def rounds_of(cls, seed: str, is_full: bool) -> Iterator[Outcome]:
         """One world for all modes, and a new one behind each that left a lane standing."""
         parts = [(mode, way, steps[is_full]) for mode, steps in cls.steps.items() if steps[is_full]
@@ -68,6 +72,8 @@ class Exchange(Fault):
             self._do_one(f"warm-{mode}-{way}-{offset}", 10)
             injection = self._break_at(mode, way, offset)
             if not injection:
+                if offset == 0:
+                    outcome.problems.append(f"{mode} {way}: nothing of the role {self.role} went by")
                 return
             self.happened.append(injection)
             if self.is_stuck:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import random
+import subprocess
 import time
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import redis
 from servers import until
 
 from faults import Fault, Injection
-from generator import TookTooLong
+from generator import Load, TookTooLong
 from world import Plan, World
 
 HOUR = 3600
@@ -18,14 +19,14 @@ HOUR = 3600
 
 class FullDisk(Fault):
     """Shared by both servers: the disk fills up for a while, then there is room again."""
-    short, full, per_round, gap_s = 0, 20, 5, 1.5
+    short, full, per_round, gap_s = 2, 20, 5, 1.5
 
     def inject(self, world: World, rng: random.Random) -> Injection:
         at = time.time()
         self._fill(world.mounted)
         time.sleep(rng.uniform(0.5, 2.0))
         self.heal(world)
-        return Injection(at, time.time())
+        return Injection(at, time.time(), loses_redis=self.loses_redis)
 
     def heal(self, world: World) -> None:
         (world.mounted / "filler").unlink(missing_ok=True)
@@ -90,11 +91,16 @@ class RedisDiskEverySecond(RedisDisk):
 
 class Jump(Fault):
     """Shared by the clocks: a jump to and fro, by seconds and by hours. Each stays until the next."""
-    short, full, per_round, gap_s = 0, 60, 12, 0.8
+    short, full, per_round, gap_s = 5, 60, 12, 0.8
     within_s = 3.5
+
+    def processes(self, world: World) -> list[int]:
+        """Those whose clock it is."""
+        raise NotImplementedError
 
     def inject(self, world: World, rng: random.Random) -> Injection:
         at = time.time()
+        assert all(map(world.clock.is_bent_for, self.processes(world))), "their clock is the machine's"
         world.clock.jump(rng.choice([-1, 1]) * rng.choice([0.5, 2, 30, HOUR, 24 * HOUR]))
         return Injection(at, at)
 
@@ -107,26 +113,47 @@ class RedisClock(Jump):
     name = "redis-clock"
     plan = Plan(redis_clock=True)
 
+    def processes(self, world: World) -> list[int]:
+        return [world.redis.process.pid]
+
 
 class ProcessorClock(Jump):
     """The wall clock of the processors jumps."""
     name = "processor-clock"
     plan = Plan(processor_clock=True)
 
+    def processes(self, world: World) -> list[int]:
+        return [processor.pid for processor in world.alive()]
+
 
 class PostgresClock(Jump):
     """Postgres' clock jumps: ages of the journal's rows are of its time."""
     name = "postgres-clock"
+    load = Load(in_postgres=0)  # pg_sleep waits for the wall clock, and would for a day
     plan = Plan(postgres_clock=True)
     has_time = False
+
+    def processes(self, world: World) -> list[int]:
+        return [world.postgres.process.pid]
 
 
 class Partition(Fault):
     """A network namespace with some of the processors is cut off, one way or both, and joined again."""
     name = "partition"
     plan = Plan(processors=3, is_apart=True)
-    short, full, per_round, gap_s = 0, 100, 10, 1.0
+    short, full, per_round, gap_s = 2, 100, 10, 1.0
     within_s = 3.5
+
+    def set_up(self, world: World) -> None:
+        assert self._is_joined(world)
+        world.namespace.part(True, True)
+        assert not self._is_joined(world), "a partition that lets bytes through"
+        world.namespace.join()
+
+    @staticmethod
+    def _is_joined(world: World) -> bool:
+        there = [*world.namespace.enter(), "timeout", "1", "redis-cli", "-h", world.namespace.here, "ping"]
+        return subprocess.run(there, capture_output=True).returncode == 0
 
     def inject(self, world: World, rng: random.Random) -> Injection:
         at = time.time()

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections import Counter
 
 import redis
 from servers import until
@@ -49,11 +50,22 @@ class CutRole(Weather):
     short, full, per_round, gap_s = 30, 2000, 200, 0.1
     within_s = 2.0
 
+    def __init__(self) -> None:
+        self.tried: Counter[str] = Counter()
+        self.cut: Counter[str] = Counter()
+
     def inject(self, world: World, rng: random.Random) -> Injection:
         at = time.time()
         role = rng.choice(["claim", "settle", "beat", "wake", "push", "reconcile", "worker", "journal"])
         wire = world.postgres_wire if role in ("worker", "journal") else world.redis_wire
-        return Injection(at, at, None, wire.cut(role))
+        count = wire.cut(role)
+        self.tried[role] += 1
+        self.cut[role] += count
+        return Injection(at, at, None, count)
+
+    def findings(self) -> list[str]:
+        return [f"no link of the role {role} was there in {tries} tries" for role, tries in self.tried.items()
+                if tries >= 3 and not self.cut[role]]
 
 
 class HalfClose(Weather):
@@ -134,7 +146,7 @@ class Failover(Weather):
             before.kill()
         over_at = time.time()
         self._add_replica(world)
-        return Injection(at, over_at)
+        return Injection(at, over_at, loses_redis=True)
 
     def close(self) -> None:
         self.replication.close()

@@ -23,7 +23,7 @@ TRIES_MAX = 6
 class Point(Fault):
     """SIGKILL at each named point of runner, settler, relay, fetcher, beat in turn."""
     name = "points"
-    load = Load(refuse=0.2)
+    load = Load(refuse=0.2, again=0.3)
     short, full, per_round, gap_s = len(POINTS), 40 * len(POINTS), 2 * len(POINTS), 0.05
     lasts_s = 0.7
     within_s = 8.0  # a lane may meet several that die, and not every death is noted
@@ -33,12 +33,14 @@ class Point(Fault):
         self.tries = 0
         self.unreached: list[str] = []
         self.rng = random.Random(len(POINTS))
-        world.environment_of_next = self._next
 
     def inject(self, world: World, rng: random.Random) -> Injection:
         """Waits until a processor dies at the point whose turn it is."""
         self.tries, count, lanes = 0, 0, set()
+        world.environment_of_next = self._next
         at = patience_from = time.time()
+        if not any(_point_of(p) == self._point() for p in world.processors):
+            lanes |= self._replace_oldest(world)
         while self.tries <= TRIES_MAX:
             for processor in [p for p in world.processors if p.process.poll() is not None]:
                 at, count = time.time(), count + 1
@@ -84,7 +86,7 @@ class Point(Fault):
 
 
 def _point_of(processor: Processor) -> str:
-    return processor.environment["CHAOS_POINT"].partition(":")[0]
+    return processor.environment.get("CHAOS_POINT", "").partition(":")[0]
 
 
 ALL = (Point,)

@@ -7,7 +7,7 @@ from pathlib import Path
 from rounds import Outcome
 
 HEAD = ("fault", "rounds", "injected", "operations", "acked", "refused", "unknown", "forgiven", "lost",
-        "repeated", "out of order", "other", "recovery p50", "p99", "since fault p50", "p99")
+        "repeated", "out of order", "other", "target", "recovery p50", "p99", "since fault p50", "p99")
 
 
 def percentile(values: list[float], share: float) -> float | None:
@@ -43,6 +43,7 @@ class Figures:
             "repeated": sum(len(v.repeated) for v in verdicts),
             "out_of_order": sum(len(v.disordered) for v in verdicts),
             "other": sum(len(v.others) for v in verdicts) + sum(len(o.problems) for o in outcomes),
+            "target_s": outcomes[0].target_s,
             "recovery_p50_s": percentile(recoveries, 0.5),
             "recovery_p99_s": percentile(recoveries, 0.99),
             "since_fault_p50_s": percentile(since, 0.5),

@@ -1,7 +1,8 @@
 """The application under chaos: submits operations, and notes what it was told for each.
 
 A lane belongs to one thread, so that its order is defined. What is submitted follows from the seed
-alone; a try whose fate is unknown is sometimes repeated with the same id, as a web tier would.
+alone, how much of it also from how long the faults take. A try whose fate is unknown is sometimes
+repeated with the same id, as a web tier would.
 """
 from __future__ import annotations
 
@@ -52,6 +53,7 @@ class Load:
     durable: float = 0.5        # their share
     slow: float = 0.5
     slow_ms: int = 120
+    in_postgres: float = 0.5    # of the slow ones; the others are slow before their transaction
     fails: float = 0.05
     refuse: float = 0.05
     malformed: float = 0.02
@@ -70,6 +72,7 @@ class Generator:
         self.submissions: list[Submission] = []
         self._redis, self._postgres = open_redis, open_postgres
         self._stop = threading.Event()
+        self._may_end = threading.Event()
         self._threads = [threading.Thread(target=self._body, args=(i, random.Random(f"{seed}:{i}")),
                                           daemon=True) for i in range(load.threads)]
         self._failures: list[BaseException] = []
@@ -77,6 +80,13 @@ class Generator:
     def start(self) -> None:
         for thread in self._threads:
             thread.start()
+
+    def may_end(self) -> None:
+        """From here on no more than the load's number of operations is submitted."""
+        self._may_end.set()
+
+    def stop(self) -> None:
+        self._stop.set()
 
     def is_active(self) -> bool:
         return any(thread.is_alive() for thread in self._threads)
@@ -98,7 +108,7 @@ class Generator:
             lanes = [f"lane-{number}-{i}" for i in range(max(load.lanes // load.threads, 1))]
             count = load.operations // load.threads
             next_at, n = time.monotonic(), 0
-            while n < count and not self._stop.is_set():
+            while (n < count or not self._may_end.is_set()) and not self._stop.is_set():
                 n += 1
                 submission = self._draw(rng, number, n, lanes)
                 self.submissions.append(submission)
@@ -121,7 +131,7 @@ class Generator:
         if rng.random() < load.fresh_lanes:
             lane = f"fresh-{number}-{n}"
         if rng.random() < load.slow:
-            work["ms" if rng.random() < 0.5 else "outside"] = rng.randint(1, load.slow_ms)
+            work["ms" if rng.random() < load.in_postgres else "outside"] = rng.randint(1, load.slow_ms)
         if rng.random() < load.fails:
             work["fails"] = 1
         elif rng.random() < load.refuse:

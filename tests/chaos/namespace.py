@@ -1,18 +1,22 @@
 """A network namespace beside ours, and the cable between them."""
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
+
+_numbers = itertools.count()
 
 
 class Namespace:
     """A network namespace with a virtual cable to this one."""
 
     def __init__(self) -> None:
-        number = os.getpid() % 250
-        self.name = f"heddle-{os.getpid()}"
-        self.cable = (f"hdl{os.getpid()}a", f"hdl{os.getpid()}b")
-        self.here, self.there = f"10.231.{number}.1", f"10.231.{number}.2"
+        number = os.getpid() * 8 + next(_numbers)
+        self.name = f"heddle-{number}"
+        self.cable = (f"hdl{number}a", f"hdl{number}b")
+        network = f"10.{100 + number // 250 % 150}.{number % 250}"
+        self.here, self.there = f"{network}.1", f"{network}.2"
 
     def lay(self) -> None:
         a, b = self.cable

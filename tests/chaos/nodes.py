@@ -35,6 +35,9 @@ class Clock:
         """By how much it is off, from now on."""
         self._page[:] = struct.pack("q", int(seconds * 1000000))
 
+    def is_bent_for(self, pid: int) -> bool:
+        return Path(binary("TESTS_SKEW")).name in Path(f"/proc/{pid}/maps").read_text()
+
     def environment(self) -> dict[str, str]:
         return {"LD_PRELOAD": binary("TESTS_SKEW"), "CHAOS_SKEW": str(self.path)}
 

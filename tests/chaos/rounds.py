@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import random
+import statistics
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
@@ -27,6 +28,7 @@ class Outcome:
     since_fault: list[float] = field(default_factory=list)  # s, from its beginning
     problems: list[str] = field(default_factory=list)
     logs: str = ""
+    target_s: float | None = None
 
     def findings(self) -> list[str]:
         return self.problems + self.verdict.findings()
@@ -37,7 +39,7 @@ def run_round(fault: Fault, seed: str, injections: int) -> Outcome:
     rng = random.Random(f"{seed}:{fault.name}")
     seconds = injections * (fault.gap_s + fault.lasts_s) + 2
     load = replace(fault.load, seconds=seconds, operations=max(int(RATE * seconds), 60))
-    outcome = Outcome(fault.name, seed)
+    outcome = Outcome(fault.name, seed, target_s=fault.target_s)
     with World(fault.plan) as world:
         try:
             fault.set_up(world)
@@ -55,6 +57,9 @@ def _play(world: World, fault: Fault, rng: random.Random, injections: int, load:
     generator.start()
     try:
         happened = _inject_all(world, fault, rng, injections, generator)
+    except BaseException:
+        generator.stop()
+        raise
     finally:
         fault.heal(world)
     generator.join(load.seconds + GIVE_UP_SECONDS)
@@ -73,6 +78,7 @@ def _inject_all(world: World, fault: Fault, rng: random.Random, injections: int,
             world.keep_alive()
             time.sleep(min(left, 0.05))
         happened.append(fault.inject(world, rng))
+    generator.may_end()
     while generator.is_active() and time.monotonic() < give_up:
         world.keep_alive()
         time.sleep(0.05)
@@ -86,17 +92,28 @@ def _judge(outcome: Outcome, world: World, fault: Fault, submissions: list[Submi
         outcome.problems.append(f"not drained within {DRAIN_SECONDS} s; Redis has {world.queued()}:"
                                 f" {world.cli('check').stdout}")
     effects = read_effects(world.sql)
-    outcome.verdict = judge(submissions, effects, world.sql, fault.loses_redis, fault.has_time)
+    outcome.verdict = judge(submissions, effects, world.sql,
+                            losses_of(happened) if fault.loses_redis else None, fault.has_time)
     if is_drained:
         outcome.problems += world.stop_processors()
     if fault.has_time:
         measure(outcome, happened, submissions, effects)
-    late = [seconds for seconds in outcome.recoveries if seconds > fault.within_s]
-    if late:
-        outcome.problems.append(f"{len(late)} of {len(outcome.recoveries)} lanes took more than"
-                                f" {fault.within_s} s to go on, up to {max(late):.1f} s")
+    outcome.problems += late(outcome.recoveries, fault.within_s)
     if outcome.findings():
         outcome.logs = world.logs()
+
+
+def losses_of(happened: list[Injection]) -> list[tuple[float, float]]:
+    return [(injection.at, injection.over_at) for injection in happened if injection.loses_redis]
+
+
+def late(recoveries: list[float], within_s: float) -> list[str]:
+    """Half of the lanes took too long, or one stood still. A machine that is busy otherwise may make
+    some of them late; how many is in the figures."""
+    found = [f"a lane took {seconds:.1f} s to go on" for seconds in recoveries if seconds > 3 * within_s + 3]
+    if recoveries and statistics.median(recoveries) > within_s:
+        found.append(f"half of the lanes took more than {within_s} s to go on")
+    return found
 
 
 def measure(outcome: Outcome, happened: list[Injection], submissions: list[Submission],

@@ -4,6 +4,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +48,7 @@ class World:
         self.directory = new_directory()
         self.processors: list[Processor] = []
         self.started = 0
+        self.owner = threading.get_ident()
         self.mounted: Path | None = None
         self.redis_wire = self.postgres_wire = None
         self.environment_of_next = dict  # what else the next processor is given
@@ -165,7 +167,10 @@ class World:
         return [p for p in self.processors if p.process.poll() is None]
 
     def keep_alive(self) -> None:
-        """Starts anew what has ended, as a service manager would."""
+        """Starts anew what has ended, as a service manager would. The kernel ends what a thread has
+        started together with the thread: so the world's own does, whoever asks."""
+        if threading.get_ident() != self.owner:
+            return
         dead = [p for p in self.processors if p.process.poll() is not None]
         for processor in dead:
             self.processors.remove(processor)

@@ -150,6 +150,20 @@ def test_a_redis_that_lost_everything_takes_direct_operations_again(new_stack, u
     assert order_of(stack, user) == [1, 2]
 
 
+def test_a_direct_operation_that_was_tried_comes_back_when_redis_has_lost_it(new_stack, user):
+    stack = new_stack
+    with stack.probe():
+        operation, _ = stack.client.submit(user, "probe_fail", payload='{"n":1,"kind":"late_serialization"}',
+                                           backoff_ms=3600000)
+        until(lambda: stack.sql("select state::text from heddle.operations where id = %s", operation)
+              == [("retrying",)], "it is to be tried again")
+        stack.redis.flushall()
+        wait_all_ended(stack)
+    assert stack.sql("select state::text, attempt from heddle.operations where id = %s",
+                     operation) == [("done", 2)]
+    assert order_of(stack, user) == [1]
+
+
 def test_a_redis_that_lost_everything_is_set_up_by_the_first_processor_that_starts(new_stack, user):
     stack = new_stack
     submit(stack, user, 1)

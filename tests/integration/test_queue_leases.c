@@ -30,6 +30,14 @@ static struct claim *claim_and_expire(int operations)
     return desk_only(&answer);
 }
 
+static void a_processor_that_found_nothing_and_died_is_forgotten(void **state)
+{
+    (void)state;
+    claim_and_expire(1);
+    assert_int_equal(desk_number("SCARD", "heddle:{0}:idle", NULL), 0);
+    assert_int_equal(desk_number("ZCARD", "heddle:{0}:beats", NULL), 1);
+}
+
 static void a_processor_that_beats_keeps_its_lanes(void **state)
 {
     (void)state;
@@ -316,6 +324,7 @@ static void a_full_redis_refuses_work_and_drains(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(a_processor_that_found_nothing_and_died_is_forgotten),
         TEST(a_processor_that_beats_keeps_its_lanes),
         TEST(the_lanes_of_a_dead_processor_go_to_others_in_their_order),
         TEST(a_processor_that_was_only_late_goes_on_where_nobody_noticed),

@@ -11,6 +11,10 @@ comment on column heddle.operations.options is 'The retry policy that its submis
 comment on column heddle.operations.cancelled_at is 'Decided: it takes no effect. It ends when its lane has come to it';
 comment on column heddle.operations.retry_of is 'The dead operation that an operator had tried again as this one';
 
+-- Direct operations that failed and go on: in no lane of the journal, and yet not to be lost.
+create index operations_adrift on heddle.operations (id)
+    where finished_at is null and seq is null and state <> 'parked';
+
 create table heddle.attempts (
     id        uuid not null,
     attempt   integer not null,

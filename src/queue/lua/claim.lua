@@ -97,6 +97,8 @@ local function claim(k, args)
     end
     if is_all and #lanes < 2 * asked.lanes_max then
         call('SADD', k.idle, asked.incarnation)
+        -- Before its first beat, too: who is not known to live is never found dead, nor forgotten.
+        call('ZADD', k.beats, 'NX', now_ms() + asked.lease_ms, asked.incarnation)
         local next_due = call('ZRANGE', k.waiting, 0, 0, 'WITHSCORES')
         if next_due[2] then answer[1] = math.max(tonumber(next_due[2]) - now_ms(), 0) end
         answer[2] = call('HLEN', k.halted)
