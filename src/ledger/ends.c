@@ -26,12 +26,12 @@ static const struct heddle_statement list = {
 static const struct heddle_statement retry_all = {
     "heddle_retry_all",
     "select count(heddle.retry(id)) from (select id" FILTERED
-    " order by user_id, submitted_at, id limit $3) d",
+    " order by user_id collate \"C\", submitted_at, id limit $3) d",
     3};
 static const struct heddle_statement drop_all = {
     "heddle_drop_all",
     "select count(*) from (select id, heddle.drop_dead(id) from (select id" FILTERED
-    " order by user_id, submitted_at, id limit $3) d offset 0) x",
+    " order by user_id collate \"C\", submitted_at, id limit $3) d offset 0) x",
     3};
 
 static heddle_status call(struct pg_link *link, const struct heddle_statement *statement,

@@ -188,7 +188,7 @@ def test_a_postgres_that_stops_and_comes_back_costs_no_attempt(own_postgres, use
         rest = [lane.submit(2, policy=policy) for lane in lanes]
         own_postgres.stop()
         for lane, operation in zip(lanes, first, strict=True):
-            lane.wait_redis(operation, "retrying")
+            until(lambda w=lane, o=operation: stack.client.status(w.user, o)[0] != "running", "it is given back")
         own_postgres.start()
         stack.connection = own_postgres.connect(stack.database)
         for lane, one, two in zip(lanes, first, rest, strict=True):

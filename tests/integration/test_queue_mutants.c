@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #define ID "0c3f5d0e-7a37-4b7e-9d4a-1a2b3c4d5e6f"
+#define OTHER_ID "1c3f5d0e-7a37-4b7e-9d4a-1a2b3c4d5e6f"
 
 static bool is_state(const char *lane, const char *expected)
 {
@@ -193,6 +194,83 @@ static bool a_full_redis_drains(void)
     return status == HEDDLE_OK;
 }
 
+static void relay(const char *id, int attempts)
+{
+    const struct heddle_submission submission = {.user = TEXT("ann"),
+                                                 .op = TEXT("work"),
+                                                 .id = text_of(id),
+                                                 .is_journaled = true,
+                                                 .attempts = attempts,
+                                                 .submitted_us = 1000};
+
+    desk_submit_as(&submission);
+}
+
+static void settle_first(enum disposition disposition, bool is_parked)
+{
+    struct claim *claim = desk_take("p", 1);
+    struct settlement settlement = {.claim = claim,
+                                    .count = is_parked,
+                                    .disposition = disposition,
+                                    .wait_ms = 3600000,
+                                    .reason = LANE_HALTED_FAILED};
+
+    claim->operations[0].is_parked = is_parked;
+    desk_settle_as("p", &settlement, NULL, NULL);
+    claim_free(claim);
+}
+
+static bool a_decision_reaches_a_claimed_lane(void)
+{
+    relay(ID, 0);
+    struct claim *claim = desk_take("p", 1);
+    const struct settlement settlement = {
+        .claim = claim, .disposition = LANE_HALT, .reason = LANE_HALTED_FAILED};
+    relay(ID, 0);
+    desk_settle_as("p", &settlement, NULL, NULL);
+    claim_free(claim);
+    return is_state("ann", "1 ready");
+}
+
+static bool only_the_head_wakes_its_lane(void)
+{
+    relay(ID, 0);
+    relay(OTHER_ID, 0);
+    settle_first(LANE_WAIT, false);
+    relay(OTHER_ID, 0);
+    bool waits = is_state("ann", "2 waiting");
+    relay(ID, 0);
+    return waits && is_state("ann", "2 ready");
+}
+
+static bool a_long_wait_is_kept(void)
+{
+    relay(ID, 0);
+    settle_first(LANE_WAIT, false);
+    desk_beat("q", DESK_LEASE_MS);
+    return is_state("ann", "1 waiting");
+}
+
+static bool what_is_parked_owes_its_reply(void)
+{
+    const struct heddle_submission submission = {
+        .user = TEXT("ann"), .op = TEXT("work"), .id = TEXT(ID), .reply = true};
+
+    desk_submit_as(&submission);
+    settle_first(LANE_RELEASE, true);
+    return is_state("ann", "gone") && desk_number("HEXISTS", "heddle:{0}:replies", ID, NULL) == 1;
+}
+
+static bool what_comes_back_keeps_its_age(void)
+{
+    relay(ID, 4);
+    struct claim *claim = desk_take("p", 1);
+    const struct heddle_operation *operation = &claim->operations[0].operation;
+    bool is_kept = operation->submitted_us == 1000 && operation->attempt == 5;
+    claim_free(claim);
+    return is_kept;
+}
+
 static const struct mutant {
     const char *old, *broken;
     bool (*holds)(void);
@@ -215,6 +293,13 @@ static const struct mutant {
      a_user_has_one_partition},
     {"id_count = (id_count + 1) % 0x40000", "id_count = 0", ids_differ},
     {"settle, 'allow-oom'", "settle", a_full_redis_drains},
+    {"record = flagged(record, FLAG_LOOK)", "", a_decision_reaches_a_claimed_lane},
+    {"if call('LINDEX', k.lane .. o.user, 0) ~= o.id then", "if false then",
+     only_the_head_wakes_its_lane},
+    {"seconds / FRACTION)", "0)", a_long_wait_is_kept},
+    {"if lane.states[i] == PARKED then",
+     "if lane.states[i] == PARKED then call('HDEL', k.replies, id)", what_is_parked_owes_its_reply},
+    {"o.submitted_us or at_us", "at_us", what_comes_back_keeps_its_age},
 };
 
 static void each_broken_rule_breaks_its_experiment(void **state)

@@ -20,6 +20,7 @@ enum meaning {
     MEANS_ENTER,
     MEANS_RECORD,
     MEANS_CHARGE,
+    MEANS_BURY,
     MEANS_FINISH,
     MEANS_FIND,
     MEANS_EFFECT,
@@ -38,6 +39,7 @@ static const struct kind {
     {"enter_recorded", "heddle.enter(", MEANS_ENTER},
     {"ledger_record", "payload, options) values", MEANS_RECORD},
     {"charge", "heddle.charge(", MEANS_CHARGE},
+    {"bury", "heddle.bury(", MEANS_BURY},
     {"ledger_decide", "code, result, error, finished_at) values", MEANS_ENTER},
     {"ledger_enter", "insert into heddle.operations", MEANS_ENTER},
     {"ledger_finish", "update heddle.operations", MEANS_FINISH},
@@ -51,7 +53,8 @@ static const struct kind {
     {"other", "", MEANS_READ},
 };
 
-enum { DECIDE_STATE_PARAM = 7, FINISH_STATE_PARAM = 1, CHARGE_STATE_PARAM = 2 };
+enum { DECIDE_STATE_PARAM = 7, FINISH_STATE_PARAM = 1, ENTER_DECISION_PARAM = 3 };
+enum { CHARGE_STATE_PARAM = 2, CHARGE_CLAIM_PARAM = 6 };
 
 static void execute(PGconn *conn, const struct message *message);
 static bool take_fault(PGconn *conn, const struct message *message, const struct kind *kind);
@@ -75,6 +78,8 @@ void fake_set_fault(struct fake_fault fault)
         .fault = fault,
         .has_ledger_row = before.has_ledger_row,
         .effects = before.effects,
+        .attempts = before.attempts,
+        .attempt_claim = before.attempt_claim,
         .connections_open = before.connections_open,
         .transactions_open = before.transactions_open,
         .results_live = before.results_live,
@@ -172,12 +177,16 @@ static void set_state(PGconn *conn, const char *state)
 }
 
 /* Why an operation can't be entered, or NULL. */
-static const char *why_not(const char *sql)
+static const char *why_not(const char *sql, const char *decision)
 {
     if (!fake.has_ledger_row)
         return NULL;
     if (!strstr(sql, "heddle.enter("))
         return "23505";
+    if (strcmp(fake.ledger_state, "parked") == 0)
+        return "HD004";
+    if (strcmp(fake.ledger_state, "halted") == 0 && !decision)
+        return "HD006";
     return has_ended(fake.ledger_state) ? "HD001" : NULL;
 }
 
@@ -188,7 +197,7 @@ static void begin(PGconn *conn)
     fake.transactions_open++;
     conn->is_in_transaction = true;
     conn->has_failed = conn->has_ledger_row = false;
-    conn->effects = 0;
+    conn->effects = conn->attempts = 0;
 }
 
 /* COMMIT or ROLLBACK; the tag of the answer. */
@@ -201,6 +210,9 @@ static const char *end(PGconn *conn, bool is_commit)
     if (commits && conn->is_in_transaction) {
         fake.commits++;
         fake.effects += conn->effects;
+        fake.attempts += conn->attempts;
+        if (conn->attempts > 0)
+            fake.attempt_claim = conn->attempt_claim;
         if (conn->has_ledger_row) {
             fake.has_ledger_row = true;
             memcpy(fake.ledger_state, conn->ledger_state, sizeof fake.ledger_state);
@@ -259,6 +271,12 @@ static PGresult *mean(PGconn *conn, const struct kind *kind, const struct messag
     case MEANS_CHARGE:
         assert_true(conn->has_ledger_row || fake.has_ledger_row);
         set_state(conn, message->params[CHARGE_STATE_PARAM]);
+        conn->attempt_claim = atoi(message->params[CHARGE_CLAIM_PARAM]);
+        conn->attempts += conn->attempt_claim != fake.attempt_claim;
+        break;
+    case MEANS_BURY:
+        assert_string_equal(conn->ledger_state, "dead");
+        conn->attempts++;
         break;
     case MEANS_FINISH:
         assert_true(conn->has_ledger_row);
@@ -318,8 +336,9 @@ static void execute(PGconn *conn, const struct message *message)
         answer(conn, result_new(PGRES_COMMAND_OK), true);
     } else if (conn->has_failed && !ends_transaction(kind)) {
         fail_statement(conn, "25P02");
-    } else if ((kind->meaning == MEANS_ENTER || kind->meaning == MEANS_RECORD) && why_not(sql)) {
-        fail_statement(conn, why_not(sql));
+    } else if ((kind->meaning == MEANS_ENTER || kind->meaning == MEANS_RECORD) &&
+               why_not(sql, message->params[ENTER_DECISION_PARAM])) {
+        fail_statement(conn, why_not(sql, message->params[ENTER_DECISION_PARAM]));
     } else {
         answer(conn, mean(conn, kind, message), true);
     }

@@ -68,7 +68,8 @@ struct fake_server {
     /* What is committed. */
     bool has_ledger_row;
     char ledger_state[16];
-    int effects; /* statements that change something */
+    int effects;                 /* statements that change something */
+    int attempts, attempt_claim; /* that failed, and the claim of the last */
 
     /* What has been seen. */
     int begins, commits, rollbacks, empty_rollbacks; /* the last: with nothing to end */

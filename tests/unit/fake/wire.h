@@ -53,6 +53,7 @@ struct pg_conn {
     bool is_in_transaction, has_failed, has_ledger_row;
     char ledger_state[16];
     int effects;
+    int attempts, attempt_claim;
 };
 
 /* Executes the messages that have arrived. Frees their parameters. */
