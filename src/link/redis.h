@@ -74,6 +74,7 @@ void redis_reply_cleanup(struct redis_reply **reply);
 enum redis_type redis_reply_type(const struct redis_reply *reply);
 struct heddle_text redis_reply_text(const struct redis_reply *reply); /* empty for other types */
 int64_t redis_reply_integer(const struct redis_reply *reply); /* also of a numeric text; 0 */
+int64_t redis_reply_amount(const struct redis_reply *reply);  /* the same of things: 0 to 10^12 */
 size_t redis_reply_count(const struct redis_reply *reply);    /* elements of an array; 0 */
 const struct redis_reply *redis_reply_at(const struct redis_reply *reply, size_t index);
 

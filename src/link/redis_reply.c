@@ -59,6 +59,12 @@ int64_t redis_reply_integer(const struct redis_reply *reply)
     return number;
 }
 
+int64_t redis_reply_amount(const struct redis_reply *reply)
+{
+    const int64_t most = INT64_C(1000000000000), number = redis_reply_integer(reply);
+    return number < 0 ? 0 : number < most ? number : most;
+}
+
 size_t redis_reply_count(const struct redis_reply *reply)
 {
     return redis_reply_type(reply) == REDIS_ARRAY ? reply_inside(reply)->elements : 0;

@@ -114,12 +114,12 @@ static heddle_status count_partition(struct checker *checker, unsigned partition
     heddle_status status = command_call(&checker->command, checker->check->link, &reply, err);
     if (status != HEDDLE_OK)
         return status;
-    int64_t processors = redis_reply_integer(redis_reply_at(reply, 5));
-    census->operations += redis_reply_integer(redis_reply_at(reply, 0));
-    census->ready += redis_reply_integer(redis_reply_at(reply, 1));
-    census->claimed += redis_reply_integer(redis_reply_at(reply, 2));
-    census->waiting += redis_reply_integer(redis_reply_at(reply, 3));
-    census->halted += redis_reply_integer(redis_reply_at(reply, 4));
+    int64_t processors = redis_reply_amount(redis_reply_at(reply, 5));
+    census->operations += redis_reply_amount(redis_reply_at(reply, 0));
+    census->ready += redis_reply_amount(redis_reply_at(reply, 1));
+    census->claimed += redis_reply_amount(redis_reply_at(reply, 2));
+    census->waiting += redis_reply_amount(redis_reply_at(reply, 3));
+    census->halted += redis_reply_amount(redis_reply_at(reply, 4));
     if (processors > census->processors)
         census->processors = processors;
     return HEDDLE_OK;

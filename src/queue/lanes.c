@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RELEASE_ROUNDS_MAX = 100000 };
+enum { RELEASE_ROUNDS_MAX = 100000, FREED_MAX = 1000 /* that a partition counts */ };
 
 static void append_request(struct command *command, const struct lanes_request *request);
 static heddle_status read_claims(const struct redis_reply *reply, unsigned partition,
@@ -123,7 +123,8 @@ heddle_status lanes_beat(struct redis_link *link, struct command *command, unsig
     for (unsigned p = 0; status == HEDDLE_OK && p < partitions; p++) {
         AUTO_REPLY reply = NULL;
         status = command_receive(link, &reply, err);
-        *freed += (int)redis_reply_integer(redis_reply_at(reply, 0));
+        int64_t found = redis_reply_amount(redis_reply_at(reply, 0));
+        *freed += found < FREED_MAX ? (int)found : FREED_MAX;
     }
     return status;
 }
@@ -276,7 +277,7 @@ static heddle_status everywhere(struct redis_link *link, struct command *command
     for (unsigned p = 0; status == HEDDLE_OK && p < partitions; p++) {
         AUTO_REPLY reply = NULL;
         status = command_receive(link, &reply, err);
-        *sum += redis_reply_integer(reply);
+        *sum += redis_reply_amount(reply);
     }
     return status;
 }

@@ -28,6 +28,8 @@ heddle_status operator_find(struct redis_link *link, unsigned partitions, const 
             status = redis_refusal(reply, err);
         if (status == HEDDLE_OK && !*claim && redis_reply_type(reply) == REDIS_TEXT)
             status = claim_new(p, 0, TEXT(""), redis_reply_text(reply), claim, err);
+        if (status == HEDDLE_OK && *claim && (*claim)->operation_count != 1)
+            status = heddle_fail(err, HEDDLE_PERMANENT, "redis", "unexpected answer to a question");
     }
     if (status == HEDDLE_OK)
         return HEDDLE_OK;

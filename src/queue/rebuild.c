@@ -51,7 +51,11 @@ heddle_status rebuild_lane(struct redis_link *link, struct command *command, uns
     heddle_status status = command_call(command, link, &reply, err);
     if (status != HEDDLE_OK)
         return status;
-    *missing = (size_t)redis_reply_integer(redis_reply_at(reply, 0));
-    *looked_at = (size_t)redis_reply_integer(redis_reply_at(reply, 1));
+    size_t lost = (size_t)redis_reply_amount(redis_reply_at(reply, 0));
+    size_t seen = (size_t)redis_reply_amount(redis_reply_at(reply, 1));
+    if (lost > seen || seen > page->count || (seen == 0 && page->count > 0))
+        return heddle_fail(err, HEDDLE_PERMANENT, "redis", "unexpected answer to a rebuild");
+    *missing = lost;
+    *looked_at = seen;
     return HEDDLE_OK;
 }

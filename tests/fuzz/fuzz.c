@@ -16,7 +16,7 @@ const char *__asan_default_options(void);
 const char *__asan_default_options(void)
 {
     return "malloc_context_size=3:quarantine_size_mb=32:"
-           "allocator_may_return_null=1:max_allocation_size_mb=64";
+           "allocator_may_return_null=1:max_allocation_size_mb=256";
 }
 
 int LLVMFuzzerInitialize(int *count, char ***words)

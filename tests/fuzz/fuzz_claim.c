@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HEADER_SIZE = 24, FLAGS = 7, RESERVED = 10 };
+enum { HEADER_SIZE = 24, FLAGS = 15, FLAG_POLICY = 16, RESERVED = 10 };
 
 static uint8_t *put(uint8_t *at, uint64_t number, int size)
 {
@@ -29,7 +29,10 @@ static uint8_t *put_record(uint8_t *at, const struct claimed_operation *claimed,
 {
     const struct heddle_operation *operation = &claimed->operation;
     const struct heddle_text id = {operation->id, HEDDLE_ID_SIZE};
-    const int flags = claimed->wants_reply | claimed->is_journaled << 1 | claimed->is_poisoned << 2;
+    const struct heddle_policy *policy = &operation->policy;
+    const int flags = claimed->wants_reply | claimed->is_journaled << 1 |
+                      claimed->is_poisoned << 2 |
+                      (claimed_cancel_cause(claimed) == CANCEL_ASKED) << 3;
 
     at = put(at, 1, 1);
     at = put(at, (uint64_t)(flags | (before[1] & ~FLAGS)), 1);
@@ -46,7 +49,14 @@ static uint8_t *put_record(uint8_t *at, const struct claimed_operation *claimed,
     at = put_text(at, operation->op);
     at = put_text(at, operation->thread);
     at = put_text(at, operation->payload);
-    return put_text(at, claimed->trace);
+    at = put_text(at, claimed->trace);
+    if (!(before[1] & FLAG_POLICY))
+        return at;
+    at = put(at, (uint64_t)policy->attempts, 2);
+    at = put(at, policy->on_failure, 1);
+    at = put(at, (uint64_t)policy->backoff_ms, 4);
+    at = put(at, (uint64_t)policy->backoff_max_ms, 4);
+    return put(at, (uint64_t)policy->deadline_ms, 4);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -76,6 +86,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         FUZZ_CHECK(strlen(claimed->operation.thread.data) == claimed->operation.thread.size);
         FUZZ_CHECK(strlen(claimed->trace.data) == claimed->trace.size);
         FUZZ_CHECK(claimed->operation.attempt >= 1 && claimed->end == HEDDLE_END_NONE);
+        FUZZ_CHECK(claimed->operation.policy.on_failure <= HEDDLE_ON_FAILURE_HALT);
         end = put_record(end, claimed, data + (end - again));
     }
     FUZZ_CHECK((size_t)(end - again) == size && memcmp(again, data, size) == 0);

@@ -95,13 +95,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     char *member = fuzz_string(&input, '\n');
     unsigned choice = fuzz_byte(&input);
-    struct heddle_operation operation = {.user = TEXT("ann")};
-    operation.thread = choice & 0x80 ? TEXT("75f8796b-bf15-4028-a476-630218bd7b88") : TEXT("");
+    struct claimed_operation claimed = {.operation = {.user = TEXT("ann")}};
+    struct heddle_operation *const operation = &claimed.operation;
+    operation->thread = choice & 0x80 ? TEXT("75f8796b-bf15-4028-a476-630218bd7b88") : TEXT("");
     arena_init(&arena, 0);
     arena_init(&claim.arena, 0);
-    operation.payload = arena_copy_text(&arena, input.at, input.left);
+    operation->payload = arena_copy_text(&arena, input.at, input.left);
 
-    heddle_status status = json_check_payload(operation.payload, &err);
+    heddle_status status = json_check_payload(operation->payload, &err);
     check_status(status, &err);
     if (status == HEDDLE_OK) {
         const struct heddle_handler *const *handlers = workers_registry();
@@ -109,9 +110,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         while (handlers[count])
             count++;
         const struct heddle_handler *handler = handlers[(choice & 0x7F) % count];
-        check_accepted(operation.payload);
-        operation.op = text_of(handler->op);
-        task_init(&task, &claim, &operation, &arena, NULL);
+        check_accepted(operation->payload);
+        operation->op = text_of(handler->op);
+        task_init(&task, &claim, &claimed, &arena, NULL);
         if (text_is_utf8(member, strlen(member)))
             ask(&task, member);
         if (handler->check)

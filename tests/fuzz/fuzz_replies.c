@@ -7,7 +7,9 @@
 #include "heddle/client.h"
 #include "link/redis.h"
 #include "queue/admin.h"
+#include "queue/check.h"
 #include "queue/lanes.h"
+#include "queue/operator.h"
 #include "queue/rebuild.h"
 
 #include <stdio.h>
@@ -79,10 +81,18 @@ static bool is_unknown(void *argument, struct heddle_text lane, uint64_t seq)
     return seq % 2;
 }
 
-static void report(void *argument, unsigned partition, const char *finding)
+static void report(void *argument, const struct queue_finding *finding)
 {
     (void)argument;
-    FUZZ_CHECK(partition < PARTITIONS && *finding);
+    FUZZ_CHECK(finding->kind && finding->text);
+    fuzz_check_text(finding->lane);
+}
+
+static void wish(void *argument, unsigned partition, struct heddle_text id)
+{
+    (void)argument;
+    FUZZ_CHECK(partition < PARTITIONS);
+    fuzz_check_text(id);
 }
 
 static const struct lanes_request request = {.incarnation = "p-1",
@@ -160,21 +170,23 @@ static heddle_status rebuild(struct scene *scene)
     const struct heddle_text ids[] = {TEXT(ID), TEXT("other")};
     const struct heddle_operation operation = {
         .id = ID, .op = TEXT("get_thread"), .thread = TEXT(""), .payload = TEXT("{}")};
+    const struct rebuild_page page = {.lane = TEXT("ann"), .operations = &operation, .count = 1};
     bool is_missing[2];
-    size_t missing = 0;
+    size_t missing = 0, looked_at = 0;
 
     heddle_status status =
         rebuild_find_missing(scene->link, &scene->command, 1, ids, 2, is_missing, &scene->err);
     if (status == HEDDLE_OK)
-        status = rebuild_lane(scene->link, &scene->command, 1, TEXT("ann"), &operation, 1, &missing,
-                              &scene->err);
+        status =
+            rebuild_lane(scene->link, &scene->command, 1, &page, &missing, &looked_at, &scene->err);
+    if (status == HEDDLE_OK)
+        FUZZ_CHECK(looked_at == 1 && missing <= 1);
     return status;
 }
 
 static heddle_status look(struct scene *scene)
 {
     struct queue_facts facts = {.partitions = 1};
-    struct queue_census census;
     bool is_whole;
 
     heddle_status status = queue_facts_get(scene->link, &facts, &scene->err);
@@ -182,8 +194,37 @@ static heddle_status look(struct scene *scene)
     FUZZ_CHECK(memchr(facts.eviction_policy, '\0', sizeof facts.eviction_policy));
     if (status == HEDDLE_OK)
         status = queue_is_whole(scene->link, PARTITIONS, &is_whole, &scene->err);
+    return status;
+}
+
+static heddle_status check(struct scene *scene)
+{
+    const struct queue_check check = {.link = scene->link,
+                                      .partitions = PARTITIONS,
+                                      .repairs = true,
+                                      .result_ttl_ms = 60000,
+                                      .report = report};
+    struct queue_census census;
+
+    heddle_status status = queue_check_wish(&check, 1, ID, TEXT("{}"), &scene->err);
     if (status == HEDDLE_OK)
-        status = queue_check(scene->link, PARTITIONS, &census, report, NULL, &scene->err);
+        status = queue_check_wishes(&check, wish, NULL, &scene->err);
+    if (status == HEDDLE_OK)
+        status = queue_check_lanes(&check, &census, &scene->err);
+    return status;
+}
+
+static heddle_status operate(struct scene *scene)
+{
+    struct claim *found = NULL;
+    char state[16] = "";
+
+    heddle_status status = operator_find(scene->link, PARTITIONS, ID, &found, &scene->err);
+    FUZZ_CHECK(!found || (status == HEDDLE_OK && found->operation_count == 1));
+    claim_free(found);
+    if (status == HEDDLE_OK)
+        status = operator_cancel(scene->link, 1, ID, TEXT("{}"), 60000, state, &scene->err);
+    FUZZ_CHECK(memchr(state, '\0', sizeof state));
     return status;
 }
 
@@ -193,7 +234,7 @@ static heddle_status install(struct scene *scene)
 }
 
 static heddle_status (*const calls[])(struct scene *scene) = {
-    claim, adopt, settle, reply, beat, release, give_back, rebuild, look, install};
+    claim, adopt, settle, reply, beat, release, give_back, rebuild, look, install, check, operate};
 
 enum { CALLS = sizeof calls / sizeof *calls };
 

@@ -24,7 +24,7 @@ static const struct flag flags[] = {{.name = "wait", .value = "[=TIME]", .help =
                                     {.name = "quiet", .help = "neither"},
                                     {0}};
 static const struct command command = {
-    .name = "do", .usage = "WORD", .summary = "do it", .flags = flags, .takes_word = true};
+    .name = "do", .usage = "WORD", .summary = "do it", .flags = flags, .words_max = 2};
 static const struct command *const commands[] = {&command, NULL};
 
 static int file = -1;

@@ -114,6 +114,7 @@ static heddle_status process(const struct subject *subject, struct heddle_error 
 
     runs_init(&runs, fixture_postgres());
     runs.shared.options = &runs.options;
+    runs.shared.incarnation = subject->incarnation;
     command_init(&command);
     heddle_status status = redis_new(fixture_redis(), DESK_TIMEOUT_MS, &link, err);
     if (status == HEDDLE_OK) {
@@ -217,7 +218,9 @@ static void clean_up(const struct subject *subject)
         if (status != HEDDLE_OK && (status != HEDDLE_RETRY || clock_now_ms() > deadline_ms))
             fail_msg("%s: %s", subject->user, desk.err.text);
     }
-    assert_string_equal(ask("select state from heddle.operations where id = '%s'", subject->id),
+    assert_string_equal(ask("select state || coalesce(error::text, '') from heddle.operations"
+                            " where id = '%s'",
+                            subject->id),
                         "done");
     assert_string_equal(
         ask("select count(*) from chat.threads where user_id = '%s'", subject->user), "1");

@@ -62,6 +62,37 @@ void server_take(PGconn *conn, struct message *messages, int count);
 /* The server's end is closed: its transaction is over. */
 void server_drop(PGconn *conn);
 
+/* COMMIT or ROLLBACK; the tag of the answer. */
+const char *server_end(PGconn *conn, bool is_commit);
+
+enum meaning {
+    MEANS_BEGIN,
+    MEANS_COMMIT,
+    MEANS_ROLLBACK,
+    MEANS_ENTER,
+    MEANS_RECORD,
+    MEANS_CHARGE,
+    MEANS_BURY,
+    MEANS_FINISH,
+    MEANS_FIND,
+    MEANS_EFFECT,
+    MEANS_READ
+};
+
+struct kind {
+    const char *name, *piece; /* `piece` is a part of the statement's text */
+    enum meaning meaning;
+};
+
+const struct kind *kind_of(const char *sql);
+bool ends_transaction(const struct kind *kind);
+
+/* Executes the statement, which nothing hinders. */
+PGresult *mean(PGconn *conn, const struct kind *kind, const struct message *message);
+
+/* Why an operation can't be entered, for this decision or none: an SQLSTATE, or NULL. */
+const char *why_not(const char *sql, const char *decision);
+
 PGresult *result_new(ExecStatusType status);
 
 /* True where the test wants this fallible call to fail; counts it. */
