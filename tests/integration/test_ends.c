@@ -50,7 +50,9 @@ static void each_state_of_an_operation_lets_pass_what_may(void **state)
     case_assert_enters(FIRST, 2, NULL, NULL);
     assert_int_equal(case_charge(FIRST, 2, "halted"), HEDDLE_OK);
     case_assert_enters(FIRST, 3, NULL, "HD006");
-    case_assert_enters(FIRST, 3, "dead", NULL);
+    case_assert_enters(FIRST, 3, "dead", "HD006");
+    case_assert_enters(FIRST, 3, "failed", "HD006");
+    case_assert_enters(FIRST, 3, "cancelled", NULL);
     assert_string_equal(ask("select heddle.cancel('" FIRST "')"), "cancelled");
     case_assert_enters(FIRST, 3, NULL, "HD005");
     case_assert_enters(FIRST, 3, "dead", "HD005");

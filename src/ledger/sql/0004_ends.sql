@@ -152,7 +152,7 @@ drop function heddle.enter(uuid, bigint);
 -- (how it ends, or goes on) to be decided about:
 --   HD001 it has ended already             HD003 the ledger does not know it
 --   HD004 it is parked: it is in no lane   HD005 it is cancelled, and the decision is another one
---   HD006 it halts its lane, and is to be run
+--   HD006 it halts its lane, and is to be run, or to be failed or given up by a zombie
 create function heddle.open_operation(op_id uuid, decision text) returns heddle.operations
 language plpgsql as $$
 declare
@@ -167,7 +167,8 @@ begin
         raise exception 'the operation is parked' using errcode = 'HD004';
     elsif entry.cancelled_at is not null and decision is distinct from 'cancelled' then
         raise exception 'the operation is cancelled' using errcode = 'HD005';
-    elsif entry.state = 'halted' and decision is null then
+    -- A zombie's end does not take the decision out of the operator's hand.
+    elsif entry.state = 'halted' and coalesce(decision, 'failed') in ('failed', 'dead') then
         raise exception 'the operation halts its lane' using errcode = 'HD006';
     end if;
     return entry;
