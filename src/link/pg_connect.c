@@ -164,14 +164,18 @@ static char *session_options(const struct pg_options *options, const PQconninfoO
     for (; parsed->keyword; parsed++)
         if (strcmp(parsed->keyword, "options") == 0 && parsed->val)
             own = parsed->val;
-    /* A pooler refuses start-up parameters: there, each transaction sets its own. */
+    /* A pooler refuses start-up parameters: there, each transaction sets its own. The server's side
+     * of TCP: what a host that vanished held, a session's lock perhaps, is free soon. */
     int size = options->with_prepared_statements
                    ? asprintf(&text,
                               "-c statement_timeout=%d -c lock_timeout=%d"
                               " -c idle_in_transaction_session_timeout=%d"
-                              " -c client_connection_check_interval=1000 %s",
+                              " -c client_connection_check_interval=1000"
+                              " -c tcp_keepalives_idle=%d -c tcp_keepalives_interval=1"
+                              " -c tcp_user_timeout=%d %s",
                               options->statement_timeout_ms, options->lock_timeout_ms,
-                              options->idle_transaction_timeout_ms, own)
+                              options->idle_transaction_timeout_ms, options->deadline_ms / 2000 + 1,
+                              options->deadline_ms, own)
                    : asprintf(&text, "%s", own);
     if (size < 0)
         memory_exhausted();

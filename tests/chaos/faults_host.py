@@ -166,4 +166,43 @@ class Partition(Fault):
         world.namespace.join()
 
 
-ALL = (PostgresDisk, RedisDisk, RedisDiskEverySecond, RedisClock, ProcessorClock, PostgresClock, Partition)
+class Host(Partition):
+    """A host vanishes: the network to it parts, and what dies there dies unheard. The leading relay was
+    there, and lanes were held."""
+    name = "host"
+    short, full, per_round, gap_s = 1, 50, 5, 0.5
+    lasts_s = 8.0
+    within_s = target_s = 3.5  # lease + 2 s
+
+    def inject(self, world: World, rng: random.Random) -> Injection:
+        until(lambda: self._leads_from_there(world), "the relay over there leads", 30, 0.1)
+        world.namespace.part(True, True)
+        at = time.time()
+        for victim in world.apart():
+            victim.kill()
+        until(lambda: self._is_relayed(world, at + 0.3), "another relay leads", 2 * self.within_s)
+        time.sleep(max(at + self.within_s - time.time(), 0))
+        world.namespace.join()
+        return Injection(at, at)
+
+    @staticmethod
+    def _leads_from_there(world: World) -> bool:
+        """Where it does not, those that are not there die, so that it will."""
+        if world.sql("select 1 from pg_locks join pg_stat_activity using (pid) where locktype = 'advisory' and granted"
+                     " and application_name = 'heddle relay' and client_addr = %s", world.namespace.there):
+            return len(world.alive()) > len(world.apart())
+        for processor in world.alive():
+            if processor not in world.apart():
+                processor.kill()
+        time.sleep(1.5)
+        world.keep_alive()
+        return False
+
+    @staticmethod
+    def _is_relayed(world: World, until_s: float) -> bool:
+        """Whether Redis has all that was accepted until then."""
+        return time.time() > until_s + 0.1 and not world.sql(
+            "select 1 from heddle.outbox join heddle.operations using (id) where submitted_at < to_timestamp(%s)", until_s)
+
+
+ALL = (Host, PostgresDisk, RedisDisk, RedisDiskEverySecond, RedisClock, ProcessorClock, PostgresClock, Partition)

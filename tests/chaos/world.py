@@ -166,6 +166,10 @@ class World:
     def alive(self) -> list[Processor]:
         return [p for p in self.processors if p.process.poll() is None]
 
+    def apart(self) -> list[Processor]:
+        """Those of the living in the namespace."""
+        return [p for p in self.alive() if self.namespace.here in p.environment["HEDDLE_REDIS"]]
+
     def keep_alive(self) -> None:
         """Starts anew what has ended, as a service manager would. The kernel ends what a thread has
         started together with the thread: so the world's own does, whoever asks."""
