@@ -33,13 +33,16 @@ def test_an_operation_that_runs_is_told_to_end(stack, client, user, kind):
         behind = submit(client, user, "probe_record", n=2)
         begins(stack, operation)
         cancel(stack, operation)
-        client.wait_ended(user, operation)
+        assert client.result(user, operation)["state"] == "cancelled"
         assert client.result(user, behind)["state"] == "done"
         assert "told" not in [line["phase"] for line in stack.prepare_log()
                               if line["operation"] == neighbour]
         cancel(stack, neighbour)
-        client.wait_ended(user + "-b", neighbour)
+        assert client.result(user + "-b", neighbour)["state"] == "cancelled"
         assert f"cancel_asked id={operation} found=true" in processor.log()
+    # Of what was cancelled nothing has taken effect.
+    assert stack.sql("select lane, n from probe.events where phase = 'in' and lane like %s",
+                     user + "%") == [(user, 2)]
 
 
 def test_what_is_not_in_hand_and_what_nobody_understands_is_passed_over(stack, client, user):
