@@ -12,7 +12,6 @@ byte lost;                      /* Redis lost it before it had ended */
 #define SAME_ID(set) (set)
 #define WITHOUT_EFFECT dead
 #define IS_RECORDED(unit) ((ledger & (unit)) == (unit))
-#define CAN_PARK(unit) false
 
 /* An insert waits for another of the same id that has not committed yet. */
 #define OVERLAPS(me, k) \

@@ -17,15 +17,23 @@
 
 /* A claim is the number of the worker whose token it carries. A token is unique: when a worker
  * forgets it, the claim is nobody's wherever it is still written down. */
-typedef Queue { byte lane, claim; bool broken /* waits for a rebuild */ }
-Queue redis, replica;
+typedef Queue {
+    byte lane, claim;
+    bool broken,                /* waits for a rebuild */
+        halted                  /* waits for an operator */
+}
+Queue redis, replica, nothing;
 bool is_lagging;                /* the replica has what Redis held at some time before */
 byte faults = FAULTS, failovers = FAILOVERS;
+
+inline copy(to, from) {
+    to.lane = from.lane; to.claim = from.claim; to.broken = from.broken; to.halted = from.halted
+}
 
 /* What is promised. Each is named in the assertion that would break. */
 hidden byte an_effect_happens_twice, an_effect_is_out_of_order, units_of_work_overlap,
     an_effect_follows_a_told_end, a_lane_is_freed_by_a_stranger, an_operation_is_lost,
-    a_lane_is_stuck, it_gets_there;
+    a_lane_is_stuck, a_halted_lane_goes_on, a_decision_is_undone, it_gets_there;
 
 /* The worker forgets its token; its claim may come back with an old replica. */
 inline forget_claim(me, returning) {
@@ -43,7 +51,7 @@ hidden byte counted;
 inline settle(me, ops) {
     if :: IS_HOLDER(me) ->
         assert(redis.claim == me || a_lane_is_freed_by_a_stranger);
-        told = told | (WITHOUT_EFFECT & (ops));
+        told = told | (WITHOUT_EFFECT & SAME_ID(ops));
 #ifdef SETTLE_BY_COUNT
         counted = ops;          /* MUTANT: as many as have ended, from the lane's head */
         do
@@ -66,13 +74,11 @@ proctype Redis() {
         faults--; redis.claim = 0 }
     /* From here on the replica lags: where nothing was before, its failover is a FLUSHALL. */
     :: d_step { failovers > 0 && !is_lagging ->
-        is_lagging = true; replica.lane = redis.lane;
-        replica.claim = redis.claim; replica.broken = redis.broken }
+        is_lagging = true; copy(replica, redis) }
     :: d_step { is_lagging ->
         on_failover();
         is_lagging = false; failovers--;
-        redis.lane = replica.lane; redis.claim = replica.claim; redis.broken = replica.broken;
-        replica.lane = 0; replica.claim = 0; replica.broken = false }
+        copy(redis, replica); copy(replica, nothing) }
     /* Or no failover comes any more. */
     :: d_step { failovers > 0 && !is_lagging -> failovers = 0 }
     od
@@ -91,6 +97,7 @@ proctype Redis() {
 #define DUPLICATE 5
 #define GAP 6
 #define FAILED 7                /* for good */
+#define HALTED 8                /* waits for an operator */
 
 /* A worker. */
 #define IDLE 0
@@ -101,11 +108,14 @@ proctype Redis() {
 #define RECORDING 5
 #define RETRYING 6
 #define REBUILDING 7
+#define HALTING 8
 
 /* The purpose of a unit of work. */
 #define EXECUTE 0
 #define BURY 1                  /* dead-letter */
-#define PARK 2
+#define PARK 2                  /* set aside, to come back at the lane's end */
+#define HALT 3                  /* for an operator */
+#define CHARGE 4                /* one attempt failed, more are left */
 
 typedef Link_state {
     byte phase, unit, purpose;

@@ -37,6 +37,10 @@ def lane(operations: int, faults: int, failovers: int, workers: int = 2) -> str:
     return f"OPERATIONS={operations} FAULTS={faults} FAILOVERS={failovers} WORKERS={workers}"
 
 
+def ends(operations: int, faults: int, failovers: int, workers: int = 2) -> str:
+    return "ENDS " + lane(operations, faults, failovers, workers)
+
+
 def submission(submissions: int, faults: int) -> str:
     return f"SUBMISSIONS={submissions} FAULTS={faults}"
 
@@ -48,11 +52,24 @@ HOLD = [
     Run("three operations and two faults", "direct", lane(3, 2, 0)),
     Run("two operations, two faults and a failover", "direct", lane(2, 2, 1)),
     Run("two operations, a fault and a failover", "durable", lane(2, 1, 1)),
-    Run("two operations, a fault and a failover, by the head alone", "durable",
-        "HEAD_ALONE " + lane(2, 1, 1)),
+    Run("two operations and a failover, by the head alone", "durable",
+        "HEAD_ALONE " + lane(2, 0, 1)),
     Run("two operations and two faults", "durable", lane(2, 2, 0)),
     Run("three operations and a fault", "durable", lane(3, 1, 0)),
     Run("three operations and a failover", "durable", lane(3, 0, 1)),
+    Run("all ends: two operations, a fault and a failover", "durable", ends(2, 1, 1)),
+    Run("all ends: two operations and two faults", "durable", ends(2, 2, 0)),
+    Run("all ends: three operations and a fault", "durable", ends(3, 1, 0)),
+    Run("all ends: an operation and three faults", "durable", ends(1, 3, 0)),
+    Run("all ends: an operation, two faults and a failover", "durable", ends(1, 2, 1)),
+    Run("all ends: a direct operation, then a durable one, a fault and a failover", "durable",
+        "DIRECT=1 " + ends(2, 1, 1)),
+    Run("all ends: a durable operation, then a direct one, a fault and a failover", "durable",
+        "DIRECT=2 " + ends(2, 1, 1)),
+    Run("all ends: two direct operations, a fault and a failover", "durable",
+        "DIRECT=3 " + ends(2, 1, 1)),
+    Run("all ends: the operator looks at Redis, nobody compares halts, and nothing is lost",
+        "durable", "HALTS_NOT_COMPARED SLOW_OPERATOR " + ends(2, 1, 0)),
     Run("two submitters of two operations and two faults", "submission", submission(2, 2)),
 ]
 
@@ -61,6 +78,10 @@ END = [
     Run("an operation, a fault and a failover", "direct", lane(1, 1, 1), is_live=True),
     Run("two operations and a fault", "durable", lane(2, 1, 0), is_live=True),
     Run("two operations and a failover", "durable", lane(2, 0, 1), is_live=True),
+    Run("all ends: two operations and a fault", "durable", ends(2, 1, 0), is_live=True),
+    Run("all ends: an operation, a fault and a failover", "durable", ends(1, 1, 1), is_live=True),
+    Run("all ends: a durable operation, then a direct one, a fault", "durable",
+        "DIRECT=2 " + ends(2, 1, 0), is_live=True),
     Run("two submitters of an operation and a fault", "submission", submission(1, 1), is_live=True),
 ]
 
@@ -72,9 +93,22 @@ LARGE = [replace(run, is_large=True) for run in (
     Run("two operations, a fault and two failovers", "durable", lane(2, 1, 2)),
     Run("two operations, three faults", "durable", lane(2, 3, 0)),
     Run("three workers, two operations, a fault and a failover", "durable", lane(2, 1, 1, 3)),
+    Run("two operations, a fault and a failover, by the head alone", "durable",
+        "HEAD_ALONE " + lane(2, 1, 1)),
+    Run("all ends: two operations, two faults and a failover", "durable", ends(2, 2, 1)),
+    Run("all ends: a direct operation, then a durable one, and two faults", "durable",
+        "DIRECT=1 " + ends(2, 2, 0)),
+    Run("all ends: two operations, three faults", "durable", ends(2, 3, 0)),
+    Run("all ends: an operation, three faults and a failover", "durable", ends(1, 3, 1)),
+    Run("all ends: a direct operation, then two durable ones, a fault and a failover", "durable",
+        "DIRECT=1 " + ends(3, 1, 1)),
+    Run("all ends: three workers, two operations, a fault and a failover", "durable",
+        ends(2, 1, 1, 3)),
     Run("two submitters of three operations and two faults", "submission", submission(3, 2)),
     Run("two operations, a fault and a failover", "direct", lane(2, 1, 1), is_live=True),
     Run("two operations, a fault and a failover", "durable", lane(2, 1, 1), is_live=True),
+    Run("all ends: two operations, a fault and a failover", "durable", ends(2, 1, 1), is_live=True),
+    Run("all ends: an operation and two faults", "durable", ends(1, 2, 0), is_live=True),
     Run("two submitters of two operations, a fault", "submission", submission(2, 1), is_live=True),
 )]
 
@@ -107,10 +141,32 @@ MUTANTS = [
         "NO_LANE_LOCK " + lane(1, 1, 0), "units_of_work_overlap"),
     Run("a dead letter is written to Redis before the ledger", "durable",
         "DECIDE_IN_REDIS_FIRST " + lane(1, 2, 0), "an_effect_follows_a_told_end"),
-    Run("a cancellation does not take the lane's lock", "durable",
-        "CANCEL_UNLOCKED " + lane(1, 1, 0), "an_effect_follows_a_told_end"),
     Run("a gap is tried again instead of rebuilt", "durable",
         "GAP_IS_RETRIED " + lane(2, 0, 1), CYCLE, is_live=True),
+    Run("a direct operation is parked in Redis before the ledger", "durable",
+        "PARK_IN_REDIS_FIRST DIRECT=1 " + ends(1, 2, 0), "an_operation_is_lost"),
+    Run("an operation that is parked keeps its place", "durable",
+        "PARKED_KEEPS_PLACE " + ends(2, 1, 0), CYCLE, is_live=True),
+    Run("an operation comes back from parking without a new place", "durable",
+        "UNPARKED_KEEPS_PLACE " + ends(2, 1, 0), CYCLE, is_live=True),
+    Run("a cancellation does not take the operation's row lock", "durable",
+        "CANCEL_UNLOCKED " + ends(1, 1, 0), "an_effect_follows_a_told_end"),
+    Run("a cancellation of a direct operation does not wait for its row", "durable",
+        "CANCEL_UNLOCKED DIRECT=1 " + ends(1, 1, 0), "an_effect_follows_a_told_end"),
+    Run("a cancelled operation gives its place up", "durable",
+        "CANCELLED_LEAVES " + ends(2, 1, 0), CYCLE, is_live=True),
+    Run("a failed attempt is charged without the lane's lock", "durable",
+        "CHARGE_UNLOCKED " + ends(1, 2, 0), "a_decision_is_undone"),
+    Run("a late decision is made over a halt", "durable",
+        "DECIDED_OVER_HALT " + ends(1, 3, 0), "a_halted_lane_goes_on"),
+    Run("nobody compares Redis' halted lanes with the ledger; operators are fast", "durable",
+        "HALTS_NOT_COMPARED " + ends(1, 1, 0), "a_lane_is_stuck"),
+    Run("nobody compares Redis' halted lanes with the ledger; Redis fails over", "durable",
+        "HALTS_NOT_COMPARED SLOW_OPERATOR " + ends(1, 1, 1), "a_lane_is_stuck"),
+    Run("nor does Redis look again at a lane that the relay speaks of", "durable",
+        "LOOK_FORGOTTEN HALTS_NOT_COMPARED SLOW_OPERATOR " + ends(1, 1, 0), "a_lane_is_stuck"),
+    Run("nor does the operator's retry go through the outbox", "durable",
+        "NO_NUDGE HALTS_NOT_COMPARED SLOW_OPERATOR " + ends(1, 1, 0), "a_lane_is_stuck"),
     Run("the relay falls asleep between a submitter's look and its commit", "submission",
         "ASLEEP_IS_A_FLAG " + submission(1, 0), "a_wake_up_is_lost"),
     Run("the relay does not scan once more before it sleeps", "submission",
@@ -134,12 +190,28 @@ WITNESSES = [
     witness("a repeated submission queues an operation that has ended", "direct", lane(1, 1, 0),
             "(redis.lane&ledger)!=0&&redis.claim==0&&worker[1].state==IDLE&&worker[2].state==IDLE"),
     witness("a lane waits for a rebuild", "durable", lane(2, 0, 1), "redis.broken"),
-    witness("an operation comes back from parking and takes effect", "durable", lane(1, 1, 0),
-            "twins!=0&&ended==ENTERED&&dead==0"),
     witness("a zombie's transaction arrives after its lane's rows went", "durable", lane(2, 1, 0),
             "(link[1].unit&ended)!=0&&link[1].phase==SENT&&entered==2&&!has_rows"),
-    witness("a cancelled operation ends without effect", "durable", lane(1, 1, 0),
-            "(cancelled&dead)!=0"),
+    witness("an operation that was parked takes effect after one that came later", "durable",
+            ends(2, 1, 0), "ended==7&&twins==5&&dead==0&&seq[2]<seq[3]"),
+    witness("an operation that was parked when Redis failed over takes effect", "durable",
+            ends(1, 1, 1), "(was_away&twins)!=0&&ended==ENTERED&&dead==0"),
+    witness("Redis has what is parked, in its old place, after a failover", "durable",
+            ends(2, 1, 1), "parked!=0&&(redis.lane&parked)!=0&&was_away!=0"),
+    witness("a direct operation comes back from parking and takes effect", "durable",
+            "DIRECT=1 " + ends(1, 1, 0), "twins!=0&&ended==ENTERED&&dead==0"),
+    witness("a lane passes over a cancelled operation", "durable", ends(2, 1, 0),
+            "(cancelled&dead&1)!=0&&(ended&~dead&2)!=0"),
+    witness("a parked operation is cancelled and ends when it is back", "durable", ends(1, 2, 0),
+            "(cancelled&dead)==0&&cancelled!=0&&twins!=0&&(dead&REST(twins))!=0"),
+    witness("a halted lane goes on, and what halted it takes effect", "durable", ends(2, 1, 0),
+            "(was_retried&ended&~dead)!=0&&(ended&2)!=0"),
+    witness("a lane is halted in Redis, its operator has decided, and nobody tells", "durable",
+            ends(1, 1, 0), "redis.halted&&halted==0&&outbox==0&&redis.claim==0"),
+    witness("a late charge meets a halt", "durable", ends(1, 3, 0),
+            "link[1].phase==SENT&&link[1].purpose==CHARGE&&(halted&link[1].unit)!=0"),
+    witness("a direct operation overtakes a durable one that Redis has lost", "durable",
+            "DIRECT=2 " + ends(2, 0, 1), "(ended&2)!=0&&(ended&1)==0"),
     witness("the relay sleeps while a submitter has not committed", "submission", submission(1, 0),
             "is_asleep&&tail_lock!=0"),
 ]
@@ -157,7 +229,8 @@ def check(run: Run) -> Found:
             defines.append("-DIS_LIVE")
         _call(folder, run, "spin", "-a", *defines, str(FOLDER / f"{run.model}.pml"))
         kind = ["-DNP", "-DNFAIR=4"] if run.is_live else ["-DSAFETY", "-DNOFAIR"]
-        optimize = "-O0" if run.breaks else "-O2"
+        # What the compiler would take longer for than the check.
+        optimize = "-O2" if run.is_large else "-O0" if run.breaks or run.is_live else "-O1"
         limit = f"-DMEMLIM={MEGABYTES_MAX[run.is_large]}"
         _call(folder, run, "gcc", optimize, "-w", "-DCOLLAPSE", limit, *kind, "-o", "pan", "pan.c")
         flags = ["-l", "-f"] if run.is_live else []

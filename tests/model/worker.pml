@@ -28,6 +28,7 @@ inline hear(outcome) {
 #else
        :: outcome == GAP && !IS_BUNDLE(C.unit) -> C.state = RETRYING
 #endif
+       :: outcome == HALTED && !IS_BUNDLE(C.unit) -> C.state = HALTING
        :: outcome == FAILED && !IS_BUNDLE(C.unit) ->
 #ifdef DECIDE_IN_REDIS_FIRST
           told = told | C.unit; settle(client, C.unit); /* MUTANT */
@@ -44,15 +45,25 @@ inline answer(me, outcome) {
     if :: client != 0 -> hear(outcome) :: else fi
 }
 
+#ifdef CHARGE_UNLOCKED
+#define LOCKS(me) (L.purpose != CHARGE) /* MUTANT */
+#else
+#define LOCKS(me) true
+#endif
+inline end_unit(me, outcome) {
+    inside = inside - LOCKS(me);
+    answer(me, outcome)
+}
+
 /* The server's side of a link. */
 proctype Backend(byte me) {
     do
     /* Begin: the lane's lock, then the fence. */
     :: d_step { L.phase == SENT && !MUST_WAIT(me) ->
         verdict = AGAIN;
-        if :: IS_LOCKED :: else -> judge(L.unit, L.purpose) fi;
-        if :: verdict == OPEN -> L.phase = OPEN; inside++;
-              assert(inside == 1 || units_of_work_overlap)
+        if :: IS_LOCKED && LOCKS(me) :: else -> judge(L.unit, L.purpose) fi;
+        if :: verdict == OPEN -> L.phase = OPEN; inside = inside + LOCKS(me);
+              assert(inside <= 1 || units_of_work_overlap)
            :: else -> answer(me, verdict)
         fi }
     /* Commit. */
@@ -60,16 +71,17 @@ proctype Backend(byte me) {
         if :: L.purpose == EXECUTE -> take_effect(L.unit)
            :: else -> decide(L.unit, L.purpose)
         fi;
-        inside--; answer(me, COMMITTED) }
+        verdict = (L.purpose == HALT -> HALTED : (L.purpose == CHARGE -> AGAIN : COMMITTED));
+        end_unit(me, verdict) }
     /* The rest of it, or all of it, was lost with its client. */
-    :: d_step { L.phase == OPEN && L.client == 0 -> inside--; clear_link(me) }
+    :: d_step { L.phase == OPEN && L.client == 0 -> end_unit(me, AGAIN) }
     :: d_step { L.phase == SENT && L.client == 0 -> clear_link(me) }
     /* A timeout, a terminated backend, … */
     :: d_step { L.phase == OPEN && L.client != 0 && faults > 0 ->
-        faults--; inside--; answer(me, AGAIN) }
+        faults--; end_unit(me, AGAIN) }
     /* The handler fails for good. */
     :: d_step { L.phase == OPEN && L.client != 0 && faults > 0 && L.purpose == EXECUTE ->
-        faults--; inside--; answer(me, FAILED) }
+        faults--; end_unit(me, FAILED) }
     od
 }
 
@@ -91,7 +103,8 @@ inline forget(me) {
     W.state = IDLE; W.todo = 0; W.ended = 0; W.unit = 0; W.is_single = false
 }
 
-#define CAN_CLAIM (W.state == IDLE && redis.lane != 0 && redis.claim == 0 && !redis.broken)
+#define CAN_CLAIM (W.state == IDLE && redis.lane != 0 && redis.claim == 0 && \
+    !redis.broken && !redis.halted)
 #define CAN_EXECUTE ((W.state == READY || W.state == RETRYING) && W.todo != 0 && HAS_LINK)
 
 proctype Worker(byte me) {
@@ -99,18 +112,28 @@ proctype Worker(byte me) {
     /* heddle_claim: up to two operations. Its reply may be lost. */
     :: d_step { CAN_CLAIM -> redis.claim = me; W.todo = FIRST_TWO(redis.lane); W.state = READY }
     :: d_step { CAN_CLAIM && faults > 0 -> faults--; redis.claim = UNHEARD }
-#ifdef TRUSTS_NO_ORDER
-    :: d_step { CAN_CLAIM && IS_BUNDLE(redis.lane) && faults > 0 ->  /* in the wrong order */
+#ifdef CAN_MISORDER
+    :: d_step { CAN_CLAIM && CAN_MISORDER && faults > 0 ->  /* in the wrong order */
         faults--; redis.claim = me; W.todo = REST(redis.lane); W.state = READY }
 #endif
 
     /* The next unit of work: one operation, or a bundle of two. */
     :: d_step { CAN_EXECUTE -> execute(me, LOWEST(W.todo)) }
+#ifndef ENDS                    /* a bundle that meets any of them goes on one by one */
     :: d_step { CAN_EXECUTE && IS_BUNDLE(W.todo) && !W.is_single -> execute(me, W.todo) }
+#endif
 
     /* A decision is a unit of work like any other. */
     :: d_step { W.state == DECIDING && HAS_LINK -> send(me, W.unit, BURY) }
-    :: d_step { W.state == DECIDING && HAS_LINK && CAN_PARK(W.unit) -> send(me, W.unit, PARK) }
+#ifdef ENDS
+    :: d_step { W.state == DECIDING && HAS_LINK && CAN_PARK(W.unit) ->
+#ifdef PARK_IN_REDIS_FIRST
+        settle(me, W.unit);     /* MUTANT */
+#endif
+        send(me, W.unit, PARK) }
+    :: d_step { W.state == DECIDING && HAS_LINK && GOES_ON(W.unit) -> send(me, W.unit, HALT) }
+    :: d_step { W.state == DECIDING && HAS_LINK && GOES_ON(W.unit) -> send(me, W.unit, CHARGE) }
+#endif
 
     /* Link lost, during COMMIT or before: only the ledger can tell, under the lane's lock. */
     :: d_step { W.state == WAITING && faults > 0 -> faults--; hang_up(me); W.state = ASKING }
@@ -128,7 +151,11 @@ proctype Worker(byte me) {
     :: d_step { W.state == READY && W.ended != 0 && faults > 0 -> faults--; settle(me, W.ended) }
     :: d_step { (W.state == READY && W.todo == 0) || W.state >= RETRYING ->
         settle(me, W.ended);
-        if :: IS_HOLDER(me) -> redis.broken = (W.state == REBUILDING); redis.claim = 0 :: else fi;
+        if :: IS_HOLDER(me) ->
+              redis.broken = (W.state == REBUILDING); redis.halted = (W.state == HALTING);
+              redis.claim = 0
+           :: else
+        fi;
         forget_claim(me, UNHEARD); forget(me) }
 
     /* Crash. A new process remembers nothing. */
