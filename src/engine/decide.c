@@ -165,14 +165,15 @@ static heddle_status recall(struct run *run, struct heddle_error *err)
 
     run->reason = LEDGER_IS_FREE;
     heddle_status status = run_begin(run, &uow, RUN_READS, err);
-    if (status != HEDDLE_OK)
-        return status;
-    status = ledger_find(&uow, operation, &claim->arena, &answer, &found, err);
-    uow_rollback(&uow);
+    if (status == HEDDLE_OK) {
+        status = ledger_find(&uow, operation, &claim->arena, &answer, &found, err);
+        uow_rollback(&uow);
+    }
     fault_point("recalled");
+    /* Whatever keeps the ledger from answering, the operation has not failed of it. */
     if (status != HEDDLE_OK) {
         run->reason = ledger_reason_for(err);
-        return status;
+        return HEDDLE_RETRY;
     }
     switch (answer) {
     case LEDGER_ENDED:

@@ -359,9 +359,10 @@ static heddle_status ask_partition(struct heddle_client *client, unsigned partit
         return status;
     snprintf(state, 16, "%s", redis_reply_text(redis_reply_at(reply, 0)).data);
     struct heddle_text text = redis_reply_text(redis_reply_at(reply, 1));
-    *result = redis_reply_type(redis_reply_at(reply, 1)) == REDIS_TEXT
-                  ? memory_copy(text.data, text.size)
-                  : NULL;
+    /* The next partition may be asked for one that this one does not know. */
+    bool has_result =
+        redis_reply_type(redis_reply_at(reply, 1)) == REDIS_TEXT && strcmp(state, "unknown") != 0;
+    *result = has_result ? memory_copy(text.data, text.size) : NULL;
     return HEDDLE_OK;
 }
 

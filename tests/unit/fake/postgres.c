@@ -155,9 +155,8 @@ static void execute(PGconn *conn, const struct message *message)
         answer(conn, result_new(PGRES_COMMAND_OK), true);
     } else if (conn->has_failed && !ends_transaction(kind)) {
         fail_statement(conn, "25P02");
-    } else if ((kind->meaning == MEANS_ENTER || kind->meaning == MEANS_RECORD) &&
-               why_not(sql, message->params[ENTER_DECISION_PARAM])) {
-        fail_statement(conn, why_not(sql, message->params[ENTER_DECISION_PARAM]));
+    } else if (why_not(kind, message->params[ENTER_DECISION_PARAM])) {
+        fail_statement(conn, why_not(kind, message->params[ENTER_DECISION_PARAM]));
     } else {
         answer(conn, mean(conn, kind, message), true);
     }
@@ -190,10 +189,10 @@ static bool take_fault(PGconn *conn, const struct message *message, const struct
         fake.fault.skip--;
         return false;
     }
-    const bool can_lie =
-        message->kind == MESSAGE_EXECUTE && kind->meaning != MEANS_BEGIN &&
-        !ends_transaction(kind) && !conn->has_failed &&
-        !((kind->meaning == MEANS_ENTER || kind->meaning == MEANS_RECORD) && fake.has_ledger_row);
+    const bool is_refused = why_not(kind, message->params[ENTER_DECISION_PARAM]) ||
+                            (conn->has_failed && !ends_transaction(kind));
+    const bool can_lie = message->kind == MESSAGE_EXECUTE && kind->meaning != MEANS_BEGIN &&
+                         !ends_transaction(kind) && !is_refused;
     if (fault->kind >= FAKE_FAILS_UNNOTICED && !can_lie)
         return false;
     take_turns();
@@ -214,7 +213,7 @@ static bool take_fault(PGconn *conn, const struct message *message, const struct
         break;
     case FAKE_LOST_AFTER:
     case FAKE_SILENT_AFTER:
-        if (message->kind == MESSAGE_EXECUTE && (!conn->has_failed || ends_transaction(kind)))
+        if (message->kind == MESSAGE_EXECUTE && !is_refused)
             PQclear(mean(conn, kind, message));
         __attribute__((fallthrough));
     case FAKE_LOST_BEFORE:

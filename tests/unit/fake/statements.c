@@ -59,17 +59,22 @@ static void set_state(PGconn *conn, const char *state)
     snprintf(conn->ledger_state, sizeof conn->ledger_state, "%s", state);
 }
 
-const char *why_not(const char *sql, const char *decision)
+const char *why_not(const struct kind *kind, const char *decision)
 {
-    if (!fake.has_ledger_row)
+    const bool is_there = fake.has_ledger_row, is_over = is_there && has_ended(fake.ledger_state);
+
+    if (kind->meaning == MEANS_CHARGE)
+        return is_over ? "HD001" : NULL;
+    if (!is_there || (kind->meaning != MEANS_ENTER && kind->meaning != MEANS_RECORD))
         return NULL;
-    if (!strstr(sql, "heddle.enter("))
+    if (strcmp(kind->name, "enter_recorded") != 0)
         return "23505";
     if (strcmp(fake.ledger_state, "parked") == 0)
         return "HD004";
-    if (strcmp(fake.ledger_state, "halted") == 0 && !decision)
+    if (strcmp(fake.ledger_state, "halted") == 0 &&
+        (!decision || *decision == 'f' || *decision == 'd'))
         return "HD006";
-    return has_ended(fake.ledger_state) ? "HD001" : NULL;
+    return is_over ? "HD001" : NULL;
 }
 
 static void begin(PGconn *conn)
