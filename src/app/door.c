@@ -15,10 +15,6 @@
 static heddle_status submit_durable(struct door *door, const struct heddle_submission *submissions,
                                     size_t count, struct heddle_receipt *receipts,
                                     struct heddle_error *err);
-static void make_operation(const struct heddle_submission *submission,
-                           struct heddle_operation *operation);
-static heddle_status submit_each(struct door *door, struct heddle_operation *operations,
-                                 size_t count, struct heddle_receipt *receipts);
 
 heddle_status door_open(struct door *door, const struct options *options, bool is_durable,
                         struct heddle_error *err)
@@ -64,50 +60,28 @@ static heddle_status submit_durable(struct door *door, const struct heddle_submi
                                     size_t count, struct heddle_receipt *receipts,
                                     struct heddle_error *err)
 {
-    struct heddle_operation *operations = memory_take_zeroed(count, sizeof *operations);
+    struct heddle_submission *named = memory_take(count * sizeof *named);
+    char(*ids)[HEDDLE_ID_SIZE + 1] = memory_take(count * sizeof *ids);
     heddle_status status = HEDDLE_OK;
 
     for (size_t i = 0; status == HEDDLE_OK && i < count; i++) {
-        make_operation(&submissions[i], &operations[i]);
+        named[i] = submissions[i];
         receipts[i] = (struct heddle_receipt){.status = HEDDLE_OK};
-        memcpy(receipts[i].id, operations[i].id, sizeof receipts[i].id);
+        if (named[i].id.size == 0) {
+            heddle_uuid_new(ids[i]);
+            named[i].id = (struct heddle_text){ids[i], HEDDLE_ID_SIZE};
+        }
         /* Before the journal has it, or it might end before anybody waits. */
-        if (submissions[i].reply)
-            status = heddle_client_want(door->client, submissions[i].user, operations[i].id,
-                                        &receipts[i], err);
-        strcpy(receipts[i].state, "queued");
+        if (named[i].reply)
+            status = heddle_client_want(door->client, named[i].user, named[i].id.data, &receipts[i],
+                                        err);
     }
     if (status == HEDDLE_OK)
-        status = journal_submit_many(door->journal, operations, count, err);
-    if (status == HEDDLE_REFUSED)
-        status = submit_each(door, operations, count, receipts);
-    free(operations);
-    return status;
-}
-
-static void make_operation(const struct heddle_submission *submission,
-                           struct heddle_operation *operation)
-{
-    operation->user = submission->user;
-    operation->op = submission->op;
-    operation->thread = submission->thread;
-    operation->payload = submission->payload;
-    operation->policy = submission->policy;
-    if (submission->id.size > 0)
-        snprintf(operation->id, sizeof operation->id, "%s", submission->id.data);
-    else
-        heddle_uuid_new(operation->id);
-}
-
-/* One of them is refused: each gets its own answer. */
-static heddle_status submit_each(struct door *door, struct heddle_operation *operations,
-                                 size_t count, struct heddle_receipt *receipts)
-{
-    for (size_t i = 0; i < count; i++) {
-        struct heddle_operation *operation = &operations[i];
-        receipts[i].status = journal_submit(door->journal, operation, &receipts[i].error);
-        if (receipts[i].status != HEDDLE_OK)
+        status = journal_submit_all(door->journal, named, count, receipts, err);
+    for (size_t i = 0; status == HEDDLE_OK && i < count; i++)
+        if (receipts[i].status != HEDDLE_OK && named[i].reply)
             door_forget(door, receipts[i].partition, receipts[i].id);
-    }
-    return HEDDLE_OK;
+    free(ids);
+    free(named);
+    return status;
 }

@@ -4,6 +4,7 @@
 #define LEDGER_JOURNAL_H
 
 #include "base/arena.h"
+#include "heddle/client.h"
 #include "heddle/error.h"
 #include "heddle/operation.h"
 
@@ -22,6 +23,12 @@ heddle_status journal_submit(struct pg_link *link, struct heddle_operation *oper
  * nothing. */
 heddle_status journal_submit_many(struct pg_link *link, const struct heddle_operation *operations,
                                   size_t count, struct heddle_error *err) HEDDLE_MUST_CHECK;
+
+/* The same for submissions, one receipt each: see heddle_journal_submit. Those without an id get
+ * one. */
+heddle_status journal_submit_all(struct pg_link *link, const struct heddle_submission *submissions,
+                                 size_t count, struct heddle_receipt *receipts,
+                                 struct heddle_error *err) HEDDLE_MUST_CHECK;
 
 /* An operation that has not ended; `attempt` counts those it has had. Its texts lie in the arena of
  * the call. */
