@@ -14,10 +14,18 @@
 struct heddle_uow;
 struct pg_link;
 
+/* Sessions that one operation has lost in a row. An outage takes one, and then there is none to be
+ * had; what takes one after the other may be the operation itself. */
+struct lost_sessions {
+    char id[HEDDLE_ID_SIZE + 1];
+    int count;
+};
+
 struct run {
     struct runner_shared *shared;
     struct pg_link *link;
     struct post *post; /* what others see of it; NULL: nobody looks */
+    struct lost_sessions *lost;
     struct claimed_operation *claimed;
     const struct heddle_handler *handler;
     struct heddle_task task;

@@ -24,6 +24,7 @@ enum {
     ARENA_KEEP_BYTES = 1 << 20,
     SETTLE_EVERY_US = 20000, /* results of a long claim don't wait for its end */
     DECISIONS_MAX = 4,
+    SESSIONS_MAX = 5, /* that an operation may lose in a row: then it is suspected */
 };
 
 struct runner {
@@ -31,6 +32,7 @@ struct runner {
     struct pg_link *link;
     struct arena arena;
     struct post *post; /* what others see of it; NULL: nobody looks */
+    struct lost_sessions lost;
 };
 
 static void run_operation(struct runner *runner, struct claim *claim,
@@ -40,6 +42,7 @@ static heddle_status persist(struct run *run, run_step *step, struct heddle_erro
 static heddle_status attempt(struct run *run, struct heddle_error *err);
 static heddle_status resolve(struct run *run, run_step *step, struct heddle_error *err);
 static heddle_status apply(struct run *run, struct heddle_error *err);
+static void count_session(struct run *run);
 static struct verdict judge(struct run *run, heddle_status status, struct heddle_error *err);
 static void dispose(struct run *run, struct settlement *part);
 static void conclude(struct run *run);
@@ -145,6 +148,7 @@ static void run_operation(struct runner *runner, struct claim *claim,
         .shared = runner->shared,
         .link = runner->link,
         .post = runner->post,
+        .lost = &runner->lost,
         .claimed = claimed,
         .handler = handler_for(runner, claimed->operation.op),
         .lane_key = digest_lane_key(claim->lane),
@@ -285,6 +289,7 @@ static heddle_status apply(struct run *run, struct heddle_error *err)
     else
         status = uow_commit(&uow, err);
     fault_point("effects_ended");
+    count_session(run);
     /* Elsewhere it is a standby's answer and passes; here the handler wrote, and would again. */
     if (is_read_only && status == HEDDLE_RETRY && strcmp(err->sqlstate, "25006") == 0)
         return HEDDLE_PERMANENT;
@@ -296,6 +301,20 @@ static heddle_status apply(struct run *run, struct heddle_error *err)
     }
     /* A read has no effects whose fate could be unknown. */
     return status == HEDDLE_UNKNOWN && is_read_only ? HEDDLE_RETRY : status;
+}
+
+static void count_session(struct run *run)
+{
+    struct lost_sessions *lost = run->lost;
+    const char *id = run->claimed->operation.id;
+    bool is_same = strcmp(lost->id, id) == 0;
+
+    if (pg_is_connected(run->link)) {
+        lost->count = is_same ? 0 : lost->count;
+        return;
+    }
+    lost->count = is_same ? lost->count + 1 : 1;
+    memcpy(lost->id, id, sizeof lost->id);
 }
 
 /* What becomes of it, with the outcome or the error that the ledger is told. */
@@ -311,7 +330,7 @@ static struct verdict judge(struct run *run, heddle_status status, struct heddle
     const struct failure failure = {
         .status = status,
         .reason = run->reason,
-        .is_outage = pg_is_outage(err) || cause == CANCEL_QUIT,
+        .is_outage = (pg_is_outage(err) && run->lost->count < SESSIONS_MAX) || cause == CANCEL_QUIT,
         .is_cancel_asked = cause == CANCEL_ASKED,
         .operation = operation,
         .policy = policy_over(&policy, &options->policy),

@@ -198,6 +198,15 @@ def test_a_postgres_that_stops_and_comes_back_costs_no_attempt(own_postgres, use
         assert stack.sql("select count(*) from heddle.attempts") == [(0,)]
 
 
+def test_an_operation_that_ends_its_session_each_time_is_given_up(lane):
+    with lane.stack.probe():
+        first = lane.submit(1, "probe_fail", policy={"attempts": 2, "backoff_ms": 1}, kind="terminated")
+        behind = lane.submit(2)
+        lane.wait_ended(first, state="dead")
+        lane.wait_ended(behind)
+    assert lane.order() == [2] and lane.failed_attempts(first) == [1, 2]
+
+
 def test_an_operation_that_crashes_its_process_is_a_dead_letter(stack, lane):
     with stack.probe("--processes", "1", "--lease", "15000"):
         poison = lane.submit(1, "probe_crash", kind="abort")

@@ -33,7 +33,7 @@ begin
         when 'once_serialization', 'late_serialization' then
             raise 'conflict' using errcode = '40001';
         when 'once_deadlock' then raise 'conflict' using errcode = '40P01';
-        when 'once_terminated' then perform pg_terminate_backend(pg_backend_pid());
+        when 'once_terminated', 'terminated' then perform pg_terminate_backend(pg_backend_pid());
         when 'once_timeout' then perform pg_sleep(60);
     end case;
 end $$;
