@@ -300,7 +300,23 @@ static void a_lost_operation_goes_back_to_its_place(void **state)
     assert_drains("ann", 3, ids);
 }
 
-/* The journal has it, and puts it back: see engine/reconcile.h. */
+/* Submitted by one call, at one time. */
+static void one_of_a_batch_goes_back_to_its_place(void **state)
+{
+    struct heddle_submission submissions[3];
+    struct heddle_receipt receipts[3];
+
+    (void)state;
+    for (size_t i = 0; i < 3; i++)
+        submissions[i] = (struct heddle_submission){.user = TEXT("ann"), .op = TEXT("work")};
+    assert_int_equal(heddle_client_submit(desk.client, submissions, 3, receipts, &desk.err),
+                     HEDDLE_OK);
+    damage("LREM", "heddle:{0}:lane:ann", "1", receipts[1].id);
+    assert_found_and_mended("record_lost:ann");
+    assert_drains("ann", 3, (const char *const[]){receipts[0].id, receipts[1].id, receipts[2].id});
+}
+
+/* The journal has it, and puts it back: see engine/pass.h. */
 static void a_lost_operation_of_the_journal_is_forgotten(void **state)
 {
     const struct heddle_submission submission = {
@@ -367,6 +383,7 @@ int main(void)
         TEST(who_listens_no_more_is_not_woken),
         TEST(an_entry_that_is_no_operation_goes),
         TEST(a_lost_operation_goes_back_to_its_place),
+        TEST(one_of_a_batch_goes_back_to_its_place),
         TEST(a_lost_operation_of_the_journal_is_forgotten),
         TEST(a_key_that_would_stay_for_ever_gets_an_end),
         TEST(a_long_lane_is_looked_through_in_pieces),

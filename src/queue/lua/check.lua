@@ -2,7 +2,7 @@
 -- mending are one call, so work that is on its way is never taken for damage. REPAIRS is 1 where the
 -- damage is mended, 0 where it is only told.
 
-local STALE_MS, AHEAD_MS, CHECK_COUNT = 60000, 3600000, 100
+local STALE_MS, AHEAD_MS, CHECK_COUNT, PLACE_COUNT, PLACE_OVERLAP = 60000, 3600000, 100, 256, 16
 local SCANS = {
     ready = { 'ZSCAN', 'ZREM' }, waiting = { 'ZSCAN', 'ZREM' }, beats = { 'ZSCAN', 'ZREM' },
     idle = { 'SSCAN', 'SREM' },
@@ -104,21 +104,31 @@ end
 
 local function submitted_at(record) return struct.unpack('>I8', record, 17) end
 
--- Puts an operation that stands in no lane behind the last one that was submitted before it; looks at
--- some, from the FROM newest on. -> next FROM, 0 where it has its place. Those of the journal are
--- passed over: their place is the journal's affair.
-local function put_back(k, lane, id, record, from)
-    local key, at_us = k.lane .. lane, submitted_at(record)
-    local ids = call('LRANGE', key, -from - CHECK_COUNT, -from - 1)
-    for i = #ids, 1, -1 do
-        local other = call('HGET', k.ops, ids[i])
-        if other and not has_flag(other, FLAG_JOURNAL) and submitted_at(other) <= at_us then
-            call('LINSERT', key, 'AFTER', ids[i], id)
-            return 0
+-- The number of the oldest, or with `step` -1 of the newest of these operations that is direct and was
+-- submitted by then; nil where there is none. Those of the journal are passed over: their place is
+-- the journal's affair.
+local function find_direct(k, ids, step, at_us)
+    for i = step > 0 and 1 or #ids, step > 0 and #ids or 1, step do
+        local record = call('HGET', k.ops, ids[i])
+        if record and not has_flag(record, FLAG_JOURNAL) then
+            if submitted_at(record) <= at_us then return i end
+            if step > 0 then return nil end
         end
     end
-    if #ids == CHECK_COUNT then return from + CHECK_COUNT / 2 end
-    call('LPUSH', key, id)
+end
+
+-- Puts an operation that stands in no lane behind the last one that was submitted before it; looks at
+-- some, from the FROM newest on. -> next FROM, 0 where it has its place now, nil where it had one
+local function put_back(k, lane, id, record, from)
+    local key, at_us = k.lane .. lane, submitted_at(record)
+    local ids = call('LRANGE', key, -from - PLACE_COUNT, -from - 1)
+    local is_here = find_direct(k, ids, 1, at_us)
+    -- What leaves the lane meanwhile moves the others by less than the overlap.
+    if not is_here and #ids == PLACE_COUNT then return from + PLACE_COUNT - PLACE_OVERLAP end
+    -- The first look at the lane is some calls ago.
+    if from > 0 and call('LPOS', key, id) then return nil end
+    local before = is_here and ids[find_direct(k, ids, -1, at_us)]
+    if before then call('LINSERT', key, 'AFTER', before, id) else call('LPUSH', key, id) end
     if #places_of(k, lane) == 0 then make_ready(k, lane) end
     return 0
 end
@@ -131,13 +141,14 @@ local function check_record(k, args)
     if not from then return refuse('invalid', 'expected ID FROM REPAIRS') end
     local record = call('HGET', k.ops, id)
     local lane = record and user_of(record)
-    if not record or call('LPOS', k.lane .. lane, id) then return { false, 0 } end
+    if not record or from == 0 and call('LPOS', k.lane .. lane, id) then return { false, 0 } end
     if not repairs then return { lane, 0 } end
     if has_flag(record, FLAG_JOURNAL) then
         call('HDEL', k.ops, id)
         return { lane, 0 }
     end
-    return { lane, put_back(k, lane, id, record, from) }
+    local next_from = put_back(k, lane, id, record, from)
+    return { next_from and lane or false, next_from or 0 }
 end
 
 -- ID RESULT_TTL_MS RESULT REPAIRS: a reply that is wanted of an operation that has ended, with RESULT,

@@ -128,7 +128,9 @@ local function take_wish(k, id)
     if count then call('HINCRBY', k.replies, id, count) end
 end
 
-local function enqueue(k, o, at_us)
+-- The `place`th of those that came at this time, from 0 on: its record has a time of its own, so that
+-- the order can be seen.
+local function enqueue(k, o, at_us, place)
     if o.id then
         local known = submitted_before(k, o)
         if known then return known end
@@ -136,7 +138,7 @@ local function enqueue(k, o, at_us)
     else
         o.id = new_id(k.partition, at_us)
     end
-    call('HSET', k.ops, o.id, record_of(o, at_us))
+    call('HSET', k.ops, o.id, record_of(o, at_us + place))
     if o.reply then call('HINCRBY', k.replies, o.id, 1) end
     if call('RPUSH', k.lane .. o.user, o.id) == 1 then make_ready(k, o.user) end
     return { o.id, 'queued' }
@@ -153,7 +155,7 @@ local function submit(k, args)
     if partition_of(o.user, tonumber(meta[1])) ~= k.partition then
         return refuse('invalid', 'the user belongs to another partition')
     end
-    return enqueue(k, o, now())
+    return enqueue(k, o, now(), 0)
 end
 
 -- USER OP THREAD PAYLOAD N and N pairs OPTION VALUE, up to 256 times; an answer or error each.
@@ -181,7 +183,7 @@ local function submit_many(k, args)
         if o and partition_of(o.user, partitions) ~= k.partition then
             o, answer = nil, refuse('invalid', 'the user belongs to another partition')
         end
-        answers[n] = o and enqueue(k, o, at_us) or answer
+        answers[n] = o and enqueue(k, o, at_us, n - 1) or answer
     end
     return answers
 end
