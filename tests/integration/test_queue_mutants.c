@@ -243,14 +243,6 @@ static bool only_the_head_wakes_its_lane(void)
     return waits && is_state("ann", "2 ready");
 }
 
-static bool a_long_wait_is_kept(void)
-{
-    relay(ID, 0);
-    settle_first(LANE_WAIT, false);
-    desk_beat("q", DESK_LEASE_MS);
-    return is_state("ann", "1 waiting");
-}
-
 static bool what_is_parked_owes_its_reply(void)
 {
     const struct heddle_submission submission = {
@@ -296,7 +288,6 @@ static const struct mutant {
     {"record = flagged(record, FLAG_LOOK)", "", a_decision_reaches_a_claimed_lane},
     {"if call('LINDEX', k.lane .. o.user, 0) ~= o.id then", "if false then",
      only_the_head_wakes_its_lane},
-    {"seconds / FRACTION)", "0)", a_long_wait_is_kept},
     {"if lane.states[i] == PARKED then",
      "if lane.states[i] == PARKED then call('HDEL', k.replies, id)", what_is_parked_owes_its_reply},
     {"o.submitted_us or at_us", "at_us", what_comes_back_keeps_its_age},

@@ -1,4 +1,5 @@
-/* Between the wrapped functions (libpq.c) and the server (postgres.c). */
+/* Between the wrapped functions (libpq.c), the server (postgres.c) and what its statements mean
+ * (statements.c). */
 #ifndef FAKE_WIRE_H
 #define FAKE_WIRE_H
 
@@ -55,6 +56,37 @@ struct pg_conn {
     int effects;
     int attempts, attempt_claim;
 };
+
+enum meaning {
+    MEANS_BEGIN,
+    MEANS_COMMIT,
+    MEANS_ROLLBACK,
+    MEANS_ENTER,
+    MEANS_RECORD,
+    MEANS_CHARGE,
+    MEANS_BURY,
+    MEANS_FINISH,
+    MEANS_FIND,
+    MEANS_EFFECT,
+    MEANS_READ
+};
+
+/* Statements by a piece of their text. */
+struct kind {
+    const char *name, *piece;
+    enum meaning meaning;
+};
+
+const struct kind *statement_kind(const char *sql);
+
+/* The SQLSTATE with which the message can't enter its operation; NULL: it can. */
+const char *statement_why_not(const char *sql, const struct message *message);
+
+/* Executes it; the answer. */
+PGresult *statement_mean(PGconn *conn, const struct kind *kind, const struct message *message);
+
+/* COMMIT or ROLLBACK; the tag of the answer. */
+const char *statement_end(PGconn *conn, bool is_commit);
 
 /* Executes the messages that have arrived. Frees their parameters. */
 void server_take(PGconn *conn, struct message *messages, int count);
