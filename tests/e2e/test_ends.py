@@ -205,10 +205,10 @@ def test_an_operation_that_nobody_knows_is_cancelled_and_its_lane_goes_on(stack,
 def test_an_operation_that_runs_and_one_that_nobody_knows_of_are_not_cancelled_here(stack, user):
     lane = Lane(stack, "durable", user)
     with stack.probe("--statement", "60000"):
-        first = lane.submit(1, ms=700)
-        until(lambda: stack.sql("select heddle.cancel(%s)", first) == [("running",)]
-              if stack.client.status(user, first)[0] == "running" and stack.sql(
-                  "select count(*) from pg_locks where locktype = 'advisory'")[0][0] else False, "it runs")
+        first = lane.submit(1, ms=2000)
+        until(lambda: stack.sql("select count(*) from pg_stat_activity where wait_event = 'PgSleep'"
+                                " and datname = current_database()")[0][0], "it runs")
+        assert stack.sql("select heddle.cancel(%s)", first) == [("running",)]
         lane.wait_ended(first)
     assert stack.sql("select heddle.cancel(gen_random_uuid())") == [("unknown",)]
     assert lane.order() == [1]

@@ -51,9 +51,8 @@ MUTANTS = {
         "    uow_rollback(&uow);\n    return HEDDLE_OK;\n",
         "test_retries.py::test_after_its_last_attempt_an_operation_is_a_dead_letter"),
     "a parked operation that keeps its place": Mutant(
-        "src/ledger/sql/0004_ends.sql", "seq = case when new_state = 'parked' then null else o.seq end,",
-        "seq = o.seq,",
-        "test_retries.py::test_several_parked_operations_of_a_lane_come_back"),
+        "src/engine/decide.c", "leaves_lane ? RUN_DECISION : RUN_CHARGE", "RUN_CHARGE",
+        "test_retries.py::test_a_parked_operation_lets_its_lane_go_on"),
     "a halted operation that is run again": Mutant(
         "src/ledger/sql/0004_ends.sql", "elsif entry.state = 'halted' and decision is null then",
         "elsif false then",
@@ -63,9 +62,6 @@ MUTANTS = {
         "elsif entry.cancelled_at is not null and decision is distinct from 'cancelled' then",
         "elsif false then",
         "test_ends.py::test_an_operation_that_waits_is_cancelled_at_once"),
-    "an outage that is charged": Mutant(
-        "src/engine/verdict.c", "if (failure->is_outage || failure->status == HEDDLE_UNKNOWN)", "if (false)",
-        "test_retries.py::test_a_postgres_that_stops_and_comes_back_costs_no_attempt"),
     "attempts that Redis alone counts": Mutant(
         "src/ledger/sql/0004_ends.sql", "if decision is null and entry.attempt >= tried then", "if false then",
         "test_ends.py::test_a_death_between_decision_and_settlement_repeats_no_decision"),
