@@ -5,6 +5,7 @@ and which lanes it hit (None: every lane with something to do).
 """
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -97,11 +98,13 @@ class Kill(Fault):
         """Stopped first, so that what it holds is known; where it is stopped is where it dies."""
         for tries in range(50):
             supervisor = rng.choice(world.alive())
-            if child := world.child(supervisor):
-                os.kill(child, signal.SIGSTOP)
-                if world.held_lanes(supervisor) or tries > 30 or rng.random() < 0.1:
-                    return supervisor, child
-                os.kill(child, signal.SIGCONT)
+            # A quarantine that has nothing to do ends meanwhile.
+            with contextlib.suppress(ProcessLookupError):
+                if child := world.child(supervisor):
+                    os.kill(child, signal.SIGSTOP)
+                    if world.held_lanes(supervisor) or tries > 30 or rng.random() < 0.1:
+                        return supervisor, child
+                    os.kill(child, signal.SIGCONT)
             time.sleep(0.01)
         raise RuntimeError("no processor below its supervisor")
 

@@ -21,10 +21,12 @@ def order_of(stack, user: str) -> list[int]:
         "select n from probe.events where lane = %s and phase = 'in' order by seq", user)]
 
 
-def test_a_killed_processors_operation_and_the_next_one_are_done_at_once(stack, client, user):
+def kill_in_the_middle(stack, client, user: str) -> float:
+    """SIGKILL of the only processor while it is at work on the user's operation: the seconds until that
+    one and the user's next one are done."""
     with stack.probe("--processes", "1", "--lease", "15000") as supervisor:
         until(lambda: len(children(supervisor)) == 1, "the quarantine has ended")
-        first = submit(client, user, "probe_record", n=1, ms=400)
+        first = submit(client, user, "probe_record", n=1, ms=250)
         second = submit(client, user, "probe_record", n=2)
         until(lambda: client.status(user, first)[0] == "running", "it runs")
         os.kill(children(supervisor)[0], signal.SIGKILL)
@@ -33,8 +35,17 @@ def test_a_killed_processors_operation_and_the_next_one_are_done_at_once(stack, 
         assert client.result(user, second)["state"] == "done"
         took_s = time.monotonic() - killed_at
     assert order_of(stack, user) == [1, 2]
-    # Not a timing of ours: without a supervisor it takes the lease of 15 s.
-    assert took_s < 10, took_s
+    return took_s
+
+
+def test_a_killed_processors_operation_and_the_next_one_are_done_below_a_second_later(stack, client, user):
+    took_s = []
+    # A machine that is busy otherwise may hold it up, but not each time.
+    for i in range(5):
+        took_s.append(kill_in_the_middle(stack, client, f"{user}-{i}"))
+        if took_s[-1] < 1:
+            return
+    pytest.fail(f"they took {took_s} s")
 
 
 @pytest.mark.parametrize("kind", ["abort", "segv", "overflow"])
