@@ -193,7 +193,7 @@ static heddle_status look(struct scene *scene)
     FUZZ_CHECK(memchr(facts.redis_version, '\0', sizeof facts.redis_version));
     FUZZ_CHECK(memchr(facts.eviction_policy, '\0', sizeof facts.eviction_policy));
     if (status == HEDDLE_OK)
-        status = queue_is_whole(scene->link, PARTITIONS, &is_whole, &scene->err);
+        status = queue_is_whole(scene->link, &is_whole, &scene->err);
     return status;
 }
 
