@@ -77,8 +77,10 @@ static heddle_status work_on(struct redis_link *link, struct command *command, s
                              const char *incarnation, struct claim *claim, struct heddle_error *err)
 {
     struct settlement settlement = {.claim = claim, .wait_ms = 1};
+    const uint64_t seq = claim->seq;
 
     settlement.disposition = runs_execute(runs, claim);
+    claim->seq = seq; /* an execution of its own is a claim of its own, elsewhere */
     settlement.count = settlement.disposition == LANE_RELEASE ? claim->operation_count : 0;
     heddle_status status = lanes_settle_send(link, command, claim->partition, incarnation,
                                              DESK_TTL_MS, &settlement, err);
@@ -215,8 +217,9 @@ static void clean_up(const struct subject *subject)
     while (strcmp(desk_state(subject->user), "gone") != 0) {
         heddle_status status =
             process_on(desk.link, &desk.command, &clean, "clean", ++desk.seq, &desk.err);
-        if (status != HEDDLE_OK && (status != HEDDLE_RETRY || clock_now_ms() > deadline_ms))
-            fail_msg("%s: %s", subject->user, desk.err.text);
+        bool is_late = clock_now_ms() > deadline_ms;
+        if ((status != HEDDLE_OK && status != HEDDLE_RETRY) || is_late)
+            fail_msg("%s is %s: %s", subject->user, desk_state(subject->user), desk.err.text);
     }
     assert_string_equal(ask("select state || coalesce(error::text, '') from heddle.operations"
                             " where id = '%s'",
