@@ -4,6 +4,7 @@
 #include "base/digest.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "engine/halts.h"
 #include "ledger/journal.h"
 #include "link/redis.h"
 #include "queue/admin.h"
@@ -74,9 +75,10 @@ heddle_status reconciler_step(struct reconciler *reconciler, bool *is_last,
         reconciler->seq = *is_last ? 0 : last->seq;
     }
     arena_reset(&reconciler->arena);
-    if (status == HEDDLE_OK && *is_last && !(reconciler->pass && reconciler->pass->only_looks))
-        status = readmit(reconciler, err);
-    return status;
+    if (status != HEDDLE_OK || !*is_last || (reconciler->pass && reconciler->pass->only_looks))
+        return status;
+    status = readmit(reconciler, err);
+    return status == HEDDLE_OK ? halts_compare(reconciler, err) : status;
 }
 
 heddle_status reconciler_rebuild(struct reconciler *reconciler, struct heddle_text lane,

@@ -55,6 +55,14 @@ static const struct heddle_statement adrift = {
     " and id > $1 order by id limit $2",
     2};
 
+static const struct heddle_statement decided = {
+    "heddle_decided",
+    "select x.n - 1 from unnest($1::uuid[], $2::boolean[]) with ordinality as x (id, has_failed, n)"
+    " left join heddle.operations o on o.id = x.id"
+    " where case when x.has_failed then o.state is distinct from 'halted'"
+    " else o.cancelled_at is not null or o.finished_at is not null end",
+    2};
+
 static const struct heddle_statement nudge = {
     "heddle_nudge", "select heddle.nudge(id) from unnest($1::uuid[]) as id", 1};
 
@@ -184,6 +192,18 @@ heddle_status journal_adrift(struct pg_link *link, const char *id, size_t most, 
 heddle_status journal_nudge(struct pg_link *link, const char *ids, struct heddle_error *err)
 {
     return pg_query(link, &nudge, &ids, NULL, err);
+}
+
+heddle_status journal_find_decided(struct pg_link *link, const char *ids, const char *has_failed,
+                                   bool *is_decided, struct heddle_error *err)
+{
+    const char *const params[] = {ids, has_failed};
+    AUTO_ROWS rows = NULL;
+
+    heddle_status status = pg_query(link, &decided, params, &rows, err);
+    for (int i = 0; status == HEDDLE_OK && i < heddle_rows_count(rows); i++)
+        is_decided[atoi(heddle_rows_text(rows, i, 0))] = true;
+    return status;
 }
 
 heddle_status journal_partitions(struct pg_link *link, unsigned *partitions,

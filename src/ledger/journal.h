@@ -73,6 +73,11 @@ heddle_status journal_adrift(struct pg_link *link, const char *id, size_t most, 
 heddle_status journal_nudge(struct pg_link *link, const char *ids,
                             struct heddle_error *err) HEDDLE_MUST_CHECK;
 
+/* Of operations that halt their lanes in Redis, lists of ids, `{ID,…}`, and of whether they have
+ * failed, `{t,f,…}`: sets `is_decided` of those that are not to halt them any more. */
+heddle_status journal_find_decided(struct pg_link *link, const char *ids, const char *has_failed,
+                                   bool *is_decided, struct heddle_error *err) HEDDLE_MUST_CHECK;
+
 /* Number of partitions that Redis must be set up with; 0 where it was never said. */
 heddle_status journal_partitions(struct pg_link *link, unsigned *partitions,
                                  int64_t *payload_bytes_max,

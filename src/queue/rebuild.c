@@ -5,6 +5,9 @@
 #include "base/text.h"
 #include "link/redis.h"
 
+#include <stdio.h>
+#include <string.h>
+
 heddle_status rebuild_find_missing(struct redis_link *link, struct command *command,
                                    unsigned partition, const struct heddle_text *ids, size_t count,
                                    bool *is_missing, struct heddle_error *err)
@@ -58,4 +61,45 @@ heddle_status rebuild_lane(struct redis_link *link, struct command *command, uns
     *missing = lost;
     *looked_at = seen;
     return HEDDLE_OK;
+}
+
+heddle_status rebuild_find_halts(struct redis_link *link, struct command *command,
+                                 unsigned partition, char cursor[24], struct arena *arena,
+                                 struct rebuild_halt **halts, size_t *count,
+                                 struct heddle_error *err)
+{
+    AUTO_REPLY reply = NULL;
+
+    command_begin(command, "heddle_halts", partition);
+    command_string(command, cursor);
+    heddle_status status = command_call(command, link, &reply, err);
+    if (status != HEDDLE_OK)
+        return status;
+    snprintf(cursor, 24, "%s", redis_reply_text(redis_reply_at(reply, 0)).data);
+    *count = redis_reply_count(reply) / 3;
+    *halts = arena_alloc(arena, (*count + 1) * sizeof **halts);
+    for (size_t i = 0; i < *count; i++) {
+        struct heddle_text lane = redis_reply_text(redis_reply_at(reply, 3 * i + 1));
+        struct heddle_text id = redis_reply_text(redis_reply_at(reply, 3 * i + 2));
+        struct heddle_text reason = redis_reply_text(redis_reply_at(reply, 3 * i + 3));
+        (*halts)[i] = (struct rebuild_halt){
+            .lane = arena_copy_text(arena, lane.data, lane.size),
+            .id = arena_copy(arena, id.data, id.size),
+            .has_failed = text_equal(reason, TEXT("failed")),
+        };
+    }
+    return HEDDLE_OK;
+}
+
+heddle_status rebuild_look(struct redis_link *link, struct command *command, unsigned partition,
+                           const struct rebuild_halt *halts, const bool *is_decided, size_t count,
+                           struct heddle_error *err)
+{
+    AUTO_REPLY reply = NULL;
+
+    command_begin(command, "heddle_look", partition);
+    for (size_t i = 0; i < count; i++)
+        if (is_decided[i])
+            command_text(command, halts[i].lane);
+    return command_call(command, link, &reply, err);
 }

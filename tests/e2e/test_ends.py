@@ -74,6 +74,23 @@ def test_a_halted_lane_halts_again_when_redis_has_lost_it_and_runs_nothing(new_s
     assert lane.order() == [1, 2]
 
 
+@pytest.mark.parametrize("op, decide, order", [
+    ("probe_flaky", "retry", [1, 2]), ("probe_flaky", "cancel", [2]), ("nobody_knows", "cancel", [2])])
+def test_a_lane_that_redis_halts_after_its_operator_has_decided_goes_on(new_stack, user, op, decide, order):
+    lane = Lane(new_stack, "durable", user)
+    with new_stack.probe():
+        first = halted(lane) if op == "probe_flaky" else lane.submit(1, op)
+        second = lane.submit(2)
+        lane.wait_redis(second, "halted")
+    lane.cure(user)
+    new_stack.sql(f"select heddle.{decide}(%s)", first)
+    # As after a failover to a replica that had not heard of it.
+    new_stack.sql("delete from heddle.outbox")
+    with new_stack.probe():
+        lane.wait_ended(second)
+    assert lane.order() == order
+
+
 def test_a_halted_direct_operation_that_redis_lost_is_retried_from_the_ledger(new_stack, user):
     lane = Lane(new_stack, "direct", user)
     with new_stack.probe():

@@ -7,8 +7,8 @@
  *
  * With HEAD_ALONE the journal's row is not asked, so a new lane begins behind a number of its own.
  *
- * With ENDS what fails may also be charged, parked or halt its lane, operators retry and cancel, and
- * the operations in DIRECT, by the order of submission, are submitted to Redis.
+ * With ENDS what fails may also be charged, parked or halt its lane, operators retry and cancel,
+ * and the operations in DIRECT, by the order of submission, are submitted to Redis.
  *
  * Places in the lane are told apart, not operations: one that comes back from parking has a second
  * place, with the same id. */
@@ -26,21 +26,23 @@ byte number;                    /* the global sequence */
 bool has_rows;                  /* the lane's rows exist */
 byte head, tail;                /* no head: 0 */
 byte direct;                    /* have no number */
+byte known;                     /* of these the ledger has a row */
 byte outbox;                    /* to be relayed */
-byte ended;                     /* the ledger's row says so, or it has gone on to its second place */
+byte ended;                     /* the ledger's row says so, or it is off to its second place */
 byte dead;                      /* without effect */
 byte cancelled;                 /* shall end without effect when its turn comes */
 byte halted;                    /* halts its lane until an operator decides */
 byte parked;                    /* is away */
 byte twins;                     /* both places of the operation that was parked */
 byte told;                      /* the user was told that it ended without effect */
-byte lost;                      /* Redis lost it, and only Redis had it */
+byte lost;                      /* Redis lost it, and it had no number: late, or never */
 hidden byte first, last, now_at;
 
 #define ENTERED (BIT(entered + 1) - 1)
 #define UNFINISHED (ENTERED & ~ended)
 #define JOURNALED (UNFINISHED & ~direct)
 #define MISSING (JOURNALED & ~SAME_ID(redis.lane))
+#define ADRIFT (known & UNFINISHED & ~SAME_ID(redis.lane) & ~outbox)
 #define SAME_ID(set) ((set) | (((set) & twins) != 0 -> twins : 0))
 /* Redis knows an operation by its id; where its place is the ledger's row says. */
 #define CURRENT(set) (((set) & twins) != 0 -> ((set) & ~twins) | REST(twins) : (set))
@@ -122,7 +124,7 @@ inline take_effect(ops) {
 }
 
 inline decide(ops, kind) {      /* moves the head like success, where the place is given up */
-    now_at = CURRENT(ops);
+    now_at = CURRENT(ops); known = known | (direct & now_at);
     assert((ended & now_at) == 0 || a_decision_is_undone);
     assert((halted & now_at) == 0 || a_halted_lane_goes_on);
     if :: kind == BURY -> end_places(now_at); dead = dead | now_at
@@ -162,8 +164,8 @@ inline enter_lane() {
 
 #include "worker.pml"
 
-/* Idempotent while Redis knows the id. The journal speaks again of what is queued only where something
- * was decided about it: its lane is looked at again. */
+/* Idempotent while Redis knows the id. The journal speaks again of what is queued only where
+ * something was decided about it: its lane is looked at again. */
 inline push(ops) {
     if :: (redis.lane & SAME_ID(ops)) == 0 -> redis.lane = redis.lane | (ops)
 #ifndef LOOK_FORGOTTEN          /* MUTANT */
@@ -203,13 +205,14 @@ proctype Submitter() {
 #define IS_HELD(ops) (HOLDS(1, ops) || HOLDS(2, ops) || HOLDS(3, ops)) /* its row is locked */
 #endif
 
-/* A mark: the operation keeps its place, or comes back from parking, and ends when its turn comes. */
+/* A mark: the operation keeps its place, or comes back from parking, and ends in its turn. */
 inline cancel_now() {
     told = told | now_at; halted = halted & ~now_at;
 #ifdef CANCELLED_LEAVES
     ended = ended | now_at; dead = dead | now_at /* MUTANT */
 #else
-    cancelled = cancelled | now_at; outbox = outbox | (now_at & ~parked)
+    cancelled = cancelled | now_at; known = known | (direct & now_at);
+    outbox = outbox | (now_at & ~parked)
 #endif
 }
 
@@ -235,8 +238,8 @@ proctype Operator() {
     :: d_step { MAY_CANCEL(LOWEST(REST(CANCELLABLE))) ->
         faults--; now_at = LOWEST(REST(CANCELLABLE)); cancel_now() }
 #if DIRECT                      /* one of which the ledger has no row ends at once */
-    :: d_step { MAY_CANCEL(LOWEST(direct & UNFINISHED & ~(cancelled | halted))) -> faults--;
-        now_at = LOWEST(direct & UNFINISHED & ~(cancelled | halted));
+    :: d_step { MAY_CANCEL(LOWEST(direct & UNFINISHED & ~known)) -> faults--;
+        now_at = LOWEST(direct & UNFINISHED & ~known);
         told = told | now_at; ended = ended | now_at; dead = dead | now_at }
 #endif
     od
@@ -268,14 +271,18 @@ proctype Relay() {
     od
 }
 
-/* Has Redis insert what the journal has and it misses, and look again at a lane that is halted there
- * and not in the ledger. A slow one acts on what it read before. */
+/* Has Redis insert what the journal has and it misses, hear again of direct operations that the
+ * ledger knows and it misses, and look again at a lane that is halted there and not in the ledger.
+ * A slow one acts on what it read before. */
 proctype Reconciler() {
     byte found = 0;
     do
     :: d_step { MISSING != 0 || redis.broken -> rebuild(JOURNALED) }
     :: d_step { found == 0 && JOURNALED != 0 && faults > 0 -> faults--; found = JOURNALED }
     :: d_step { found != 0 -> rebuild(found); found = 0 }
+#if DIRECT && !defined(NOT_READMITTED) /* MUTANT */
+    :: d_step { ADRIFT != 0 -> outbox = outbox | ADRIFT }
+#endif
 #ifndef HALTS_NOT_COMPARED      /* MUTANT */
     :: d_step { redis.halted && halted == 0 -> redis.halted = false }
 #endif
@@ -287,7 +294,7 @@ proctype Reconciler() {
 proctype End() {
     timeout ->
     assert(!redis.halted || a_lane_is_stuck);
-    assert(((ended | lost) == ENTERED && entered >= OPERATIONS) || an_operation_is_lost);
+    assert(((ended | (lost & ~known)) == ENTERED && entered >= OPERATIONS) || an_operation_is_lost);
     assert(parked == 0 || an_operation_is_lost);
     assert((redis.lane == 0 && redis.claim == 0 && outbox == 0 && !has_rows && halted == 0) ||
            a_lane_is_stuck)

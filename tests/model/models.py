@@ -167,6 +167,8 @@ MUTANTS = [
         "LOOK_FORGOTTEN HALTS_NOT_COMPARED SLOW_OPERATOR " + ends(1, 1, 0), "a_lane_is_stuck"),
     Run("nor does the operator's retry go through the outbox", "durable",
         "NO_NUDGE HALTS_NOT_COMPARED SLOW_OPERATOR " + ends(1, 1, 0), "a_lane_is_stuck"),
+    Run("nobody brings back a direct operation that was tried and that Redis has lost", "durable",
+        "NOT_READMITTED DIRECT=1 " + ends(1, 1, 1), "an_operation_is_lost"),
     Run("the relay falls asleep between a submitter's look and its commit", "submission",
         "ASLEEP_IS_A_FLAG " + submission(1, 0), "a_wake_up_is_lost"),
     Run("the relay does not scan once more before it sleeps", "submission",

@@ -105,3 +105,30 @@ local function rebuild(k, args)
     end
     return { absent, looked_at }
 end
+
+-- CURSOR -> [next cursor, lane, id of its first operation, reason, …]: some of the lanes that wait for a decision
+local function halts(k, args)
+    local page = call('HSCAN', k.halted, args[1], 'COUNT', 100)
+    local answer = { page[1] }
+    for i = 1, #page[2], 2 do
+        local lane, reason = page[2][i], page[2][i + 1]
+        local id = reason ~= 'suspect' and call('LINDEX', k.lane .. lane, 0)
+        if id then
+            local n = #answer
+            answer[n + 1], answer[n + 2], answer[n + 3] = lane, id, reason
+        end
+    end
+    return answer
+end
+
+-- LANE…: those that wait for a decision look at their first operation once more
+local function look(k, args)
+    for _, lane in ipairs(args) do
+        local reason = call('HGET', k.halted, lane)
+        if reason and reason ~= 'suspect' then
+            call('HDEL', k.halted, lane)
+            make_ready(k, lane)
+        end
+    end
+    return redis.status_reply('OK')
+end
