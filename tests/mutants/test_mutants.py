@@ -46,25 +46,6 @@ MUTANTS = {
     "a supervisor that frees nothing": Mutant(
         "src/engine/supervisor.c", "if (!is_clean && was_ready) {", "if (false && !is_clean && was_ready) {",
         "test_supervisor.py::test_a_killed_processors_operation_and_the_next_one_are_done_at_once"),
-    "a decision that is settled without its row": Mutant(
-        "src/engine/decide.c", "    status = write_decision(run, &uow, err);\n",
-        "    uow_rollback(&uow);\n    return HEDDLE_OK;\n",
-        "test_retries.py::test_after_its_last_attempt_an_operation_is_a_dead_letter"),
-    "a parked operation that keeps its place": Mutant(
-        "src/engine/decide.c", "leaves_lane ? RUN_DECISION : RUN_CHARGE", "RUN_CHARGE",
-        "test_retries.py::test_a_parked_operation_lets_its_lane_go_on"),
-    "a halted operation that is run again": Mutant(
-        "src/ledger/sql/0004_ends.sql", "elsif entry.state = 'halted' and decision is null then",
-        "elsif false then",
-        "test_ends.py::test_a_halted_lane_halts_again_when_redis_has_lost_it"),
-    "a cancelled operation that is run": Mutant(
-        "src/ledger/sql/0004_ends.sql",
-        "elsif entry.cancelled_at is not null and decision is distinct from 'cancelled' then",
-        "elsif false then",
-        "test_ends.py::test_an_operation_that_waits_is_cancelled_at_once"),
-    "attempts that Redis alone counts": Mutant(
-        "src/ledger/sql/0004_ends.sql", "if decision is null and entry.attempt >= tried then", "if false then",
-        "test_ends.py::test_a_death_between_decision_and_settlement_repeats_no_decision"),
 }
 
 
