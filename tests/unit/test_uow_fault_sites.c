@@ -193,7 +193,6 @@ static void run_until_ended(const struct fake_fault *fault, const struct subject
     enum disposition disposition = LANE_WAIT; /* or a pause: the connection was lost */
 
     runs_init(&runs, "");
-    runs.options.commit_deadline_ms = runs.options.connect_timeout_ms = 50;
     runs_start(&runs);
     claim->operations[0].is_journaled = subject->is_journaled;
     for (int attempt = 0; disposition != LANE_RELEASE && attempt < 3; attempt++) {

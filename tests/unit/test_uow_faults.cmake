@@ -12,5 +12,6 @@ set(integration ${CMAKE_CURRENT_LIST_DIR}/../integration)
 target_sources(${test} PRIVATE ${fake}/postgres.c ${fake}/statements.c ${fake}/libpq.c
                ${fake}/work.c ${integration}/runs.c)
 target_include_directories(${test} PRIVATE ${fake} ${integration})
-target_link_options(${test} PRIVATE ${wraps} -Wl,--wrap=settler_take)
+target_link_options(${test} PRIVATE ${wraps} -Wl,--wrap=settler_take
+                    -Wl,--wrap=pg_wait)
 target_link_libraries(${test} PRIVATE ${layers} PkgConfig::cmocka PkgConfig::libpq Threads::Threads)

@@ -1,6 +1,8 @@
 /* libpq's functions as the linker's --wrap hands them over: the client's side of the wire. */
 #include "wire.h"
 
+#include "link/pg_internal.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,8 +19,16 @@ enum { IDLE_READS_MAX = 100, CONNECT_ROUNDS = 2 };
 
 #pragma GCC diagnostic ignored "-Wmissing-prototypes"
 
+bool __real_pg_wait(const struct pg_link *link, bool for_write, int64_t deadline_us);
+
 static bool push(PGconn *conn, struct message message, int count, const char *const *params);
 static void arrive(PGconn *conn, int count);
+
+/* Nobody waits for a server that has fallen silent: the deadline has passed, as it were. */
+bool __wrap_pg_wait(const struct pg_link *link, bool for_write, int64_t deadline_us)
+{
+    return !link->conn->is_silent && __real_pg_wait(link, for_write, deadline_us);
+}
 
 PGconn *__wrap_PQconnectStartParams(const char *const *keywords, const char *const *values,
                                     int expand)

@@ -13,6 +13,8 @@
 
 struct fake_server fake;
 
+enum { ENTER_DECISION_PARAM = 3 };
+
 static void execute(PGconn *conn, const struct message *message);
 static bool take_fault(PGconn *conn, const struct message *message, const struct kind *kind);
 static void answer(PGconn *conn, PGresult *result, bool with_end);

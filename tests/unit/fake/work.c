@@ -39,8 +39,8 @@ struct pg_link *work_new_link(bool with_prepared_statements)
 {
     const struct pg_options options = {.conninfo = "",
                                        .application_name = "test",
-                                       .connect_timeout_ms = 50,
-                                       .deadline_ms = 50,
+                                       .connect_timeout_ms = 5000,
+                                       .deadline_ms = 5000,
                                        .with_prepared_statements = with_prepared_statements};
     struct pg_link *link;
 
