@@ -236,7 +236,9 @@ def check(run: Run) -> Found:
         limit = f"-DMEMLIM={MEGABYTES_MAX[run.is_large]}"
         _call(folder, run, "gcc", optimize, "-w", "-DCOLLAPSE", limit, *kind, "-o", "pan", "pan.c")
         flags = ["-l", "-f"] if run.is_live else []
-        output = _call(folder, run, "./pan", "-E", f"-m{DEPTH_MAX}", *flags)
+        # Of the table of states, which is cleared first.
+        size = 24 if run.is_large else 18 if run.breaks or run.is_live else 21
+        output = _call(folder, run, "./pan", "-E", f"-m{DEPTH_MAX}", f"-w{size}", *flags)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return Found(
         broken=_broken(run, output),
