@@ -151,8 +151,8 @@ static const struct mutant {
     const char *function, *old, *broken;
     bool (*holds)(void);
 } mutants[] = {
-    {"open_operation", "entry.state = 'halted' and coalesce(decision, 'failed')", "false and coalesce(decision, 'failed')",
-     a_halted_operation_does_not_run},
+    {"open_operation", "entry.state = 'halted' and coalesce(decision, 'failed')",
+     "false and coalesce(decision, 'failed')", a_halted_operation_does_not_run},
     {"open_operation", "decision is distinct from 'cancelled'", "false",
      a_cancelled_operation_does_not_run},
     {"open_operation", "decision is distinct from 'cancelled'", "decision is null",
