@@ -1,4 +1,4 @@
-/* See journal.h. The rules stand in sql/0003_durable.sql. */
+/* See journal.h. The rules stand in sql/0003_durable.sql and 0004_ends.sql. */
 #include "ledger/journal.h"
 
 #include "base/policy.h"

@@ -1,4 +1,4 @@
-/* See numbers.h. The rules stand in sql/0003_durable.sql. */
+/* See numbers.h. The rules stand in sql/0003_durable.sql and 0004_ends.sql. */
 #include "ledger/numbers.h"
 
 #include "base/arena.h"

@@ -37,7 +37,7 @@ MUTANTS = {
         "src/ledger/ledger.c", ", 'running')\"", ", 'running') on conflict do nothing\"",
         "test_zombies.py::test_a_pipeline_that_arrives_after_its_lane_moved_on_has_no_effect"),
     "a journal whose operations may overtake": Mutant(
-        "src/ledger/sql/0003_durable.sql", "where lane = entry.user_id and seq = entry.prev;",
+        "src/ledger/sql/0004_ends.sql", "where lane = entry.user_id and seq = entry.prev;",
         "where lane = entry.user_id;",
         "test_durable.py::test_a_later_operation_never_runs_before_an_earlier_one"),
     "no reconciler": Mutant(

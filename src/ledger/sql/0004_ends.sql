@@ -81,9 +81,6 @@ begin
     end if;
 end $$;
 
-drop function heddle.submit(text, text, jsonb, text, uuid);
-drop function heddle.submit_text(text, text, text, text, uuid);
-
 -- Accepts an operation exactly when the caller's transaction commits. The same id with the same
 -- content is the same operation; with other content it is a conflict.
 create function heddle.submit_text(user_id text, op text, payload text, thread text, id uuid,
@@ -145,8 +142,6 @@ language sql as $$
         nullif(jsonb_strip_nulls(jsonb_build_object('attempts', $6, 'backoff_ms', heddle.in_ms($7),
             'backoff_max_ms', heddle.in_ms($8), 'deadline_ms', heddle.in_ms($9), 'on_failure', $10)), '{}'))
 $$;
-
-drop function heddle.enter(uuid, bigint);
 
 -- The row of an operation that has not ended, locked; fails unless it is to be run, or with `decision`
 -- (how it ends, or goes on) to be decided about:
