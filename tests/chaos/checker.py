@@ -145,7 +145,7 @@ def _judge_lane(verdict: Verdict, ran: list[Submission], losses: Losses) -> None
     """Nothing may run after something that was submitted when it had been acknowledged already."""
     for place, first in enumerate(ran):
         late = next((s for s in ran[place + 1:] if s.told_at < first.sent_at and not any(
-            s.told_at <= over_at and first.sent_at >= at for at, over_at in losses)), None)
+            s.told_at <= over_at and first.told_at >= at for at, over_at in losses)), None)
         if late:
             verdict.disordered.append(f"{late} ran after {first}")
 

@@ -155,8 +155,8 @@ static void execute(PGconn *conn, const struct message *message)
         answer(conn, result_new(PGRES_COMMAND_OK), true);
     } else if (conn->has_failed && !ends_transaction(kind)) {
         fail_statement(conn, "25P02");
-    } else if (why_not(kind, message->params[ENTER_DECISION_PARAM])) {
-        fail_statement(conn, why_not(kind, message->params[ENTER_DECISION_PARAM]));
+    } else if (why_not(kind, message)) {
+        fail_statement(conn, why_not(kind, message));
     } else {
         answer(conn, mean(conn, kind, message), true);
     }
@@ -189,8 +189,7 @@ static bool take_fault(PGconn *conn, const struct message *message, const struct
         fake.fault.skip--;
         return false;
     }
-    const bool is_refused = why_not(kind, message->params[ENTER_DECISION_PARAM]) ||
-                            (conn->has_failed && !ends_transaction(kind));
+    const bool is_refused = why_not(kind, message) || (conn->has_failed && !ends_transaction(kind));
     const bool can_lie = message->kind == MESSAGE_EXECUTE && kind->meaning != MEANS_BEGIN &&
                          !ends_transaction(kind) && !is_refused;
     if (fault->kind >= FAKE_FAILS_UNNOTICED && !can_lie)

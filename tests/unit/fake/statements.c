@@ -59,8 +59,9 @@ static void set_state(PGconn *conn, const char *state)
     snprintf(conn->ledger_state, sizeof conn->ledger_state, "%s", state);
 }
 
-const char *why_not(const struct kind *kind, const char *decision)
+const char *why_not(const struct kind *kind, const struct message *message)
 {
+    const char *decision = message->params[ENTER_DECISION_PARAM];
     const bool is_there = fake.has_ledger_row, is_over = is_there && has_ended(fake.ledger_state);
 
     if (kind->meaning == MEANS_CHARGE)

@@ -90,8 +90,8 @@ bool ends_transaction(const struct kind *kind);
 /* Executes the statement, which nothing hinders. */
 PGresult *mean(PGconn *conn, const struct kind *kind, const struct message *message);
 
-/* Why a statement can't be executed, for this decision or none: an SQLSTATE, or NULL. */
-const char *why_not(const struct kind *kind, const char *decision);
+/* Why a statement can't be executed: an SQLSTATE, or NULL. */
+const char *why_not(const struct kind *kind, const struct message *message);
 
 PGresult *result_new(ExecStatusType status);
 
