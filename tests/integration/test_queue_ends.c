@@ -127,8 +127,10 @@ static void a_parked_operation_leaves_its_lane_and_its_reply_waits(void **state)
     assert_int_equal(desk_number("HGET", "heddle:{0}:replies", ID, NULL), 1);
     /* Back behind the other, as old as it was, with the attempts that it had. */
     relay(ID, 1);
-    desk_settle("p", desk_take("p", 1), 0, 1, LANE_RELEASE);
     struct claim *claim = desk_take("p", 1);
+    desk_settle("p", claim, 0, 1, LANE_RELEASE);
+    claim_free(claim);
+    claim = desk_take("p", 1);
     assert_string_equal(claim->operations[0].operation.id, ID);
     assert_int_equal(claim->operations[0].operation.attempt, 2);
     assert_true(claim->operations[0].operation.submitted_us == INT64_C(1700000000123456));
