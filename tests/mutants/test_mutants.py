@@ -44,8 +44,8 @@ MUTANTS = {
         "src/engine/relay.c", "relay->is_leader && clock_now_ms() >= relay->next_reconcile_ms", "false",
         "test_durable.py::test_what_redis_lost_comes_back_without_any_other_traffic"),
     "a supervisor that frees nothing": Mutant(
-        "src/engine/supervisor.c", "if (!is_clean && was_ready) {", "if (false && !is_clean && was_ready) {",
-        "test_supervisor.py::test_a_killed_processors_operation_and_the_next_one_are_done_at_once"),
+        "src/engine/supervisor.c", "if (!death->is_clean && was_ready) {", "if (false && !death->is_clean && was_ready) {",
+        "test_supervisor.py::test_a_killed_processors_operation_and_the_next_one_are_done_below_a_second_later"),
 }
 
 

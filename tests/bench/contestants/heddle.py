@@ -120,7 +120,7 @@ def start(running: ExitStack, stack: Stack, processors: int, workers: int,
     """Processors that stop, drained, when `running` ends."""
     started = []
     for _ in range(processors):
-        started.append(running.enter_context(stack.run(workers)))
+        started.append(running.enter_context(stack.run(workers=workers)))
         if meter:
             meter.add("processor", started[-1].pid)
     return started
