@@ -130,7 +130,8 @@ def test_a_later_operation_never_runs_before_an_earlier_one(stack, client, user)
 def test_what_redis_lost_comes_back_without_any_other_traffic(new_stack, user):
     stack = new_stack
     with stack.probe():
-        stack.sql(SUBMIT, user, "probe_record", '{"n":0,"ms":700}')
+        first = str(stack.sql(SUBMIT, user, "probe_record", '{"n":0,"ms":700}')[0][0])
+        until(lambda: stack.client.status(user, first)[0] == "running", "it is claimed alone")
         for n in range(1, 5):
             submit(stack, user, n)
         until(lambda: stack.sql("select count(*) from heddle.outbox")[0][0] == 0, "all are relayed")

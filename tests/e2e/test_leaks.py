@@ -67,7 +67,18 @@ def assert_nothing_leaks(stack, processor, submit_some) -> None:
     until(lambda: stack.sessions() <= sessions, "no session more than before")
     until(lambda: processor.open_files() <= files, "no file more than before")
     if not sanitized():
-        assert processor.memory_kib() - memory < GROWTH_KIB_MAX
+        assert stays_below(processor, memory, submit_some), processor.memory_kib()
+
+
+def stays_below(processor, before_kib: int, submit_some) -> bool:
+    """False where memory grows each time: once, an arena of malloc's may have come to be used."""
+    for _ in range(3):
+        after_kib = processor.memory_kib()
+        if after_kib - before_kib < GROWTH_KIB_MAX:
+            return True
+        before_kib = after_kib
+        submit_some(FAILURES)
+    return False
 
 
 @pytest.mark.parametrize("kind", PROBE_KINDS)
