@@ -170,9 +170,10 @@ static heddle_status recall(struct run *run, struct heddle_error *err)
         uow_rollback(&uow);
     }
     fault_point("recalled");
-    /* Whatever keeps the ledger from answering, the operation has not failed of it. */
+    /* Whatever keeps the ledger from answering, the operation has not failed of it: as where
+     * somebody else has the lane. */
     if (status != HEDDLE_OK) {
-        run->reason = ledger_reason_for(err);
+        run->reason = LEDGER_IS_HELD;
         return HEDDLE_RETRY;
     }
     switch (answer) {
