@@ -36,8 +36,7 @@ struct cancelling {
 static heddle_status open_links(struct cancelling *cancelling, struct heddle_error *err);
 static void close_links(struct cancelling *cancelling);
 static heddle_status decide(struct cancelling *cancelling, struct heddle_error *err);
-static heddle_status decide_direct(struct cancelling *cancelling, bool *is_decided,
-                                   struct heddle_error *err);
+static heddle_status decide_direct(struct cancelling *cancelling, struct heddle_error *err);
 static void tell_queue(struct cancelling *cancelling);
 static enum exit_code tell_people(struct cancelling *cancelling);
 static enum exit_code wait_for_end(struct cancelling *cancelling, int64_t timeout_ms);
@@ -117,21 +116,20 @@ static void close_links(struct cancelling *cancelling)
  * and what was queued may have ended. */
 static heddle_status decide(struct cancelling *cancelling, struct heddle_error *err)
 {
-    for (int tries = 0; tries < TRIES_MAX; tries++) {
-        bool is_decided = true;
-        heddle_status status =
-            ends_cancel(cancelling->ledger, cancelling->id, cancelling->state, err);
+    heddle_status status = HEDDLE_RETRY;
+
+    for (int tries = 0; status == HEDDLE_RETRY && tries < TRIES_MAX; tries++) {
+        status = ends_cancel(cancelling->ledger, cancelling->id, cancelling->state, err);
         if (status == HEDDLE_OK && strcmp(cancelling->state, "unknown") == 0)
-            status = decide_direct(cancelling, &is_decided, err);
-        if (status != HEDDLE_OK || is_decided)
-            return status;
+            status = decide_direct(cancelling, err);
+        if (status == HEDDLE_RETRY && pg_is_outage(err))
+            break;
     }
-    return HEDDLE_OK;
+    return status;
 }
 
-/* The ledger has no row: what is queued in Redis alone. */
-static heddle_status decide_direct(struct cancelling *cancelling, bool *is_decided,
-                                   struct heddle_error *err)
+/* The ledger has no row: what is queued in Redis alone. HEDDLE_RETRY: it has one by now. */
+static heddle_status decide_direct(struct cancelling *cancelling, struct heddle_error *err)
 {
     struct claim *claim;
 
@@ -141,13 +139,11 @@ static heddle_status decide_direct(struct cancelling *cancelling, bool *is_decid
         return status;
     status = ends_cancel_direct(cancelling->ledger, &claim->operations[0].operation, err);
     claim_free(claim);
-    /* Its transaction holds the row. */
+    /* The row is another transaction's, that executes it. */
     bool is_running = status == HEDDLE_RETRY && strcmp(err->sqlstate, "55P03") == 0;
-    *is_decided = is_running || status != HEDDLE_RETRY || pg_is_outage(err);
-    if (status != HEDDLE_OK && !is_running)
-        return *is_decided ? status : HEDDLE_OK;
-    strcpy(cancelling->state, is_running ? "running" : "cancelled");
-    return HEDDLE_OK;
+    if (status == HEDDLE_OK || is_running)
+        strcpy(cancelling->state, is_running ? "running" : "cancelled");
+    return is_running ? HEDDLE_OK : status;
 }
 
 /* The ledger has decided; where this fails, its lane finds out when it comes to the operation. */
@@ -156,20 +152,14 @@ static void tell_queue(struct cancelling *cancelling)
     const struct outcome outcome = outcome_cancelled();
     struct arena arena;
     struct heddle_text result = TEXT("");
-    struct claim *claim;
     struct heddle_error err;
-    char state[16];
 
     arena_init(&arena, 0);
     if (strcmp(cancelling->state, "cancelled") == 0)
         result = outcome_format(&outcome, cancelling->id, &arena);
     heddle_status status =
-        operator_find(cancelling->queue, cancelling->partitions, cancelling->id, &claim, &err);
-    if (status == HEDDLE_OK && claim) {
-        status = operator_cancel(cancelling->queue, claim->partition, cancelling->id, result,
-                                 cancelling->invocation->options->result_ttl_ms, state, &err);
-        claim_free(claim);
-    }
+        operator_cancel(cancelling->queue, cancelling->partitions, cancelling->id, result,
+                        cancelling->invocation->options->result_ttl_ms, &err);
     if (status != HEDDLE_OK)
         (void)report(cancelling->invocation, status, &err);
     arena_done(&arena);

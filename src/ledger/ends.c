@@ -105,16 +105,10 @@ heddle_status ends_drop_all(struct pg_link *link, const struct ends_filter *filt
 static heddle_status call(struct pg_link *link, const struct heddle_statement *statement,
                           const char *id, char *answer, size_t size, struct heddle_error *err)
 {
-    static const char invalid[] = "HEDDLE invalid ";
     const char *const params[] = {id};
     AUTO_ROWS rows = NULL;
 
     heddle_status status = pg_query(link, statement, params, &rows, err);
-    if (status == HEDDLE_PERMANENT && strncmp(err->text, invalid, sizeof invalid - 1) == 0) {
-        char text[sizeof err->text];
-        snprintf(text, sizeof text, "%s", err->text + sizeof invalid - 1);
-        return heddle_refuse(err, HEDDLE_KIND_NOT_FOUND, "%s", text);
-    }
     if (status == HEDDLE_OK && answer)
         snprintf(answer, size, "%s", heddle_rows_text(rows, 0, 0));
     return status;

@@ -83,6 +83,8 @@ static const struct heddle_statement forget = {"heddle_forget",
 
 static const struct heddle_statement unpark = {"heddle_unpark", "select heddle.unpark($1)", 1};
 
+static heddle_status ask(struct pg_link *link, const struct heddle_statement *statement,
+                         int64_t most, struct heddle_rows **rows, struct heddle_error *err);
 static heddle_status page_from(struct pg_link *link, const struct heddle_statement *statement,
                                const char *lane, int64_t seq, size_t most, struct arena *arena,
                                struct journal_page *page, struct heddle_error *err);
@@ -137,11 +139,8 @@ heddle_status journal_outbox(struct pg_link *link, size_t most, struct arena *ar
                              struct journal_page *page, struct heddle_error *err)
 {
     AUTO_ROWS rows = NULL;
-    char limit[24];
-    const char *const params[] = {limit};
 
-    snprintf(limit, sizeof limit, "%zu", most);
-    heddle_status status = pg_query(link, &outbox, params, &rows, err);
+    heddle_status status = ask(link, &outbox, (int64_t)most, &rows, err);
     if (status == HEDDLE_OK)
         read_page(rows, arena, page);
     return status;
@@ -234,11 +233,8 @@ heddle_status journal_forget_idle(struct pg_link *link, int most, int *forgotten
                                   struct heddle_error *err)
 {
     AUTO_ROWS rows = NULL;
-    char limit[12];
-    const char *const params[] = {limit};
 
-    snprintf(limit, sizeof limit, "%d", most);
-    heddle_status status = pg_query(link, &forget, params, &rows, err);
+    heddle_status status = ask(link, &forget, most, &rows, err);
     if (status == HEDDLE_OK)
         *forgotten = atoi(heddle_rows_text(rows, 0, 0));
     return status;
@@ -248,16 +244,24 @@ heddle_status journal_unpark(struct pg_link *link, int most, int64_t *next_ms,
                              struct heddle_error *err)
 {
     AUTO_ROWS rows = NULL;
-    char limit[12];
-    const char *const params[] = {limit};
 
-    snprintf(limit, sizeof limit, "%d", most);
-    heddle_status status = pg_query(link, &unpark, params, &rows, err);
+    heddle_status status = ask(link, &unpark, most, &rows, err);
     if (status != HEDDLE_OK)
         return status;
     const char *text = heddle_rows_text(rows, 0, 0);
     *next_ms = text ? strtoll(text, NULL, 10) : INT64_MAX;
     return HEDDLE_OK;
+}
+
+/* A statement that is told how many at most. */
+static heddle_status ask(struct pg_link *link, const struct heddle_statement *statement,
+                         int64_t most, struct heddle_rows **rows, struct heddle_error *err)
+{
+    char limit[24];
+    const char *const params[] = {limit};
+
+    snprintf(limit, sizeof limit, "%" PRId64, most);
+    return pg_query(link, statement, params, rows, err);
 }
 
 /* A page of entries from a place on: a lane and a number in it. */
@@ -298,23 +302,14 @@ static int by_lane(const void *a, const void *b)
     return order ? order : (first > second) - (first < second);
 }
 
-/* heddle.submit says `HEDDLE <code> <text>`, as the queue's functions do. */
+/* Data exceptions: JSON or UTF-8 that Postgres does not take. */
 static heddle_status refusal(heddle_status status, struct heddle_error *err)
 {
-    static const char invalid[] = "HEDDLE invalid ", conflict[] = "HEDDLE conflict ";
-    char text[sizeof err->text];
-
-    if (status != HEDDLE_PERMANENT)
+    if (status != HEDDLE_PERMANENT || strncmp(err->sqlstate, "22", 2) != 0)
         return status;
-    snprintf(text, sizeof text, "%s", err->text);
-    if (strncmp(text, invalid, sizeof invalid - 1) == 0)
-        return heddle_refuse(err, HEDDLE_KIND_INVALID, "%s", text + sizeof invalid - 1);
-    if (strncmp(text, conflict, sizeof conflict - 1) == 0)
-        return heddle_refuse(err, HEDDLE_KIND_CONFLICT, "%s", text + sizeof conflict - 1);
-    /* Data exceptions: JSON or UTF-8 that Postgres does not take. */
-    if (strncmp(err->sqlstate, "22", 2) == 0)
-        return heddle_refuse(err, HEDDLE_KIND_INVALID, "%s", text);
-    return status;
+    err->kind = HEDDLE_KIND_INVALID;
+    *err->where = '\0';
+    return HEDDLE_REFUSED;
 }
 
 static void read_page(const struct heddle_rows *rows, struct arena *arena,

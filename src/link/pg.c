@@ -7,6 +7,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "link/refusal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -309,6 +310,8 @@ static heddle_status fail_result(const PGresult *result, const struct heddle_sta
     heddle_status status =
         heddle_fail(err, pg_classify(sqlstate), statement ? statement->name : "script", "%s",
                     text ? text : PQresultErrorMessage(result));
+    if (text)
+        (void)refusal_read(text, &status, err);
     if (err)
         snprintf(err->sqlstate, sizeof err->sqlstate, "%s", sqlstate);
     return status;

@@ -2,12 +2,11 @@
 #include "link/redis_internal.h"
 
 #include "base/text.h"
+#include "link/refusal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static heddle_status refusal_of_heddle(const char *text, struct heddle_error *err);
 
 void redis_reply_free(struct redis_reply *reply)
 {
@@ -87,8 +86,9 @@ heddle_status redis_refusal(const struct redis_reply *reply, struct heddle_error
     if (redis_reply_type(reply) != REDIS_ERROR)
         return HEDDLE_OK;
     const char *text = reply_inside(reply)->str;
-    if (strncmp(text, "HEDDLE ", 7) == 0)
-        return refusal_of_heddle(text + 7, err);
+    heddle_status status;
+    if (refusal_read(text, &status, err))
+        return status;
     for (size_t i = 0; passing[i]; i++)
         if (strncmp(text, passing[i], strlen(passing[i])) == 0)
             return heddle_fail(err, HEDDLE_RETRY, "redis", "%s", text);
@@ -99,21 +99,4 @@ heddle_status redis_refusal(const struct redis_reply *reply, struct heddle_error
         strncmp(text, "NOPERM", 6) == 0)
         return heddle_fail(err, HEDDLE_FATAL, "redis", "%s", text);
     return heddle_fail(err, HEDDLE_PERMANENT, "redis", "%s", text);
-}
-
-static heddle_status refusal_of_heddle(const char *text, struct heddle_error *err)
-{
-    const char *space = strchr(text, ' ');
-    size_t size = space ? (size_t)(space - text) : strlen(text);
-    const char *rest = space ? space + 1 : "";
-    char code[16];
-
-    snprintf(code, sizeof code, "%.*s", (int)size, text);
-    if (strcmp(code, "version") == 0)
-        return heddle_fail(err, HEDDLE_FATAL, "redis", "%s", rest);
-    if (strcmp(code, "full") == 0 || strcmp(code, "paused") == 0) {
-        heddle_refuse(err, HEDDLE_KIND_TOO_LARGE, "%s: %s", code, rest);
-        return HEDDLE_RETRY;
-    }
-    return heddle_refuse(err, heddle_kind_from_name(code), "%s", rest);
 }

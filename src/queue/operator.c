@@ -5,8 +5,6 @@
 #include "link/redis.h"
 #include "queue/command.h"
 
-#include <stdio.h>
-
 heddle_status operator_find(struct redis_link *link, unsigned partitions, const char *id,
                             struct claim **claim, struct heddle_error *err)
 {
@@ -23,9 +21,7 @@ heddle_status operator_find(struct redis_link *link, unsigned partitions, const 
     command_done(&command);
     for (unsigned p = 0; status == HEDDLE_OK && p < partitions; p++) {
         AUTO_REPLY reply = NULL;
-        status = redis_next(link, 0, &reply, err);
-        if (status == HEDDLE_OK)
-            status = redis_refusal(reply, err);
+        status = command_receive(link, &reply, err);
         if (status == HEDDLE_OK && !*claim && redis_reply_type(reply) == REDIS_TEXT)
             status = claim_new(p, 0, TEXT(""), redis_reply_text(reply), claim, err);
         if (status == HEDDLE_OK && *claim && (*claim)->operation_count != 1)
@@ -39,25 +35,27 @@ heddle_status operator_find(struct redis_link *link, unsigned partitions, const 
     return status;
 }
 
-heddle_status operator_cancel(struct redis_link *link, unsigned partition, const char *id,
-                              struct heddle_text result, int64_t result_ttl_ms, char state[16],
+heddle_status operator_cancel(struct redis_link *link, unsigned partitions, const char *id,
+                              struct heddle_text result, int64_t result_ttl_ms,
                               struct heddle_error *err)
 {
-    AUTO_REPLY reply = NULL;
+    heddle_status status = HEDDLE_OK;
     struct command command;
 
     command_init(&command);
-    command_begin(&command, "heddle_cancel", partition);
-    command_string(&command, id);
-    command_text(&command, result);
-    command_number(&command, result_ttl_ms);
-    heddle_status status = command_send(&command, link, err);
+    for (unsigned p = 0; status == HEDDLE_OK && p < partitions; p++) {
+        command_begin(&command, "heddle_cancel", p);
+        command_string(&command, id);
+        command_text(&command, result);
+        command_number(&command, result_ttl_ms);
+        status = command_send(&command, link, err);
+    }
     command_done(&command);
-    if (status == HEDDLE_OK)
-        status = redis_next(link, 0, &reply, err);
-    if (status == HEDDLE_OK)
-        status = redis_refusal(reply, err);
-    if (status == HEDDLE_OK)
-        snprintf(state, 16, "%s", redis_reply_text(reply).data);
+    for (unsigned p = 0; status == HEDDLE_OK && p < partitions; p++) {
+        AUTO_REPLY reply = NULL;
+        status = command_receive(link, &reply, err);
+    }
+    if (status != HEDDLE_OK)
+        redis_close(link);
     return status;
 }

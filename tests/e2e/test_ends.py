@@ -154,7 +154,7 @@ def test_a_dead_operation_is_tried_again_as_a_new_one_that_knows_the_old(stack, 
         (again, dead, "dead"), (third, again, "done")]
     assert stack.sql("select count(*) from heddle.dead where user_id = %s", lane.user) == [(0,)]
     for operation in (dead, again, third):
-        with pytest.raises(Exception, match="HEDDLE invalid .* is no dead letter and halts no lane"):
+        with pytest.raises(Exception, match="HEDDLE not_found .* is no dead letter and halts no lane"):
             stack.sql("select heddle.retry(%s)", operation)
 
 

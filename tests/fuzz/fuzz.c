@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 const char *__asan_default_options(void);
 
@@ -60,6 +62,17 @@ char *fuzz_string(struct fuzz_input *input, char end)
     input->at += size;
     input->left -= size;
     return string;
+}
+
+int fuzz_file(const void *data, size_t size, char path[FUZZ_PATH_SIZE])
+{
+    static int file = -1;
+
+    if (file < 0)
+        file = memfd_create("input", MFD_CLOEXEC);
+    FUZZ_CHECK(ftruncate(file, 0) == 0 && pwrite(file, data, size, 0) == (ssize_t)size);
+    snprintf(path, FUZZ_PATH_SIZE, "/proc/self/fd/%d", file);
+    return file;
 }
 
 void fuzz_check_error(struct heddle_error *err)

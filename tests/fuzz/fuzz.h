@@ -35,6 +35,11 @@ unsigned fuzz_number(struct fuzz_input *input, unsigned bound); /* 0 … bound-1
  * The caller frees it. */
 char *fuzz_string(struct fuzz_input *input, char end);
 
+/* A file without a name that holds these bytes until the next call: its descriptor, and its path.
+ */
+enum { FUZZ_PATH_SIZE = 32 };
+int fuzz_file(const void *data, size_t size, char path[FUZZ_PATH_SIZE]);
+
 /* A failure says why: one line of UTF-8, not empty. Its text is overwritten, so that the next one
  * can't live on it. */
 void fuzz_check_error(struct heddle_error *err);

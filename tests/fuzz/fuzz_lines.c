@@ -11,25 +11,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include <jansson.h>
 
 enum { PAYLOAD_BYTES_MAX = 300 };
-
-/* A file without a name, kept for all inputs. */
-static int file = -1;
-static char path[32];
-
-static void fill_file(const uint8_t *data, size_t size)
-{
-    if (file < 0) {
-        file = memfd_create("input", MFD_CLOEXEC);
-        snprintf(path, sizeof path, "/proc/self/fd/%d", file);
-    }
-    FUZZ_CHECK(ftruncate(file, 0) == 0 && pwrite(file, data, size, 0) == (ssize_t)size);
-}
 
 static void check_submission(const struct heddle_submission *submission)
 {
@@ -173,11 +158,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct fuzz_input input = {data, size};
     struct heddle_error err;
     struct lines *lines;
+    char path[FUZZ_PATH_SIZE];
 
     const unsigned choice = fuzz_byte(&input);
     const size_t limit = limits[choice % 4];
     const bool is_gzip = input.left >= 2 && input.at[0] == 0x1F && input.at[1] == 0x8B;
-    fill_file(input.at, input.left);
+    const int file = fuzz_file(input.at, input.left, path);
     FUZZ_CHECK(lines_open(path, limit, true, &lines, &err) == HEDDLE_OK);
     FUZZ_CHECK(lines_can_rewind(lines) && lines_are_of(lines, file));
     struct fuzz_input expected = input;

@@ -12,8 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 enum { WORDS_MAX = 16 };
 
@@ -26,18 +24,6 @@ static const struct flag flags[] = {{.name = "wait", .value = "[=TIME]", .help =
 static const struct command command = {
     .name = "do", .usage = "WORD", .summary = "do it", .flags = flags, .words_max = 2};
 static const struct command *const commands[] = {&command, NULL};
-
-static int file = -1;
-static char path[32];
-
-static void fill_file(const char *text, size_t size)
-{
-    if (file < 0) {
-        file = memfd_create("settings", MFD_CLOEXEC);
-        snprintf(path, sizeof path, "/proc/self/fd/%d", file);
-    }
-    FUZZ_CHECK(ftruncate(file, 0) == 0 && pwrite(file, text, size, 0) == (ssize_t)size);
-}
 
 /* Words up to an empty one; freed by the caller. None that names a file of this machine. */
 static size_t take_words(struct fuzz_input *input, const char *prefix, char *words[WORDS_MAX])
@@ -112,13 +98,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct options options;
     struct arguments arguments;
     struct heddle_error err;
-    char *words[WORDS_MAX], *environment[WORDS_MAX + 1];
+    char *words[WORDS_MAX], *environment[WORDS_MAX + 1], path[FUZZ_PATH_SIZE];
 
     size_t word_count = take_words(&input, "", words);
     size_t count = take_words(&input, "HEDDLE_", environment);
     environment[count] = strdup("HEDDLE_TITLE_API_KEY=" SECRET);
     environment[count + 1] = NULL;
-    fill_file((const char *)input.at, input.left);
+    (void)fuzz_file(input.at, input.left, path);
 
     struct settings *settings = settings_new(options_table, &options);
     heddle_status status =

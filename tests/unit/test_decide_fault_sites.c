@@ -63,18 +63,6 @@ static const struct decision {
     {{.attempts = 1, .on_failure = HEDDLE_ON_FAILURE_HALT}, "halted", LANE_HALT, 0},
 };
 
-static const struct fake_fault faults[] = {
-    {.kind = FAKE_CALL_FAILS_UNSENT},
-    {.kind = FAKE_CALL_FAILS_SENT},
-    {.kind = FAKE_STATEMENT_FAILS, .sqlstate = "40001"},
-    {.kind = FAKE_STATEMENT_FAILS, .sqlstate = "23514"},
-    {.kind = FAKE_SERVER_SAYS_GOODBYE, .sqlstate = "57P01"},
-    {.kind = FAKE_LOST_BEFORE},
-    {.kind = FAKE_LOST_AFTER},
-    {.kind = FAKE_SILENT_BEFORE},
-    {.kind = FAKE_SILENT_AFTER},
-};
-
 struct trial {
     const struct decision *decision;
     const char *op;
@@ -167,10 +155,10 @@ static void iterate(struct trial trial)
 static void a_fault_at_any_site_neither_loses_nor_doubles_the_decision(void **state)
 {
     (void)state;
-    for (size_t f = 0; f < sizeof faults / sizeof *faults; f++)
+    for (size_t f = 0; f < WORK_FAULTS; f++)
         for (size_t d = 0; d < sizeof decisions / sizeof *decisions; d++)
             for (size_t o = 0; o < 2 * sizeof ops / sizeof *ops; o++)
-                iterate((struct trial){&decisions[d], ops[o / 2], o % 2 == 1, faults[f]});
+                iterate((struct trial){&decisions[d], ops[o / 2], o % 2 == 1, work_faults[f]});
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, work_set_up, work_tear_down)

@@ -24,21 +24,6 @@ static const struct heddle_operation operation = {.id = WORK_ID,
                                                   .payload = TEXT("{}"),
                                                   .attempt = 1};
 
-/* Kinds of faults, each with the SQLSTATE that comes with it. */
-static const struct fake_fault faults[] = {
-    {.kind = FAKE_CALL_FAILS_UNSENT},
-    {.kind = FAKE_CALL_FAILS_SENT},
-    {.kind = FAKE_STATEMENT_FAILS, .sqlstate = "40001"},
-    {.kind = FAKE_STATEMENT_FAILS, .sqlstate = "23514"},
-    {.kind = FAKE_SERVER_SAYS_GOODBYE, .sqlstate = "57P01"},
-    {.kind = FAKE_LOST_BEFORE},
-    {.kind = FAKE_LOST_AFTER},
-    {.kind = FAKE_SILENT_BEFORE},
-    {.kind = FAKE_SILENT_AFTER},
-};
-
-enum { FAULTS = sizeof faults / sizeof *faults };
-
 static void a_commit_that_answers_rollback_is_no_success(void **state)
 {
     struct heddle_uow uow;
@@ -168,9 +153,9 @@ static int iterate_unit_of_work(struct fake_fault fault, bool with_prepared_stat
 static void a_fault_at_any_site_gets_the_right_status_and_leaks_nothing(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < FAULTS; i++)
+    for (size_t i = 0; i < WORK_FAULTS; i++)
         for (int variant = 0; variant < 4; variant++) {
-            int sites = iterate_unit_of_work(faults[i], variant & 1, variant & 2);
+            int sites = iterate_unit_of_work(work_faults[i], variant & 1, variant & 2);
             assert_in_range(sites, 6, SITES_MAX);
         }
 }
@@ -239,9 +224,9 @@ static void iterate_runner(struct fake_fault fault, const struct subject *subjec
 static void the_runner_takes_a_fault_at_any_site_and_runs_the_operation_exactly_once(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < FAULTS; i++)
+    for (size_t i = 0; i < WORK_FAULTS; i++)
         for (size_t k = 0; k < sizeof subjects / sizeof *subjects; k++)
-            iterate_runner(faults[i], &subjects[k]);
+            iterate_runner(work_faults[i], &subjects[k]);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, work_set_up, work_tear_down)

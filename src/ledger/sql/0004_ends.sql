@@ -297,6 +297,15 @@ begin
     return 'cancelled';
 end $$;
 
+create function heddle.take_letter(op_id uuid) returns void
+language plpgsql as $$
+begin
+    delete from heddle.dead_letters where id = op_id;
+    if not found then
+        raise exception 'HEDDLE not_found % is no dead letter and halts no lane', op_id using errcode = 'no_data_found';
+    end if;
+end $$;
+
 -- Has a dead operation tried again, as a new one at the end of its lane; returns the new one's id. One
 -- that halts its lane is itself tried again, with all its attempts before it.
 create function heddle.retry(op_id uuid) returns uuid
@@ -313,11 +322,7 @@ begin
         perform heddle.nudge(op_id);
         return op_id;
     end if;
-    delete from heddle.dead_letters where id = op_id;
-    if not found then
-        raise exception 'HEDDLE invalid % is no dead letter and halts no lane', op_id
-            using errcode = 'invalid_parameter_value';
-    end if;
+    perform heddle.take_letter(op_id);
     new_id := heddle.submit_text(entry.user_id, entry.op, entry.payload, entry.thread, null, entry.options);
     update heddle.operations set retry_of = op_id where id = new_id;
     return new_id;
@@ -332,11 +337,7 @@ begin
         perform heddle.cancel(op_id);
         return;
     end if;
-    delete from heddle.dead_letters where id = op_id;
-    if not found then
-        raise exception 'HEDDLE invalid % is no dead letter and halts no lane', op_id
-            using errcode = 'invalid_parameter_value';
-    end if;
+    perform heddle.take_letter(op_id);
 end $$;
 
 -- What waits for an operator: dead letters, and operations that halt their lanes.

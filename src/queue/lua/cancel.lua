@@ -16,15 +16,15 @@ local function tell_holder(k, lane, id)
 end
 
 -- ID RESULT RESULT_TTL_MS: RESULT where the ledger says that it is cancelled: then whoever waits is told.
--- Empty where it is being executed: whoever executes it is asked to stop, and it is not tried again. -> its
--- state
+-- Empty where it is being executed: whoever executes it is asked to stop, and it is not tried again.
+-- Nothing is to be done where this partition does not have it.
 local function cancel(k, args)
     local id, result, ttl_ms = args[1] and args[1]:lower(), args[2], tonumber(args[3])
     if not id or not find(id, UUID) or not ttl_ms then
         return refuse('invalid', 'expected ID RESULT RESULT_TTL_MS')
     end
     local record = call('HGET', k.ops, id)
-    if not record then return find_status(k, id)[1] end
+    if not record then return redis.status_reply('OK') end
     call('HSET', k.ops, id, flagged(record, FLAG_CANCELLED))
     if result ~= '' then
         keep_result(k, id, 'c', result, ttl_ms)
@@ -33,5 +33,5 @@ local function cancel(k, args)
         call('HDEL', k.replies, id)
     end
     tell_holder(k, user_of(record), id)
-    return find_status(k, id)[1]
+    return redis.status_reply('OK')
 end

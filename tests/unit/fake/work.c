@@ -10,6 +10,18 @@
 
 #include <cmocka.h>
 
+const struct fake_fault work_faults[WORK_FAULTS] = {
+    {.kind = FAKE_CALL_FAILS_UNSENT},
+    {.kind = FAKE_CALL_FAILS_SENT},
+    {.kind = FAKE_STATEMENT_FAILS, .sqlstate = "40001"},
+    {.kind = FAKE_STATEMENT_FAILS, .sqlstate = "23514"},
+    {.kind = FAKE_SERVER_SAYS_GOODBYE, .sqlstate = "57P01"},
+    {.kind = FAKE_LOST_BEFORE},
+    {.kind = FAKE_LOST_AFTER},
+    {.kind = FAKE_SILENT_BEFORE},
+    {.kind = FAKE_SILENT_AFTER},
+};
+
 struct pg_link *work_link_a, *work_link_b;
 struct heddle_error work_err;
 const struct thread_key work_key = {.id = WORK_THREAD, .user = "ann"};

@@ -11,6 +11,10 @@
 #define WORK_ID "00000000-0000-4000-8000-000000000001"
 #define WORK_THREAD "75f8796b-bf15-4028-a476-630218bd7b88"
 
+/* Kinds of faults, to be tried at each site, with the SQLSTATE that comes with them. */
+enum { WORK_FAULTS = 9 };
+extern const struct fake_fault work_faults[WORK_FAULTS];
+
 /* Two sessions, fresh for each test, and the error of the last call. */
 extern struct pg_link *work_link_a, *work_link_b;
 extern struct heddle_error work_err;
