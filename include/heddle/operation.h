@@ -112,7 +112,7 @@ heddle_status heddle_task_read(struct heddle_task *task,
                                                      struct heddle_error *err),
                                void *argument, struct heddle_error *err) HEDDLE_MUST_CHECK;
 
-/* For apply: the operation's result, a JSON value. `json` must live until the
+/* For apply, and for prepare where there is no apply: the operation's result, a JSON value. `json` must live until the
  * unit of work has ended: rows of the unit of work and memory of the task do. */
 void heddle_task_set_result(struct heddle_task *task, const char *json);
 
@@ -155,6 +155,9 @@ enum heddle_handler_flag {
     HEDDLE_HANDLER_READ_ONLY =
         1 << 0, /* apply runs in a READ ONLY transaction, leaves no ledger row */
     HEDDLE_HANDLER_NEVER_BUNDLE = 1 << 1, /* always a transaction of its own */
+    HEDDLE_HANDLER_NO_EFFECTS = 1 << 2,   /* touches no database: it has no apply. What it does
+                                             may be repeated; submitted directly it leaves no
+                                             ledger row */
 };
 
 struct heddle_handler {

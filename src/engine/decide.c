@@ -113,7 +113,9 @@ heddle_status run_resolve(struct run *run, heddle_status status, struct heddle_e
 
 bool run_leaves_no_row(const struct run *run)
 {
-    return run->handler && (run->handler->flags & HEDDLE_HANDLER_READ_ONLY) && !run->is_recorded;
+    const unsigned row_less = HEDDLE_HANDLER_READ_ONLY | HEDDLE_HANDLER_NO_EFFECTS;
+
+    return run->handler && (run->handler->flags & row_less) && !run->is_recorded;
 }
 
 static heddle_status write_decision(struct run *run, struct heddle_uow *uow,

@@ -59,7 +59,8 @@ heddle_status run_resolve(struct run *run, heddle_status status,
 /* A run_step: writes run->verdict into the ledger. */
 heddle_status run_decide(struct run *run, struct heddle_error *err) HEDDLE_MUST_CHECK;
 
-/* A read that was submitted directly and has not failed: its result lives in Redis. */
+/* Has no effects on the database, was submitted directly and has not failed: its result lives in
+ * Redis. */
 bool run_leaves_no_row(const struct run *run);
 
 void run_log(enum heddle_log_level level, const char *event, const struct run *run,

@@ -267,13 +267,18 @@ static heddle_status apply(struct run *run, struct heddle_error *err)
     struct heddle_operation *operation = &run->claimed->operation;
     struct heddle_uow uow;
 
-    run->task.result = NULL;
+    if (is_read_only && (run->handler->flags & HEDDLE_HANDLER_NO_EFFECTS)) {
+        run->outcome = outcome_done(run->task.result);
+        return HEDDLE_OK;
+    }
+    if (run->handler->apply)
+        run->task.result = NULL;
     heddle_status status = run_begin(run, &uow, is_read_only ? RUN_READS : RUN_EFFECTS, err);
     if (status != HEDDLE_OK)
         return status;
     if (!is_read_only && !run->is_recorded)
         status = ledger_enter(&uow, operation, err);
-    if (status == HEDDLE_OK)
+    if (status == HEDDLE_OK && run->handler->apply)
         status = run->handler->apply(&run->task, &uow, err);
     if (status == HEDDLE_OK) {
         /* Rows end with the unit of work; the result outlives it. */
