@@ -14,9 +14,8 @@
 
 enum { NUMBER_SIZE = 24 };
 
-heddle_status messages_append(struct heddle_uow *uow, struct thread_key thread,
-                              const struct new_message *message, const char **json,
-                              struct heddle_error *err)
+heddle_status messages_append(struct heddle_uow *uow, const struct new_message *message,
+                              const char **json, struct heddle_error *err)
 {
     static const struct heddle_statement append = {
         .name = "messages_append",
@@ -30,6 +29,7 @@ heddle_status messages_append(struct heddle_uow *uow, struct thread_key thread,
                " from t returning " MESSAGE_JSON,
         .param_count = 6,
     };
+    const struct thread_key thread = message->thread;
     const char *const params[] = {thread.id,   thread.user,   message->payload,
                                   message->id, message->role, message->content};
     const struct heddle_rows *rows;
@@ -40,6 +40,56 @@ heddle_status messages_append(struct heddle_uow *uow, struct thread_key thread,
     if (heddle_rows_count(rows) == 0)
         return threads_explain(uow, thread, err);
     *json = heddle_rows_text(rows, 0, 0);
+    return HEDDLE_OK;
+}
+
+heddle_status messages_append_many(struct heddle_uow *uow, struct heddle_task *task,
+                                   const struct new_message *messages, size_t count,
+                                   const char **jsons, struct heddle_error *err)
+{
+    enum { COLUMNS = 6 };
+    static const struct heddle_statement append = {
+        .name = "messages_append_many",
+        .sql =
+            "with asked as materialized (select *,"
+            "  row_number() over (partition by thread_id, user_id order by n) as place"
+            "  from unnest($1::uuid[], $2::text[], $3::jsonb[], $4::uuid[], $5::text[],"
+            "   $6::text[]) with ordinality"
+            "   as a (thread_id, user_id, payload, id, role, content, n)),"
+            " t as (update chat.threads as t"
+            "  set last_seq = last_seq + g.number, updated_at = clock_timestamp()"
+            "  from (select thread_id, user_id, count(*) as number from asked group by 1, 2) as g"
+            "  where t.id = g.thread_id and t.user_id = g.user_id and t.status = 'active'"
+            "  returning t.id, t.user_id, t.last_seq - g.number as before, t.updated_at),"
+            " m as (insert into chat.messages as m"
+            "  (id, thread_id, seq, role, content, metadata, created_at)"
+            "  select a.id, t.id, t.before + a.place, a.role, a.content,"
+            "   coalesce(nullif(a.payload -> 'metadata', 'null'), '{}'), t.updated_at"
+            "  from asked as a join t on t.id = a.thread_id and t.user_id = a.user_id order by a.n"
+            "  returning m.id, " MESSAGE_JSON " as json)"
+            " select m.json from asked as a left join m using (id) order by a.n",
+        .param_count = COLUMNS,
+    };
+    struct heddle_array *columns[COLUMNS];
+    const char *params[COLUMNS];
+    const struct heddle_rows *rows;
+
+    for (int c = 0; c < COLUMNS; c++)
+        columns[c] = heddle_array_new(task);
+    for (size_t i = 0; i < count; i++) {
+        const struct new_message *m = &messages[i];
+        const char *const row[] = {m->thread.id, m->thread.user, m->payload,
+                                   m->id,        m->role,        m->content};
+        for (int c = 0; c < COLUMNS; c++)
+            heddle_array_add(columns[c], row[c]);
+    }
+    for (int c = 0; c < COLUMNS; c++)
+        params[c] = heddle_array_text(columns[c]);
+    heddle_status status = heddle_uow_query(uow, &append, params, &rows, err);
+    if (status != HEDDLE_OK)
+        return status;
+    for (size_t i = 0; i < count; i++)
+        jsons[i] = heddle_rows_text(rows, (int)i, 0);
     return HEDDLE_OK;
 }
 

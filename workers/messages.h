@@ -12,6 +12,7 @@
 enum { MESSAGE_EXCERPT_CHARACTERS = 4000 };
 
 struct new_message {
+    struct thread_key thread;
     const char *id; /* a UUID */
     const char *role;
     const char *content;
@@ -20,9 +21,15 @@ struct new_message {
 
 /* Appends at the thread's next seq. HEDDLE_REFUSED, kind conflict, where the
  * thread is archived. */
-heddle_status messages_append(struct heddle_uow *uow, struct thread_key thread,
-                              const struct new_message *message, const char **json,
-                              struct heddle_error *err) HEDDLE_MUST_CHECK;
+heddle_status messages_append(struct heddle_uow *uow, const struct new_message *message,
+                              const char **json, struct heddle_error *err) HEDDLE_MUST_CHECK;
+
+/* The same for many messages, a thread's in their order. `jsons[i]` is NULL where the thread takes
+ * no message of this user, or is not there: threads_explain says what it is. `task` lends memory.
+ */
+heddle_status messages_append_many(struct heddle_uow *uow, struct heddle_task *task,
+                                   const struct new_message *messages, size_t count,
+                                   const char **jsons, struct heddle_error *err) HEDDLE_MUST_CHECK;
 
 /* At most `limit` messages with a seq above `after`, as
  * {"messages","total","next_cursor"}. */

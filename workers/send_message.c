@@ -29,6 +29,7 @@ static heddle_status read_message(struct heddle_task *task, struct new_message *
     if (!has_content || content.size == 0)
         return heddle_refuse(err, HEDDLE_KIND_INVALID, "content must be a text that is not empty");
     *message = (struct new_message){
+        .thread = thread_key_of(op),
         .id = op->id,
         .role = role.data,
         .content = content.data,
@@ -51,15 +52,39 @@ static heddle_status check(struct heddle_task *task, struct heddle_error *err)
 static heddle_status apply(struct heddle_task *task, struct heddle_uow *uow,
                            struct heddle_error *err)
 {
-    struct thread_key key = thread_key_of(heddle_task_operation(task));
     struct new_message message;
     const char *json;
     heddle_status status = read_message(task, &message, err);
 
     if (status == HEDDLE_OK)
-        status = messages_append(uow, key, &message, &json, err);
+        status = messages_append(uow, &message, &json, err);
     if (status == HEDDLE_OK)
         heddle_task_set_result(task, json);
+    return status;
+}
+
+static heddle_status apply_many(struct heddle_task *const *tasks, size_t count,
+                                struct heddle_uow *uow, struct heddle_error *err)
+{
+    struct new_message *messages = heddle_task_alloc(tasks[0], count * sizeof *messages);
+    const char **jsons = heddle_task_alloc(tasks[0], count * sizeof *jsons);
+    heddle_status status = HEDDLE_OK;
+
+    for (size_t i = 0; status == HEDDLE_OK && i < count; i++)
+        status = read_message(tasks[i], &messages[i], err);
+    if (status == HEDDLE_OK)
+        status = messages_append_many(uow, tasks[0], messages, count, jsons, err);
+    for (size_t i = 0; status == HEDDLE_OK && i < count; i++) {
+        if (jsons[i]) {
+            heddle_task_set_result(tasks[i], jsons[i]);
+            continue;
+        }
+        status = threads_explain(uow, messages[i].thread, err);
+        if (status != HEDDLE_REFUSED)
+            break;
+        heddle_task_refuse(tasks[i], err->kind, "%s", err->text);
+        status = HEDDLE_OK;
+    }
     return status;
 }
 
@@ -77,4 +102,5 @@ const struct heddle_handler send_message_handler = {
     .op = "send_message",
     .check = check,
     .apply = apply,
+    .apply_many = apply_many,
 };

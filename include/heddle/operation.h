@@ -6,7 +6,9 @@
  *   prepare       under the user's critical section, outside any transaction:
  *                 the only place for slow or outside calls. It may be repeated,
  *                 so what it calls must be harmless or idempotent by id;
- *   apply         inside the unit of work: no commit, no outside call;
+ *   apply         inside the unit of work: no commit, no outside call. A unit of work may
+ *                 be that of a bundle of operations; where the handler has an
+ *                 apply_many, that one applies several of them at once;
  *   after_commit  best effort, after the effects are durable.
  *
  * A worker calls the phases of one operation one after the other; different
@@ -112,9 +114,15 @@ heddle_status heddle_task_read(struct heddle_task *task,
                                                      struct heddle_error *err),
                                void *argument, struct heddle_error *err) HEDDLE_MUST_CHECK;
 
-/* For apply, and for prepare where there is no apply: the operation's result, a JSON value. `json` must live until the
- * unit of work has ended: rows of the unit of work and memory of the task do. */
+/* For apply, and for prepare where there is no apply: the operation's result, a JSON value. `json`
+ * must live until the unit of work has ended: rows of the unit of work and memory of the task do.
+ */
 void heddle_task_set_result(struct heddle_task *task, const char *json);
+
+/* For apply_many: the operation ends failed, as if apply had returned this refusal for it alone.
+ * Not for a task that has had an effect. */
+void heddle_task_refuse(struct heddle_task *task, enum heddle_kind kind, const char *format, ...)
+    HEDDLE_PRINTF(3, 4);
 
 /* The result that apply set, or NULL. For after_commit. */
 const char *heddle_task_result(const struct heddle_task *task);
@@ -160,6 +168,8 @@ enum heddle_handler_flag {
                                              ledger row */
 };
 
+/* An operation is bundled with others where its handler is quick, has no prepare and does not
+ * forbid it, and where it is tried for the first time. */
 struct heddle_handler {
     const char *op; /* 1–64 of a-z0-9_. */
     unsigned flags; /* of enum heddle_handler_flag */
@@ -167,6 +177,12 @@ struct heddle_handler {
     heddle_status (*prepare)(struct heddle_task *task, struct heddle_error *err);
     heddle_status (*apply)(struct heddle_task *task, struct heddle_uow *uow,
                            struct heddle_error *err);
+    /* The same for several operations, of several users, by statements over all of them: each
+     * gets its result, or is refused by heddle_task_refuse and has no effect. A user's tasks stand
+     * in their order. Any other failure is nobody's: all is rolled back, and apply called for
+     * each. May be NULL. */
+    heddle_status (*apply_many)(struct heddle_task *const *tasks, size_t count,
+                                struct heddle_uow *uow, struct heddle_error *err);
     void (*after_commit)(struct heddle_task *task);
     struct heddle_policy policy;
 };

@@ -37,6 +37,18 @@ heddle_status heddle_uow_send(struct heddle_uow *uow, const struct heddle_statem
                               const char *const *params,
                               struct heddle_error *err) HEDDLE_MUST_CHECK;
 
+/* A parameter that is an array, for statements over many rows: built element by element, in memory
+ * of the task, which it must not outlive. */
+struct heddle_array;
+
+struct heddle_array *heddle_array_new(struct heddle_task *task);
+
+/* Appends an element; copied. NULL is SQL null. */
+void heddle_array_add(struct heddle_array *array, const char *text);
+
+/* The array as a parameter's text; valid until the next element is added. */
+const char *heddle_array_text(const struct heddle_array *array);
+
 /* Number of rows. */
 int heddle_rows_count(const struct heddle_rows *rows);
 

@@ -30,6 +30,8 @@ struct options {
     int64_t result_ttl_ms;
     int64_t claim_lanes;
     int64_t claim_operations;
+    int64_t bundle_max;
+    int64_t bundle_time_ms;
     int64_t redis_timeout_ms;
     int64_t connect_timeout_ms;
     int64_t statement_timeout_ms;

@@ -110,7 +110,7 @@ static int processor_main(void *argument, struct board *board, bool is_quarantin
     processor_options.is_quarantine = is_quarantine;
     processor_options.workers = board->slot_count;
     if (is_quarantine)
-        processor_options.claim_operations_max = 1;
+        processor_options.bundle_max = 1; /* so that it is seen which operation is at fault */
     heddle_status status = processor_new(&processor_options, &processor, &err);
     if (status != HEDDLE_OK)
         return report(invocation, status, &err);

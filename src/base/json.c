@@ -20,6 +20,17 @@ static void own_memory(void)
 
 heddle_status json_check_payload(struct heddle_text payload, struct heddle_error *err)
 {
+    json_t *root;
+
+    heddle_status status = json_read_payload(payload, &root, err);
+    if (status == HEDDLE_OK)
+        json_decref(root);
+    return status;
+}
+
+heddle_status json_read_payload(struct heddle_text payload, struct json_t **root,
+                                struct heddle_error *err)
+{
     json_error_t problem;
 
     /* jansson passes over a NUL behind a number. */
@@ -31,14 +42,17 @@ heddle_status json_check_payload(struct heddle_text payload, struct heddle_error
     if (check_depth(payload, err) != HEDDLE_OK)
         return HEDDLE_REFUSED;
     /* Whole numbers of any size are JSON; a double has room for the largest that jansson takes. */
-    json_t *root = json_loadb(payload.data, payload.size, JSON_DECODE_INT_AS_REAL, &problem);
-    if (!root)
+    json_t *read = json_loadb(payload.data, payload.size, 0, &problem);
+    if (!read)
+        read = json_loadb(payload.data, payload.size, JSON_DECODE_INT_AS_REAL, &problem);
+    if (!read)
         return heddle_refuse(err, HEDDLE_KIND_INVALID, "payload is not valid JSON: %s at byte %d",
                              problem.text, problem.position);
-    bool is_object = json_is_object(root);
-    json_decref(root);
-    if (!is_object)
+    if (!json_is_object(read)) {
+        json_decref(read);
         return heddle_refuse(err, HEDDLE_KIND_INVALID, "payload must be a JSON object");
+    }
+    *root = read;
     return HEDDLE_OK;
 }
 

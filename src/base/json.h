@@ -12,4 +12,10 @@
 heddle_status json_check_payload(struct heddle_text payload,
                                  struct heddle_error *err) HEDDLE_MUST_CHECK;
 
+/* The same, and hands out what was read: the caller frees it by json_decref. Whole numbers beyond
+ * 64 bits are in it as reals, and then all of them. */
+struct json_t;
+heddle_status json_read_payload(struct heddle_text payload, struct json_t **root,
+                                struct heddle_error *err) HEDDLE_MUST_CHECK;
+
 #endif

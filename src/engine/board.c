@@ -50,25 +50,43 @@ void board_reset(struct board *board, const char *incarnation)
     atomic_store(&board->is_ready, false);
     atomic_store(&board->crashed, BOARD_NO_SLOT);
     for (int i = 0; i < board->slot_count; i++)
-        atomic_store(&board->slots[i].is_busy, false);
+        atomic_store(&board->slots[i].is_busy, false), board->slots[i].count = 0;
 }
 
-void board_enter(struct board_slot *slot, unsigned partition, struct heddle_text lane,
-                 const char *id)
+void board_add(struct board_slot *slot, unsigned partition, struct heddle_text lane, const char *id)
+{
+    if (!slot || slot->count == BOARD_LANES_MAX)
+        return;
+    struct board_lane *entry = &slot->lanes[slot->count++];
+    entry->partition = partition;
+    memcpy(entry->id, id, sizeof entry->id);
+    memcpy(entry->name, lane.data, lane.size);
+    entry->name[lane.size] = '\0';
+}
+
+void board_enter(struct board_slot *slot)
 {
     if (!slot)
         return;
-    slot->partition = partition;
-    memcpy(slot->id, id, sizeof slot->id);
-    memcpy(slot->lane, lane.data, lane.size);
-    slot->lane[lane.size] = '\0';
+    atomic_store_explicit(&slot->pointed, BOARD_ALL, memory_order_relaxed);
     atomic_store_explicit(&slot->is_busy, true, memory_order_release);
+}
+
+void board_point(struct board_slot *slot, int lane, const char *id)
+{
+    if (!slot)
+        return;
+    if (lane != BOARD_ALL)
+        memcpy(slot->lanes[lane].id, id, sizeof slot->lanes[lane].id);
+    atomic_store_explicit(&slot->pointed, lane, memory_order_release);
 }
 
 void board_leave(struct board_slot *slot)
 {
-    if (slot)
-        atomic_store_explicit(&slot->is_busy, false, memory_order_release);
+    if (!slot)
+        return;
+    atomic_store_explicit(&slot->is_busy, false, memory_order_release);
+    slot->count = 0;
 }
 
 void board_watch(struct board *board, int number, void *stack)

@@ -11,14 +11,25 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { BOARD_NO_SLOT = -1 };
+enum {
+    BOARD_NO_SLOT = -1,
+    BOARD_ALL = -1,
+    BOARD_LANES_MAX = 128, /* of a bundle */
+};
 
-/* The operation that a worker runs. */
-struct board_slot {
-    atomic_bool is_busy;
+/* A lane, and the operation of it that a worker runs. */
+struct board_lane {
     unsigned partition;
     char id[HEDDLE_ID_SIZE + 1];
-    char lane[HEDDLE_USER_SIZE_MAX + 1];
+    char name[HEDDLE_USER_SIZE_MAX + 1];
+};
+
+/* What a worker runs. */
+struct board_slot {
+    atomic_bool is_busy;
+    atomic_int pointed; /* the lane it is in; BOARD_ALL: any of them */
+    int count;
+    struct board_lane lanes[BOARD_LANES_MAX];
 };
 
 struct board {
@@ -40,9 +51,13 @@ void board_free(struct board *board);
 /* Makes it blank, for the next child. */
 void board_reset(struct board *board, const char *incarnation);
 
-/* On the worker's thread: around an operation. A NULL slot is a processor without supervisor. */
-void board_enter(struct board_slot *slot, unsigned partition, struct heddle_text lane,
-                 const char *id);
+/* On the worker's thread, around what it runs: a lane at a time, then board_enter. A NULL slot is a
+ * processor without supervisor. */
+void board_add(struct board_slot *slot, unsigned partition, struct heddle_text lane,
+               const char *id);
+void board_enter(struct board_slot *slot);
+/* It is this operation of this lane (by the order of board_add); NULL and BOARD_ALL: any. */
+void board_point(struct board_slot *slot, int lane, const char *id);
 void board_leave(struct board_slot *slot);
 
 enum { BOARD_STACK_BYTES = 64 << 10 };

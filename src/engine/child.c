@@ -20,6 +20,9 @@ enum {
     HEALTHY_MS = 10000, /* a child that lived so long starts with a clean record */
 };
 
+static heddle_status suspect(const struct board_slot *slot, const char *incarnation,
+                             struct redis_link *redis, struct command *command, int poison_crashes,
+                             struct heddle_error *err);
 static int64_t backoff_ms(int failures);
 
 struct child *child_new(int generation, int workers, bool is_quarantine)
@@ -115,13 +118,9 @@ bool child_free_lanes(const struct child *child, const struct death *death,
     struct heddle_error err;
     heddle_status status = HEDDLE_OK;
 
-    if (has_suspect) {
-        const struct board_slot *slot = &board->slots[crashed];
-        status = lanes_suspect(redis, command, slot->partition, board->incarnation, slot->lane,
-                               slot->id, child->is_quarantine ? poison_crashes : 0, &err);
-        heddle_log(HEDDLE_LOG_ERROR, "operation_suspected", "id=%s lane=%s charged=%s", slot->id,
-                   LOG_TEXT(slot->lane), child->is_quarantine ? "true" : "false");
-    }
+    if (has_suspect)
+        status = suspect(&board->slots[crashed], board->incarnation, redis, command,
+                         child->is_quarantine ? poison_crashes : 0, &err);
     if (status == HEDDLE_OK)
         status = lanes_release_everywhere(redis, command, board->incarnation, &err);
     if (status != HEDDLE_OK) {
@@ -130,6 +129,27 @@ bool child_free_lanes(const struct child *child, const struct death *death,
         heddle_log(HEDDLE_LOG_WARNING, "release_failed", "text=%s", LOG_TEXT(err.text));
     }
     return has_suspect && status == HEDDLE_OK;
+}
+
+/* Each lane of a bundle is suspected; in the quarantine, where operations go alone, one of them
+ * will be found guilty. */
+static heddle_status suspect(const struct board_slot *slot, const char *incarnation,
+                             struct redis_link *redis, struct command *command, int poison_crashes,
+                             struct heddle_error *err)
+{
+    const int pointed = atomic_load(&slot->pointed);
+    const int first = pointed == BOARD_ALL ? 0 : pointed;
+    const int end = pointed == BOARD_ALL ? slot->count : pointed + 1;
+    heddle_status status = HEDDLE_OK;
+
+    for (int i = first; status == HEDDLE_OK && i < end; i++) {
+        const struct board_lane *lane = &slot->lanes[i];
+        status = lanes_suspect(redis, command, lane->partition, incarnation, lane->name, lane->id,
+                               poison_crashes, err);
+        heddle_log(HEDDLE_LOG_ERROR, "operation_suspected", "id=%s lane=%s charged=%s", lane->id,
+                   LOG_TEXT(lane->name), poison_crashes > 0 ? "true" : "false");
+    }
+    return status;
 }
 
 static int64_t backoff_ms(int failures)

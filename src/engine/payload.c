@@ -104,14 +104,9 @@ heddle_status heddle_payload_only(struct heddle_task *task, const char *const *a
 /* NULL where it is absent or null. Borrowed from the task. */
 static json_t *member_of(struct heddle_task *task, const char *member)
 {
-    const struct heddle_text payload = task->operation->payload;
+    struct heddle_error err;
 
-    if (!task->payload)
-        task->payload = json_loadb(payload.data, payload.size, 0, NULL);
-    /* A whole number beyond 64 bits: then whole numbers are read as the check did. */
-    if (!task->payload)
-        task->payload = json_loadb(payload.data, payload.size, JSON_DECODE_INT_AS_REAL, NULL);
-    if (!task->payload)
+    if (!task->payload && task_check(task, &err) != HEDDLE_OK)
         abort(); /* it was checked before any phase */
     json_t *json = json_object_get(task->payload, member);
     return json_is_null(json) ? NULL : json;

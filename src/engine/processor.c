@@ -6,6 +6,8 @@
 #include "base/clock.h"
 #include "engine/beat.h"
 #include "engine/board.h"
+#include "engine/bundle.h"
+#include "engine/handlers.h"
 #include "engine/fetcher.h"
 #include "engine/holdings.h"
 #include "engine/reconcile.h"
@@ -24,7 +26,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CLAIMS_PER_WORKER = 2 };
+/* What waits for a worker: as much as it takes at once, while it executes as much. */
+enum { CLAIMS_PER_WORKER = 2, CLAIMS_LEAST = 2 * BOARD_LANES_MAX };
 
 struct processor {
     struct processor_options options;
@@ -48,6 +51,7 @@ static heddle_status inspect_queue(const struct processor_options *options, unsi
                                    struct heddle_error *err);
 static heddle_status set_up_again(const struct processor_options *options, struct redis_link *redis,
                                   struct heddle_error *err);
+static struct runqueue *queue_new(struct processor *processor);
 static heddle_status build(struct processor *processor, unsigned partitions,
                            struct heddle_error *err);
 
@@ -163,6 +167,7 @@ void processor_free(struct processor *processor)
     relay_free(processor->relay);
     runqueue_free(processor->queue);
     settler_free(processor->settler);
+    handlers_free(processor->shared.handlers);
     userlock_table_free(processor->locks);
     holdings_free(processor->holdings);
     free(processor);
@@ -209,6 +214,19 @@ static heddle_status set_up_again(const struct processor_options *options, struc
     return status == HEDDLE_PERMANENT ? HEDDLE_OK : status;
 }
 
+static struct runqueue *queue_new(struct processor *processor)
+{
+    const struct processor_options *options = &processor->options;
+    const size_t workers = (size_t)options->workers;
+
+    /* Without bundles workers take claims one by one. */
+    if (options->bundle_max <= 1)
+        return runqueue_new(workers * CLAIMS_PER_WORKER, SIZE_MAX, bundle_way, &processor->shared);
+    return runqueue_new(workers * CLAIMS_PER_WORKER + CLAIMS_LEAST,
+                        CLAIMS_PER_WORKER * workers * (size_t)options->bundle_max, bundle_way,
+                        &processor->shared);
+}
+
 static heddle_status build(struct processor *processor, unsigned partitions,
                            struct heddle_error *err)
 {
@@ -234,10 +252,12 @@ static heddle_status build(struct processor *processor, unsigned partitions,
 
     struct fetcher_parts parts;
 
+    processor->shared.options = options;
     processor->shared.incarnation = processor->incarnation;
     processor->locks = userlock_table_new();
     processor->holdings = holdings_new();
-    processor->queue = runqueue_new((size_t)options->workers * CLAIMS_PER_WORKER);
+    processor->shared.handlers = handlers_new(options->handlers);
+    processor->queue = queue_new(processor);
     processor->roster = roster_new(options->workers, options->board);
     processor->watchdog = watchdog_new(&watchdog, processor->roster, processor->holdings);
     processor->workers = memory_take_zeroed((size_t)options->workers, sizeof *processor->workers);
@@ -250,7 +270,6 @@ static heddle_status build(struct processor *processor, unsigned partitions,
         status = fetcher_new(&fetcher, &parts, &processor->fetcher, err);
     if (status == HEDDLE_OK)
         status = relay_new(options, partitions, &processor->relay, err);
-    processor->shared.options = options;
     processor->shared.relay = processor->relay;
     processor->shared.roster = processor->roster;
     processor->shared.locks = processor->locks;

@@ -22,6 +22,8 @@ struct processor_options {
     int workers;
     int claim_lanes_max;      /* lanes a claim takes at most */
     int claim_operations_max; /* operations of one lane a claim takes at most */
+    int bundle_max;           /* operations of a bundle at most; 1: no bundles */
+    int64_t bundle_us;        /* what a bundle may take, so far as that can be known */
     int64_t lease_ms;
     int64_t drain_ms;
     int64_t soft_deadline_ms, hard_deadline_ms; /* of an operation; 0: none. See watchdog.h */
@@ -37,7 +39,7 @@ struct processor_options {
     struct heddle_policy policy; /* where neither submission nor handler says */
     bool with_prepared_statements;
     struct board *board; /* what the supervisor watches; NULL: there is none */
-    bool is_quarantine;  /* runs suspects alone: no lane but theirs is claimed */
+    bool is_quarantine;  /* runs suspects: no lane but theirs is claimed */
 };
 
 /* Connects, checks versions and eviction policy, joins the queue; nothing is claimed yet.

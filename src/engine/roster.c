@@ -17,10 +17,14 @@ struct post {
 
     struct mutex mutex;
     uint64_t entry GUARDED;
-    const struct claim *claim GUARDED;
-    struct claimed_operation *claimed GUARDED; /* NULL: idle */
+    struct post_entry single GUARDED;
+    const struct post_entry *entries GUARDED; /* NULL: idle */
+    size_t count GUARDED;
+    enum cancel_cause cause GUARDED; /* of several at once; that of one is its own */
     enum phase phase GUARDED;
     int64_t entered_us GUARDED;
+    const struct post_entry *all; /* of the bundle; the worker's own */
+    size_t all_count;
 };
 
 struct roster {
@@ -28,6 +32,9 @@ struct roster {
     struct post posts[];
 };
 
+static void show_locked(struct post *post, const struct post_entry *entries, size_t count)
+    REQUIRES(post->mutex);
+static enum cancel_cause cause_locked(const struct post *post) REQUIRES(post->mutex);
 static bool may_be_interrupted(void *argument);
 static void copy(char *out, size_t size, struct heddle_text text);
 
@@ -64,13 +71,40 @@ void post_enter(struct post *post, const struct claim *claim, struct claimed_ope
     if (!post)
         return;
     mutex_lock(&post->mutex);
-    post->entry++;
-    post->claim = claim;
-    post->claimed = claimed;
+    post->single = (struct post_entry){claim, claimed, 0};
+    show_locked(post, &post->single, 1);
     post->phase = PHASE_CHECK;
-    post->entered_us = clock_now_us();
     mutex_unlock(&post->mutex);
-    board_enter(post->slot, claim->partition, claim->lane, claimed->operation.id);
+    board_add(post->slot, claim->partition, claim->lane, claimed->operation.id);
+    board_enter(post->slot);
+}
+
+void post_enter_bundle(struct post *post, const struct post_entry *entries, size_t count)
+{
+    if (!post)
+        return;
+    mutex_lock(&post->mutex);
+    show_locked(post, entries, count);
+    post->phase = PHASE_CHECK;
+    mutex_unlock(&post->mutex);
+    for (size_t i = 0; i < count; i++)
+        if (i == 0 || entries[i].lane != entries[i - 1].lane)
+            board_add(post->slot, entries[i].claim->partition, entries[i].claim->lane,
+                      entries[i].claimed->operation.id);
+    post->all = entries;
+    post->all_count = count;
+    board_enter(post->slot);
+}
+
+void post_point(struct post *post, const struct post_entry *entry)
+{
+    if (!post)
+        return;
+    mutex_lock(&post->mutex);
+    show_locked(post, entry ? entry : post->all, entry ? 1 : post->all_count);
+    mutex_unlock(&post->mutex);
+    board_point(post->slot, entry ? entry->lane : BOARD_ALL,
+                entry ? entry->claimed->operation.id : NULL);
 }
 
 void post_phase(struct post *post, enum phase phase)
@@ -88,8 +122,8 @@ void post_leave(struct post *post)
         return;
     board_leave(post->slot);
     mutex_lock(&post->mutex);
-    post->claim = NULL;
-    post->claimed = NULL;
+    post->entries = NULL;
+    post->count = 0;
     mutex_unlock(&post->mutex);
 }
 
@@ -98,18 +132,20 @@ bool roster_see(struct roster *roster, int number, struct sight *sight)
     struct post *post = &roster->posts[number];
 
     mutex_lock(&post->mutex);
-    const struct claimed_operation *claimed = post->claimed;
-    if (claimed) {
+    const struct post_entry *entry = post->entries;
+    if (entry) {
+        const struct claimed_operation *claimed = entry->claimed;
         sight->entry = post->entry;
+        sight->count = post->count;
         memcpy(sight->id, claimed->operation.id, sizeof sight->id);
         copy(sight->op, sizeof sight->op, claimed->operation.op);
-        copy(sight->lane, sizeof sight->lane, post->claim->lane);
+        copy(sight->lane, sizeof sight->lane, entry->claim->lane);
         sight->phase = post->phase;
-        sight->cause = claimed_cancel_cause(claimed);
+        sight->cause = cause_locked(post);
         sight->age_us = clock_now_us() - post->entered_us;
     }
     mutex_unlock(&post->mutex);
-    return claimed != NULL;
+    return entry != NULL;
 }
 
 void roster_cancel(struct roster *roster, int number, const struct sight *sight,
@@ -118,8 +154,10 @@ void roster_cancel(struct roster *roster, int number, const struct sight *sight,
     struct post *post = &roster->posts[number];
 
     mutex_lock(&post->mutex);
-    if (post->claimed && post->entry == sight->entry)
-        claimed_cancel(post->claimed, cause);
+    if (post->entries && post->entry == sight->entry && post->count == 1)
+        claimed_cancel(post->entries->claimed, cause);
+    else if (post->entries && post->entry == sight->entry && post->cause < cause)
+        post->cause = cause;
     mutex_unlock(&post->mutex);
 }
 
@@ -142,10 +180,11 @@ void roster_report(struct roster *roster)
         struct sight sight;
         if (roster_see(roster, i, &sight))
             heddle_log(HEDDLE_LOG_INFO, "worker",
-                       "number=%d state=busy id=%s lane=%s op=%s phase=%s cancelled=%s "
-                       "since_ms=%" PRId64,
-                       i, sight.id, LOG_TEXT(sight.lane), sight.op, phase_name(sight.phase),
-                       sight.cause == CANCEL_NONE ? "false" : "true", sight.age_us / 1000);
+                       "number=%d state=busy id=%s lane=%s op=%s operations=%zu phase=%s "
+                       "cancelled=%s since_ms=%" PRId64,
+                       i, sight.id, LOG_TEXT(sight.lane), sight.op, sight.count,
+                       phase_name(sight.phase), sight.cause == CANCEL_NONE ? "false" : "true",
+                       sight.age_us / 1000);
         else
             heddle_log(HEDDLE_LOG_INFO, "worker", "number=%d state=idle", i);
     }
@@ -168,13 +207,36 @@ const char *phase_name(enum phase phase)
     return "?";
 }
 
+static void show_locked(struct post *post, const struct post_entry *entries, size_t count)
+{
+    post->entry++;
+    post->entries = entries;
+    post->count = count;
+    post->cause = CANCEL_NONE;
+    post->entered_us = clock_now_us();
+}
+
+/* The strongest one: a bundle ends early where one of its operations shall, which others then do
+ * without it. */
+static enum cancel_cause cause_locked(const struct post *post)
+{
+    enum cancel_cause cause = post->cause;
+
+    for (size_t i = 0; i < post->count; i++) {
+        enum cancel_cause own = claimed_cancel_cause(post->entries[i].claimed);
+        if (own > cause)
+            cause = own;
+    }
+    return cause;
+}
+
 /* The link stands still meanwhile: whatever the post runs is what would be hit. */
 static bool may_be_interrupted(void *argument)
 {
     struct post *post = argument;
 
     mutex_lock(&post->mutex);
-    bool may = post->claimed && claimed_cancel_cause(post->claimed) != CANCEL_NONE &&
+    bool may = post->entries && cause_locked(post) != CANCEL_NONE &&
                (post->phase == PHASE_PREPARE || post->phase == PHASE_APPLY);
     mutex_unlock(&post->mutex);
     return may;

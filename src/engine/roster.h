@@ -27,15 +27,27 @@ void roster_free(struct roster *roster);
 /* The worker's own, with the link that it works on; borrowed until roster_free. */
 struct post *roster_take(struct roster *roster, int number, struct pg_link *link);
 
+/* An operation that a post runs; those of a claim stand side by side, the first one first. */
+struct post_entry {
+    const struct claim *claim;
+    struct claimed_operation *claimed;
+    int lane; /* counts the claims */
+};
+
 /* By the post's worker, around an operation and at each of its phases. All take NULL: a runner
  * that nobody looks at. */
 void post_enter(struct post *post, const struct claim *claim, struct claimed_operation *claimed);
+/* The same around a bundle; the entries are borrowed until post_leave. */
+void post_enter_bundle(struct post *post, const struct post_entry *entries, size_t count);
+/* It is this one of the bundle now; NULL: all of them. */
+void post_point(struct post *post, const struct post_entry *entry);
 void post_phase(struct post *post, enum phase phase);
 void post_leave(struct post *post);
 
 /* What is seen of a post. */
 struct sight {
-    uint64_t entry; /* counts the post's operations: tells this one from the next */
+    uint64_t entry; /* counts what the post runs: tells this from the next */
+    size_t count;   /* of operations; id, op and lane are the first one's */
     char id[HEDDLE_ID_SIZE + 1];
     char op[HEDDLE_OP_SIZE_MAX + 1];
     char lane[HEDDLE_USER_SIZE_MAX + 1];

@@ -6,10 +6,11 @@
 #include "base/clock.h"
 #include "base/digest.h"
 #include "base/fault.h"
-#include "base/json.h"
 #include "base/log.h"
 #include "base/policy.h"
 #include "base/text.h"
+#include "engine/bundle.h"
+#include "engine/handlers.h"
 #include "engine/run.h"
 #include "ledger/ledger.h"
 #include "ledger/uow.h"
@@ -31,10 +32,12 @@ struct runner {
     struct runner_shared *shared;
     struct pg_link *link;
     struct arena arena;
+    struct bundle *bundle;
     struct post *post; /* what others see of it; NULL: nobody looks */
     struct lost_sessions lost;
 };
 
+static bool execute_alone(struct runner *runner, struct claim *claim);
 static void run_operation(struct runner *runner, struct claim *claim,
                           struct claimed_operation *claimed, struct settlement *part);
 static heddle_status start(struct run *run, struct heddle_error *err);
@@ -46,7 +49,6 @@ static void count_session(struct run *run);
 static struct verdict judge(struct run *run, heddle_status status, struct heddle_error *err);
 static void dispose(struct run *run, struct settlement *part);
 static void conclude(struct run *run);
-static const struct heddle_handler *handler_for(const struct runner *runner, struct heddle_text op);
 
 heddle_status runner_new(struct runner_shared *shared, struct runner **runner,
                          struct heddle_error *err)
@@ -71,6 +73,7 @@ heddle_status runner_new(struct runner_shared *shared, struct runner **runner,
     (*runner)->shared = shared;
     (*runner)->link = link;
     arena_init(&(*runner)->arena, ARENA_KEEP_BYTES);
+    (*runner)->bundle = bundle_new(shared, link, &(*runner)->arena);
     return HEDDLE_OK;
 }
 
@@ -78,6 +81,7 @@ void runner_free(struct runner *runner)
 {
     if (!runner)
         return;
+    bundle_free(runner->bundle);
     pg_free(runner->link);
     arena_done(&runner->arena);
     free(runner);
@@ -98,16 +102,44 @@ bool runner_is_connected(const struct runner *runner)
     return pg_is_connected(runner->link);
 }
 
-void runner_execute(struct runner *runner, struct claim *claim)
+struct appetite runner_appetite(const struct runner *runner)
+{
+    return bundle_appetite(runner->bundle);
+}
+
+void runner_execute(struct runner *runner, struct claim_list *claims)
+{
+    struct claim *claim;
+
+    if (bundle_is_worth(runner->bundle, claims)) {
+        bundle_execute(runner->bundle, claims, runner->post);
+        return;
+    }
+    claim = claim_list_pop(claims);
+    if (execute_alone(runner, claim))
+        claim_list_push(claims, claim);
+}
+
+/* One after the other, until something is left that need not go alone: then true. */
+static bool execute_alone(struct runner *runner, struct claim *claim)
 {
     struct runner_shared *shared = runner->shared;
-    struct settlement part = {.claim = claim, .disposition = LANE_RELEASE};
+    const size_t first = claim->done;
+    struct settlement part = {.claim = claim, .first = first, .disposition = LANE_RELEASE};
     int64_t started_us = clock_now_us();
 
     struct userlock *lock = userlock_acquire(shared->locks, claim->lane);
-    for (size_t i = 0; i < claim->operation_count; i++) {
+    for (size_t i = first; i < claim->operation_count; i++) {
         if (atomic_load(&shared->is_stopping))
             break;
+        claim->done = i;
+        if (i > first && bundle_way(shared, claim) != WAY_ALONE) {
+            userlock_release(shared->locks, lock);
+            part.disposition = LANE_KEEP;
+            if (part.count > 0)
+                settler_take(shared->settler, &part);
+            return true;
+        }
         struct claimed_operation *claimed = &claim->operations[i];
         post_enter(runner->post, claim, claimed);
         run_operation(runner, claim, claimed, &part);
@@ -136,6 +168,7 @@ void runner_execute(struct runner *runner, struct claim *claim)
     userlock_release(shared->locks, lock);
     fault_point("claim_done");
     settler_take(shared->settler, &part);
+    return false;
 }
 
 /* Fills what becomes of the lane: LANE_RELEASE where the operation leaves it, so that it goes on.
@@ -150,7 +183,7 @@ static void run_operation(struct runner *runner, struct claim *claim,
         .post = runner->post,
         .lost = &runner->lost,
         .claimed = claimed,
-        .handler = handler_for(runner, claimed->operation.op),
+        .handler = handlers_find(runner->shared->handlers, claimed->operation.op),
         .lane_key = digest_lane_key(claim->lane),
         .verdict = {.disposition = LANE_RELEASE},
     };
@@ -198,7 +231,7 @@ static heddle_status start(struct run *run, struct heddle_error *err)
         return heddle_refuse(err, HEDDLE_KIND_CANCELLED, "cancelled before it was done");
     if (!run->handler)
         return run->is_recorded ? resolve(run, run_ask, err) : HEDDLE_OK;
-    heddle_status status = json_check_payload(claimed->operation.payload, err);
+    heddle_status status = task_check(&run->task, err);
     if (status == HEDDLE_OK && claimed->is_poisoned)
         return heddle_fail(err, HEDDLE_PERMANENT, "crash",
                            "its process crashed each time it was tried");
@@ -376,15 +409,6 @@ static void conclude(struct run *run)
     claimed->sends_result = claimed->wants_reply || !run->is_in_ledger;
     if (heddle_log_enabled(HEDDLE_LOG_DEBUG))
         run_log(HEDDLE_LOG_DEBUG, "operation_ended", run, NULL);
-}
-
-static const struct heddle_handler *handler_for(const struct runner *runner, struct heddle_text op)
-{
-    const struct heddle_handler *const *handler = runner->shared->options->handlers;
-
-    while (*handler && strcmp((*handler)->op, op.data) != 0)
-        handler++;
-    return *handler;
 }
 
 void run_log(enum heddle_log_level level, const char *event, const struct run *run,

@@ -1,4 +1,5 @@
-/* The runner: executes the operations of a claim, in order, each in its unit of work.
+/* The runner: executes the operations of claims, in order, each in its unit of work or several in
+ * one (bundle.h).
  *
  * Confined to one worker, who owns it, its Postgres link and its arena. */
 #ifndef ENGINE_RUNNER_H
@@ -7,18 +8,21 @@
 #include "engine/processor.h"
 #include "engine/relay.h"
 #include "engine/roster.h"
+#include "engine/runqueue.h"
 #include "engine/settler.h"
 #include "engine/userlock.h"
 #include "queue/claim.h"
 
 #include <stdatomic.h>
 
+struct handlers;
 struct runner;
 
 /* What all workers of a processor share; outlives them. */
 struct runner_shared {
     const struct processor_options *options;
     const char *incarnation;
+    struct handlers *handlers;
     struct userlock_table *locks;
     struct settler *settler;
     struct relay *relay;
@@ -38,7 +42,11 @@ heddle_status runner_connect(struct runner *runner, struct heddle_error *err) HE
 
 bool runner_is_connected(const struct runner *runner);
 
-/* Executes the claim and hands it to the settler. */
-void runner_execute(struct runner *runner, struct claim *claim);
+/* How much it takes at once. */
+struct appetite runner_appetite(const struct runner *runner);
+
+/* Executes what comes first of the claims, which go one way (claim->way), and hands it to the
+ * settler. Claims of which something is left stay in the list: for the next call, any runner's. */
+void runner_execute(struct runner *runner, struct claim_list *claims);
 
 #endif

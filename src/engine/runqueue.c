@@ -13,16 +13,24 @@ struct runqueue {
     struct condition filled;
     struct claim_list claims GUARDED;
     bool is_closed GUARDED;
-    bool is_wanted GUARDED; /* the fetcher waits for room */
-    int present GUARDED;    /* workers */
-    size_t capacity;
+    bool is_wanted GUARDED;    /* the fetcher waits for room */
+    int present GUARDED;       /* workers */
+    size_t idle GUARDED;       /* those that wait for a claim */
+    size_t operations GUARDED; /* of the claims */
+    size_t capacity, operations_max;
+    runqueue_way *way;
+    void *argument;
     int room_fd;
 };
 
 static void take_all_locked(struct runqueue *queue, struct claim_list *rest) REQUIRES(queue->mutex);
 static bool take_wish_locked(struct runqueue *queue) REQUIRES(queue->mutex);
+static struct claim *take_first_locked(struct runqueue *queue) REQUIRES(queue->mutex);
+static bool is_like_locked(const struct runqueue *queue, const struct claim *claim,
+                           size_t operations) REQUIRES(queue->mutex);
+static size_t claim_rest(const struct claim *claim);
 
-struct runqueue *runqueue_new(size_t capacity)
+struct runqueue *runqueue_new(size_t capacity, size_t operations, runqueue_way *way, void *argument)
 {
     struct runqueue *queue = memory_take_zeroed(1, sizeof *queue);
 
@@ -30,6 +38,9 @@ struct runqueue *runqueue_new(size_t capacity)
     condition_init(&queue->filled);
     claim_list_init(&queue->claims);
     queue->capacity = capacity;
+    queue->operations_max = operations;
+    queue->way = way;
+    queue->argument = argument;
     queue->room_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (queue->room_fd < 0)
         abort();
@@ -65,7 +76,8 @@ size_t runqueue_room(struct runqueue *queue)
     /* First: whoever makes room from here on is heard. */
     (void)!eventfd_read(queue->room_fd, &ignored);
     mutex_lock(&queue->mutex);
-    if (queue->present > 0 && queue->capacity > queue->claims.count)
+    if (queue->present > 0 && queue->capacity > queue->claims.count &&
+        queue->operations < queue->operations_max)
         room = queue->capacity - queue->claims.count;
     queue->is_wanted = room == 0;
     mutex_unlock(&queue->mutex);
@@ -77,9 +89,13 @@ void runqueue_push(struct runqueue *queue, struct claim_list *claims)
     struct claim *claim;
     size_t count = claims->count;
 
+    for (claim = claims->first; claim; claim = claim->next)
+        claim->way = queue->way(queue->argument, claim);
     mutex_lock(&queue->mutex);
-    while ((claim = claim_list_pop(claims)))
+    while ((claim = claim_list_pop(claims))) {
+        queue->operations += claim_rest(claim);
         claim_list_push(&queue->claims, claim);
+    }
     mutex_unlock(&queue->mutex);
     if (count == 1)
         condition_signal(&queue->filled);
@@ -87,17 +103,56 @@ void runqueue_push(struct runqueue *queue, struct claim_list *claims)
         condition_broadcast(&queue->filled);
 }
 
-struct claim *runqueue_pop(struct runqueue *queue)
+bool runqueue_pop(struct runqueue *queue, struct appetite appetite, struct claim_list *claims)
 {
+    claim_list_init(claims);
     mutex_lock(&queue->mutex);
+    queue->idle++;
     while (queue->claims.count == 0 && !queue->is_closed)
         condition_wait(&queue->filled, &queue->mutex);
-    struct claim *claim = claim_list_pop(&queue->claims);
+    queue->idle--;
+    const size_t share = (queue->claims.count + queue->idle) / (queue->idle + 1);
+    if (appetite.claims > share)
+        appetite.claims = share;
+    struct claim *claim = take_first_locked(queue);
+    if (claim) {
+        size_t operations = claim_rest(claim);
+        claim_list_push(claims, claim);
+        while (claim->way != WAY_ALONE && claims->count < appetite.claims &&
+               operations < appetite.operations &&
+               is_like_locked(queue, claim, appetite.operations - operations)) {
+            struct claim *next = take_first_locked(queue);
+            operations += claim_rest(next);
+            claim_list_push(claims, next);
+        }
+    }
     bool tell = claim && take_wish_locked(queue);
     mutex_unlock(&queue->mutex);
     if (tell)
         eventfd_write(queue->room_fd, 1);
-    return claim;
+    return claim != NULL;
+}
+
+void runqueue_put_back(struct runqueue *queue, struct claim_list *claims)
+{
+    struct claim_list turned;
+    struct claim *claim;
+
+    if (claims->count == 0)
+        return;
+    claim_list_init(&turned);
+    while ((claim = claim_list_pop(claims))) {
+        claim->way = queue->way(queue->argument, claim);
+        claim_list_push_front(&turned, claim);
+    }
+    mutex_lock(&queue->mutex);
+    bool is_closed = queue->is_closed;
+    while ((claim = claim_list_pop(&turned))) {
+        claim_list_push_front(is_closed ? claims : &queue->claims, claim);
+        queue->operations += is_closed ? 0 : claim_rest(claim);
+    }
+    mutex_unlock(&queue->mutex);
+    condition_broadcast(&queue->filled);
 }
 
 void runqueue_empty(struct runqueue *queue, struct claim_list *rest)
@@ -127,7 +182,7 @@ void runqueue_leave(struct runqueue *queue)
 struct claim *runqueue_pop_orphan(struct runqueue *queue)
 {
     mutex_lock(&queue->mutex);
-    struct claim *claim = queue->present == 0 ? claim_list_pop(&queue->claims) : NULL;
+    struct claim *claim = queue->present == 0 ? take_first_locked(queue) : NULL;
     mutex_unlock(&queue->mutex);
     return claim;
 }
@@ -154,7 +209,7 @@ static void take_all_locked(struct runqueue *queue, struct claim_list *rest)
     struct claim *claim;
 
     claim_list_init(rest);
-    while ((claim = claim_list_pop(&queue->claims)))
+    while ((claim = take_first_locked(queue)))
         claim_list_push(rest, claim);
 }
 
@@ -165,4 +220,27 @@ static bool take_wish_locked(struct runqueue *queue)
 
     queue->is_wanted = false;
     return is_wanted;
+}
+
+static struct claim *take_first_locked(struct runqueue *queue)
+{
+    struct claim *claim = claim_list_pop(&queue->claims);
+
+    if (claim)
+        queue->operations -= claim_rest(claim);
+    return claim;
+}
+
+/* Whether the first claim goes the same way, with so many operations at most. */
+static bool is_like_locked(const struct runqueue *queue, const struct claim *claim,
+                           size_t operations)
+{
+    const struct claim *first = queue->claims.first;
+
+    return first && first->way == claim->way && claim_rest(first) <= operations;
+}
+
+static size_t claim_rest(const struct claim *claim)
+{
+    return claim->operation_count - claim->done;
 }

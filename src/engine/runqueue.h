@@ -9,7 +9,12 @@
 
 struct runqueue;
 
-struct runqueue *runqueue_new(size_t capacity);
+/* Says how the next operations of a claim are executed. On any thread. */
+typedef enum claim_way runqueue_way(void *argument, const struct claim *claim);
+
+/* Room for so many claims, and at most about so many operations in them. */
+struct runqueue *runqueue_new(size_t capacity, size_t operations, runqueue_way *way,
+                              void *argument);
 /* Frees the claims that are left in it. Takes NULL. */
 void runqueue_free(struct runqueue *queue);
 
@@ -22,8 +27,19 @@ size_t runqueue_room(struct runqueue *queue);
 /* Takes all claims of the list. The caller has asked for the room. */
 void runqueue_push(struct runqueue *queue, struct claim_list *claims);
 
-/* The oldest claim, waiting for one; NULL once the queue is closed. */
-struct claim *runqueue_pop(struct runqueue *queue);
+/* What a worker takes at most. */
+struct appetite {
+    size_t claims, operations; /* 1 at least */
+};
+
+/* Takes the oldest claim, waiting for one, and where that is not to be executed alone those behind
+ * it that go the same way: as many as there are for each worker that has nothing to do. False, and
+ * none, once the queue is closed. */
+bool runqueue_pop(struct runqueue *queue, struct appetite appetite, struct claim_list *claims);
+
+/* Takes back claims of which something is left to execute: before all others. Those that it no
+ * longer takes, because it is closed, stay in the list. */
+void runqueue_put_back(struct runqueue *queue, struct claim_list *claims);
 
 /* Those that no worker has begun come out in `rest`; the queue stays open. */
 void runqueue_empty(struct runqueue *queue, struct claim_list *rest);

@@ -1,6 +1,8 @@
 /* Tasks (heddle/operation.h), but for the payload's members: payload.c. Runs on a worker. */
 #include "engine/task.h"
 
+#include "base/array.h"
+#include "base/json.h"
 #include "base/text.h"
 #include "ledger/uow.h"
 #include "link/pg.h"
@@ -19,10 +21,20 @@ void task_init(struct heddle_task *task, struct claim *claim,
                                  .link = link};
 }
 
-void task_done(struct heddle_task *task)
+heddle_status task_check(struct heddle_task *task, struct heddle_error *err)
+{
+    return json_read_payload(task->operation->payload, &task->payload, err);
+}
+
+void task_forget(struct heddle_task *task)
 {
     json_decref(task->payload);
     task->payload = NULL;
+}
+
+void task_done(struct heddle_task *task)
+{
+    task_forget(task);
     arena_reset(task->arena);
 }
 
@@ -83,6 +95,26 @@ heddle_status heddle_task_read(struct heddle_task *task,
 void heddle_task_set_result(struct heddle_task *task, const char *json)
 {
     task->result = json;
+}
+
+void heddle_task_refuse(struct heddle_task *task, enum heddle_kind kind, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    const char *text = arena_vformat(task->arena, format, arguments);
+    va_end(arguments);
+    task->refusal = arena_alloc(task->arena, sizeof *task->refusal);
+    *task->refusal = (struct heddle_error){0};
+    (void)heddle_refuse(task->refusal, kind, "%s", text);
+}
+
+struct heddle_array *heddle_array_new(struct heddle_task *task)
+{
+    struct heddle_array *array = arena_alloc(task->arena, sizeof *array);
+
+    array_init(array, task->arena);
+    return array;
 }
 
 const char *heddle_task_result(const struct heddle_task *task)

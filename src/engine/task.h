@@ -17,12 +17,18 @@ struct heddle_task {
     struct arena *arena;                     /* the worker's; emptied after the operation */
     struct pg_link *link;                    /* the worker's; for heddle_task_read */
     void *prepared;
-    const char *result;     /* JSON; NULL: none */
-    struct json_t *payload; /* parsed at the first question; NULL before */
+    const char *result;           /* JSON; NULL: none */
+    struct heddle_error *refusal; /* by apply_many; NULL: none */
+    struct json_t *payload;       /* parsed at the first question; NULL before */
 };
 
 void task_init(struct heddle_task *task, struct claim *claim,
                const struct claimed_operation *claimed, struct arena *arena, struct pg_link *link);
+/* Checks and reads the payload. */
+heddle_status task_check(struct heddle_task *task, struct heddle_error *err) HEDDLE_MUST_CHECK;
+
+/* Frees what is not the arena's; task_done empties the arena too. */
+void task_forget(struct heddle_task *task);
 void task_done(struct heddle_task *task);
 
 #endif

@@ -15,6 +15,7 @@ struct worker {
     int number;
     struct runqueue *queue;
     struct runner *runner;
+    struct runner_shared *shared;
     struct settler *settler;
     struct board *board; /* NULL: nobody watches */
     void *crash_stack;
@@ -25,6 +26,7 @@ struct worker {
 };
 
 static void *worker_body(void *argument);
+static void give_back(struct worker *worker, struct claim_list *claims);
 static void sit_out(struct worker *worker);
 
 heddle_status worker_new(int number, struct runqueue *queue, struct runner_shared *shared,
@@ -39,6 +41,7 @@ heddle_status worker_new(int number, struct runqueue *queue, struct runner_share
     (*worker)->number = number;
     (*worker)->queue = queue;
     (*worker)->runner = runner;
+    (*worker)->shared = shared;
     (*worker)->settler = shared->settler;
     (*worker)->board = shared->options->board;
     runner_show(runner, shared->roster, number);
@@ -87,13 +90,14 @@ bool worker_join(struct worker *worker, int64_t deadline_us)
 static void *worker_body(void *argument)
 {
     struct worker *worker = argument;
-    struct claim *claim;
+    struct claim_list claims;
 
     if (worker->board)
         board_watch(worker->board, worker->number, worker->crash_stack);
     runqueue_join(worker->queue);
-    while ((claim = runqueue_pop(worker->queue))) {
-        runner_execute(worker->runner, claim);
+    while (runqueue_pop(worker->queue, runner_appetite(worker->runner), &claims)) {
+        runner_execute(worker->runner, &claims);
+        give_back(worker, &claims);
         if (!runner_is_connected(worker->runner))
             sit_out(worker);
     }
@@ -104,6 +108,19 @@ static void *worker_body(void *argument)
     mutex_unlock(&worker->mutex);
     condition_signal(&worker->ended);
     return NULL;
+}
+
+/* What it has not executed goes on here, or where we end elsewhere. */
+static void give_back(struct worker *worker, struct claim_list *claims)
+{
+    struct claim *claim;
+
+    if (!atomic_load(&worker->shared->is_stopping))
+        runqueue_put_back(worker->queue, claims);
+    while ((claim = claim_list_pop(claims)))
+        settler_take(worker->settler, &(struct settlement){.claim = claim,
+                                                           .first = claim->done,
+                                                           .disposition = LANE_RELEASE});
 }
 
 /* Without Postgres a worker takes no claim. Where all are in this state, those that wait go back:

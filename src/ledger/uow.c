@@ -11,6 +11,12 @@
 
 static const struct heddle_statement lane_lock = {UOW_LANE_LOCK, "select heddle.lane_lock($1)", 1};
 
+static const struct heddle_statement savepoint = {"heddle_savepoint", "savepoint heddle", 0};
+static const struct heddle_statement read_only = {"heddle_read_only", "set transaction read only",
+                                                  0};
+static const struct heddle_statement rollback_to = {"heddle_rollback_to",
+                                                    "rollback to savepoint heddle", 0};
+
 static heddle_status note(struct heddle_uow *uow, heddle_status status);
 static void keep_rows(struct heddle_uow *uow, struct heddle_rows *rows);
 static void end(struct heddle_uow *uow);
@@ -33,6 +39,36 @@ heddle_status uow_lock_lane(struct heddle_uow *uow, int64_t lane_key, struct hed
 
     snprintf(key, sizeof key, "%" PRId64, lane_key);
     return heddle_uow_send(uow, &lane_lock, params, err);
+}
+
+heddle_status uow_savepoint(struct heddle_uow *uow, struct heddle_error *err)
+{
+    return heddle_uow_send(uow, &savepoint, NULL, err);
+}
+
+heddle_status uow_read_only(struct heddle_uow *uow, struct heddle_error *err)
+{
+    return heddle_uow_send(uow, &read_only, NULL, err);
+}
+
+heddle_status uow_flush(struct heddle_uow *uow, struct heddle_error *err)
+{
+    if (uow->failed != HEDDLE_OK || pg_is_answered(uow->link))
+        return uow->failed;
+    return note(uow, pg_flush(uow->link, NULL, err));
+}
+
+heddle_status uow_rollback_to(struct heddle_uow *uow, struct heddle_error *err)
+{
+    struct heddle_error ignored;
+
+    /* What is under way is answered first: behind a failure the server would skip the rollback. */
+    (void)!uow_flush(uow, &ignored);
+    heddle_status status = pg_queue(uow->link, &rollback_to, NULL, err);
+    if (status == HEDDLE_OK)
+        status = pg_flush(uow->link, NULL, err);
+    uow->failed = status;
+    return status;
 }
 
 heddle_status uow_commit(struct heddle_uow *uow, struct heddle_error *err)

@@ -33,6 +33,19 @@ heddle_status uow_begin(struct heddle_uow *uow, struct pg_link *link, bool is_re
 heddle_status uow_lock_lane(struct heddle_uow *uow, int64_t lane_key,
                             struct heddle_error *err) HEDDLE_MUST_CHECK;
 
+/* Marks the place that uow_rollback_to goes back to, without waiting; the last mark is the one. */
+heddle_status uow_savepoint(struct heddle_uow *uow, struct heddle_error *err) HEDDLE_MUST_CHECK;
+
+/* Makes what follows up to uow_rollback_to read only, without waiting. Behind a savepoint. */
+heddle_status uow_read_only(struct heddle_uow *uow, struct heddle_error *err) HEDDLE_MUST_CHECK;
+
+/* Waits for whatever has been sent. */
+heddle_status uow_flush(struct heddle_uow *uow, struct heddle_error *err) HEDDLE_MUST_CHECK;
+
+/* Undoes all since the savepoint, a failure too. HEDDLE_RETRY: the connection is lost, and all with
+ * it. */
+heddle_status uow_rollback_to(struct heddle_uow *uow, struct heddle_error *err) HEDDLE_MUST_CHECK;
+
 /* Ends it. HEDDLE_OK: durable. HEDDLE_UNKNOWN: look it up (ledger_find), on a new connection.
  * Any other status: rolled back. Where a statement has failed before, nothing is committed and
  * that statement's status is returned, whatever the handler made of it. */

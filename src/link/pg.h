@@ -40,6 +40,9 @@ bool pg_is_connected(const struct pg_link *link);
 /* True between transactions, with nothing queued: it may serve another owner. */
 bool pg_is_idle(const struct pg_link *link);
 
+/* True where nothing is queued that has not been answered. */
+bool pg_is_answered(const struct pg_link *link);
+
 /* Backend pid of the connection, 0 where there is none. */
 int pg_backend_pid(const struct pg_link *link);
 

@@ -128,6 +128,11 @@ bool pg_is_idle(const struct pg_link *link)
            PQtransactionStatus(link->conn) == PQTRANS_IDLE;
 }
 
+bool pg_is_answered(const struct pg_link *link)
+{
+    return link->expected_count == 0;
+}
+
 int pg_backend_pid(const struct pg_link *link)
 {
     return link->conn ? PQbackendPID(link->conn) : 0;

@@ -110,6 +110,15 @@ void claim_list_push(struct claim_list *list, struct claim *claim)
     list->count++;
 }
 
+void claim_list_push_front(struct claim_list *list, struct claim *claim)
+{
+    claim->next = list->first;
+    if (!list->first)
+        list->last = &claim->next;
+    list->first = claim;
+    list->count++;
+}
+
 struct claim *claim_list_pop(struct claim_list *list)
 {
     struct claim *claim = list->first;

@@ -39,6 +39,14 @@ struct claim_event {
     const char *json;
 };
 
+/* How the next operations of a claim are executed; decided by the engine. */
+enum claim_way {
+    WAY_ALONE,   /* one, in a unit of work of its own */
+    WAY_PURE,    /* several, that have no effects: in none */
+    WAY_CAREFUL, /* several, in one unit of work, each in a savepoint */
+    WAY_BUNDLE,  /* several, in one unit of work, by statements over all of them */
+};
+
 struct claim {
     struct claim *next;      /* of whatever list its owner keeps */
     struct claim *next_held; /* among the processor's claims: engine/holdings.h */
@@ -47,6 +55,10 @@ struct claim {
     struct heddle_text lane;
     struct arena arena;         /* results and events */
     struct claim_event *events; /* the newest first */
+    size_t done;                /* operations that have ended, before all others */
+    size_t alone_until;         /* up to here they go alone: a bundle with them has failed */
+    size_t careful_until;       /* up to here in savepoints at most */
+    enum claim_way way;         /* of the next ones, as the run queue saw it */
     size_t operation_count;
     struct claimed_operation operations[];
 };
@@ -70,6 +82,7 @@ struct claim_list {
 
 void claim_list_init(struct claim_list *list);
 void claim_list_push(struct claim_list *list, struct claim *claim);
+void claim_list_push_front(struct claim_list *list, struct claim *claim);
 struct claim *claim_list_pop(struct claim_list *list); /* NULL where it is empty */
 
 #endif

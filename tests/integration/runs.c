@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "engine/handlers.h"
 #include "workers/registry.h"
 
 #include <setjmp.h>
@@ -23,6 +24,7 @@ void runs_init(struct runs *runs, const char *postgres)
                               .postgres = postgres,
                               .handlers = workers_registry(),
                               .workers = 1,
+                              .bundle_max = 1,
                               .connect_timeout_ms = 5000,
                               .statement_timeout_ms = 2000,
                               .lock_timeout_ms = 300,
@@ -43,6 +45,7 @@ void runs_start(struct runs *runs)
     log_configure((enum heddle_log_level)(HEDDLE_LOG_ERROR + 1), LOG_FORMAT_TEXT);
     runs->shared.options = &runs->options;
     runs->shared.incarnation = "test";
+    runs->shared.handlers = handlers_new(runs->options.handlers);
     runs->shared.locks = userlock_table_new();
     if (runner_new(&runs->shared, &runs->runner, &err) != HEDDLE_OK)
         fail_msg("%s", err.text);
@@ -51,7 +54,9 @@ void runs_start(struct runs *runs)
 void runs_done(struct runs *runs)
 {
     runner_free(runs->runner);
+    handlers_free(runs->shared.handlers);
     userlock_table_free(runs->shared.locks);
+    runs->shared.handlers = NULL;
     runs->runner = NULL;
     runs->shared.locks = NULL;
 }
@@ -80,7 +85,12 @@ enum disposition runs_execute(struct runs *runs, struct claim *claim)
 {
     last = (struct settlement){0};
     claim->seq++;
-    runner_execute(runs->runner, claim);
+    struct claim_list claims;
+
+    claim_list_init(&claims);
+    claim_list_push(&claims, claim);
+    runner_execute(runs->runner, &claims);
+    assert_int_equal(claims.count, 0);
     assert_ptr_equal(last.claim, claim);
     assert_int_equal(userlock_count(runs->shared.locks), 0);
     return last.disposition;
@@ -88,6 +98,7 @@ enum disposition runs_execute(struct runs *runs, struct claim *claim)
 
 void runs_rewind(struct claim *claim)
 {
+    claim->done = 0;
     claim->events = NULL;
     for (size_t i = 0; i < claim->operation_count; i++) {
         claim->operations[i].end = HEDDLE_END_NONE;

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "engine/handlers.h"
 
 #include <setjmp.h>
 #include <signal.h>
@@ -121,6 +122,7 @@ static heddle_status process(const struct subject *subject, struct heddle_error 
     heddle_status status = redis_new(fixture_redis(), DESK_TIMEOUT_MS, &link, err);
     if (status == HEDDLE_OK) {
         runs.shared.incarnation = "test";
+        runs.shared.handlers = handlers_new(runs.options.handlers);
         runs.shared.locks = userlock_table_new();
         status = runner_new(&runs.shared, &runs.runner, err);
     }

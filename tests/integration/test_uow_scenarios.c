@@ -130,14 +130,15 @@ static int own_pid(struct heddle_uow *uow)
 
 static void s04_repositories_share_one_backend_and_one_transaction(void **state)
 {
-    const struct new_message message = {.id = ID, .role = "user", .content = "hello"};
+    const struct new_message message = {
+        .thread = scene_key, .id = ID, .role = "user", .content = "hello"};
     struct heddle_uow uow;
     const char *json;
 
     (void)state;
     assert_int_equal(uow_begin(&uow, scene.a, false, &scene.err), HEDDLE_OK);
     assert_int_equal(own_pid(&uow), pg_backend_pid(scene.a));
-    assert_int_equal(messages_append(&uow, scene_key, &message, &json, &scene.err), HEDDLE_OK);
+    assert_int_equal(messages_append(&uow, &message, &json, &scene.err), HEDDLE_OK);
     assert_int_equal(own_pid(&uow), pg_backend_pid(scene.a));
     /* What one repository wrote, the other sees, and nobody else. */
     assert_int_equal(threads_get(&uow, scene_key, &json, &scene.err), HEDDLE_OK);

@@ -14,6 +14,8 @@ const struct processor_options probe_options = {
     .workers = 4,
     .claim_lanes_max = 16,
     .claim_operations_max = 8,
+    .bundle_max = 128,
+    .bundle_us = 20000,
     .drain_ms = 10000,
     .result_ttl_ms = 60000,
     .retry_base_ms = 5,
@@ -33,7 +35,7 @@ static int child(void *argument, struct board *board, bool is_quarantine)
     if (board)
         options.workers = board->slot_count;
     if (is_quarantine)
-        options.claim_operations_max = 1;
+        options.bundle_max = 1;
     if (processor_new(&options, &processor, &err) != HEDDLE_OK) {
         fprintf(stderr, "%s: %s\n", err.where, err.text);
         return EXIT_UNREACHABLE;

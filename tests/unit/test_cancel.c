@@ -106,7 +106,7 @@ static void a_post_shows_what_its_worker_runs(void **state)
     assert_int_equal(sight.phase, PHASE_APPLY);
     assert_true(sight.age_us >= 0);
     assert_true(atomic_load(&board->slots[1].is_busy));
-    assert_string_equal(board->slots[1].id, sight.id);
+    assert_string_equal(board->slots[1].lanes[0].id, sight.id);
     assert_false(roster_see(roster, 0, &sight));
     post_leave(post);
     assert_false(roster_see(roster, 1, &sight));

@@ -94,12 +94,12 @@ static void s04_repositories_share_the_connection_and_the_transaction(void **sta
 {
     struct heddle_uow uow;
     const char *thread, *messages;
-    struct new_message message = {.id = WORK_ID, .role = "user", .content = "hello"};
+    struct new_message message = {.thread = work_key, .id = WORK_ID, .role = "user", .content = "hello"};
 
     (void)state;
     assert_int_equal(uow_begin(&uow, work_link_a, false, &work_err), HEDDLE_OK);
     assert_int_equal(threads_get(&uow, work_key, &thread, &work_err), HEDDLE_OK);
-    assert_int_equal(messages_append(&uow, work_key, &message, &messages, &work_err), HEDDLE_OK);
+    assert_int_equal(messages_append(&uow, &message, &messages, &work_err), HEDDLE_OK);
     assert_int_equal(threads_update(&uow, work_key, "{}", &thread, &work_err), HEDDLE_OK);
     assert_int_equal(messages_list(&uow, work_key, 0, 50, &messages, &work_err), HEDDLE_OK);
     assert_int_equal(uow_commit(&uow, &work_err), HEDDLE_OK);

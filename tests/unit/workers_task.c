@@ -41,6 +41,7 @@ void task_done(struct heddle_task *task)
     for (int i = 0; i < task->piece_count; i++)
         free(task->pieces[i]);
     json_decref(task->payload);
+    arena_done(&task->arrays);
 }
 
 const struct heddle_operation *heddle_task_operation(const struct heddle_task *task)
@@ -52,6 +53,26 @@ void *heddle_task_alloc(struct heddle_task *task, size_t size)
 {
     assert_true(task->piece_count < PIECES_MAX);
     return task->pieces[task->piece_count++] = calloc(1, size);
+}
+
+struct heddle_array *heddle_array_new(struct heddle_task *task)
+{
+    struct heddle_array *array = heddle_task_alloc(task, sizeof *array);
+
+    array_init(array, &task->arrays);
+    return array;
+}
+
+void heddle_task_refuse(struct heddle_task *task, enum heddle_kind kind, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    char *text = heddle_task_alloc(task, 1024);
+    vsnprintf(text, 1024, format, arguments);
+    va_end(arguments);
+    task->refused = kind;
+    task->refusal = text;
 }
 
 char *heddle_task_format(struct heddle_task *task, const char *format, ...)

@@ -3,6 +3,7 @@
 #ifndef WORKERS_TASK_H
 #define WORKERS_TASK_H
 
+#include "base/array.h"
 #include "heddle/operation.h"
 #include "heddle/uow.h"
 
@@ -36,6 +37,9 @@ struct heddle_task {
     char published[256];
     void *pieces[PIECES_MAX];
     int piece_count;
+    struct arena arrays;
+    enum heddle_kind refused;
+    const char *refusal;
 };
 
 /* The registered handler of `op`; the test fails where there is none. */
