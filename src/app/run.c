@@ -4,17 +4,11 @@
 #include "app/command.h"
 #include "app/options.h"
 #include "app/serve.h"
-#include "app/signals.h"
 
-#include <inttypes.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/log.h"
-#include "engine/board.h"
-#include "engine/processor.h"
 #include "engine/supervisor.h"
-#include "heddle/version.h"
 #include "workers/registry.h"
 
 static struct supervisor_options supervision_of(const struct invocation *invocation);
@@ -51,20 +45,12 @@ const struct command command_run = {
 
 static struct supervisor_options supervision_of(const struct invocation *invocation)
 {
-    const struct options *options = invocation->options;
+    struct supervisor_options options = serve_supervision(invocation);
 
-    return (struct supervisor_options){
-        .processes = (int)options->processes,
-        .workers = (int)options->workers,
-        .redis = options->redis,
-        .redis_timeout_ms = (int)options->redis_timeout_ms,
-        .poison_crashes = (int)options->poison_crashes,
-        .drain_ms = options->drain_ms,
-        .child = processor_main,
-        .reload = reload,
-        .discard = discard,
-        .argument = (void *)(uintptr_t)invocation,
-    };
+    options.child = processor_main;
+    options.reload = reload;
+    options.discard = discard;
+    return options;
 }
 
 /* In the supervisor. The claims of its children are in the Redis that it knows. */
@@ -93,31 +79,7 @@ static void discard(void *argument)
     invocation_free(argument);
 }
 
-/* The life of one processor. A quarantine ends when no suspect is left. */
 static int processor_main(void *argument, struct board *board, bool is_quarantine)
 {
-    const struct invocation *invocation = argument;
-    const struct options *options = invocation->options;
-    const struct workers_options workers_options = options_for_workers(options);
-    struct processor_options processor_options = options_for_processor(options, workers_registry());
-    struct processor *processor;
-    struct heddle_error err;
-
-    signals_block();
-    options_configure_log(options);
-    workers_configure(&workers_options);
-    processor_options.board = board;
-    processor_options.is_quarantine = is_quarantine;
-    processor_options.workers = board->slot_count;
-    if (is_quarantine)
-        processor_options.bundle_max = 1; /* so that it is seen which operation is at fault */
-    heddle_status status = processor_new(&processor_options, &processor, &err);
-    if (status != HEDDLE_OK)
-        return report(invocation, status, &err);
-    processor_start(processor);
-    heddle_log(HEDDLE_LOG_INFO, is_quarantine ? "quarantine_ready" : "processor_ready",
-               "version=%s pid=%d workers=%d lease_ms=%" PRId64, heddle_version(), (int)getpid(),
-               processor_options.workers, options->lease_ms);
-
-    return serve(processor, is_quarantine);
+    return (int)serve(argument, workers_registry(), board, is_quarantine);
 }

@@ -7,7 +7,7 @@ import pytest
 from harness import binary, new_id
 from servers import until
 
-COMMANDS = ("migrate", "run", "submit", "await", "show", "check", "rebuild", "config", "version")
+COMMANDS = ("migrate", "run", "submit", "await", "show", "check", "rebuild", "bench", "config", "version")
 DEAD_REDIS = "unix:///nonexistent/redis.sock"
 DEAD_POSTGRES = "host=/nonexistent dbname=heddle"
 
