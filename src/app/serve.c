@@ -18,7 +18,6 @@
 
 enum { QUARANTINE_LOOK_MS = 100 };
 
-static enum exit_code live(struct processor *processor, bool is_quarantine);
 static bool obey(struct processor *processor, enum signal_wish wish);
 static enum exit_code end(struct processor *processor, bool at_once);
 static void quit(void *processor);
@@ -64,10 +63,10 @@ enum exit_code serve(const struct invocation *invocation,
                "version=%s pid=%d workers=%d lease_ms=%" PRId64, heddle_version(), (int)getpid(),
                processor_options.workers, options->lease_ms);
 
-    return live(processor, is_quarantine);
+    return serve_processor(processor, is_quarantine);
 }
 
-static enum exit_code live(struct processor *processor, bool is_quarantine)
+enum exit_code serve_processor(struct processor *processor, bool is_quarantine)
 {
     enum signal_wish wish = SIGNAL_NONE;
 
