@@ -3,7 +3,7 @@
  * In a processor, the main thread owns it and does nothing but obey signals: serve.c. */
 #include "app/command.h"
 #include "app/options.h"
-#include "app/serve.h"
+#include "app/run_child.h"
 
 #include <string.h>
 
@@ -45,7 +45,7 @@ const struct command command_run = {
 
 static struct supervisor_options supervision_of(const struct invocation *invocation)
 {
-    struct supervisor_options options = serve_supervision(invocation);
+    struct supervisor_options options = run_supervision(invocation);
 
     options.child = processor_main;
     options.reload = reload;
@@ -81,5 +81,5 @@ static void discard(void *argument)
 
 static int processor_main(void *argument, struct board *board, bool is_quarantine)
 {
-    return (int)serve(argument, workers_registry(), board, is_quarantine);
+    return (int)run_child(argument, workers_registry(), board, is_quarantine);
 }

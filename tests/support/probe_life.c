@@ -43,7 +43,7 @@ static int child(void *argument, struct board *board, bool is_quarantine)
     processor_start(processor);
     heddle_log(HEDDLE_LOG_INFO, is_quarantine ? "quarantine" : "ready", "workers=%d",
                options.workers);
-    return (int)serve_processor(processor, is_quarantine);
+    return (int)serve(processor, is_quarantine);
 }
 
 int probe_live(const struct processor_options *options, int processes)

@@ -3,7 +3,7 @@
 
 #include "app/bench/tally.h"
 #include "app/options.h"
-#include "app/serve.h"
+#include "app/run_child.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -67,7 +67,7 @@ bool fleet_stop(struct fleet *fleet)
 
 static void supervise(struct fleet *fleet)
 {
-    struct supervisor_options options = serve_supervision(fleet->invocation);
+    struct supervisor_options options = run_supervision(fleet->invocation);
 
     options.child = processor_main;
     options.argument = fleet;
@@ -82,5 +82,5 @@ static int processor_main(void *argument, struct board *board, bool is_quarantin
         atomic_store(&board->is_quiet, true);
     if (!is_quarantine)
         tally_join(fleet->tally);
-    return (int)serve(fleet->invocation, tally_handlers(), board, is_quarantine);
+    return (int)run_child(fleet->invocation, tally_handlers(), board, is_quarantine);
 }
