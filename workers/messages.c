@@ -7,6 +7,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #define MESSAGE_JSON                                                                               \
     "json_build_object('id', m.id, 'thread_id', m.thread_id, 'seq', m.seq, 'role', m.role,"        \
@@ -14,8 +15,20 @@
 
 enum { NUMBER_SIZE = 24 };
 
-heddle_status messages_append(struct heddle_uow *uow, const struct new_message *message,
-                              const char **json, struct heddle_error *err)
+static char *message_json(struct heddle_task *task, const struct new_message *message,
+                          const struct heddle_rows *rows, int row);
+static const char *text_or(const char *text, const char *other);
+static char *put(char *out, const char *text);
+static char *put_uuid(char *out, const char *text);
+static size_t escaped_size(const char *text);
+static char *put_escaped(char *out, const char *text);
+
+/* What the insert says of a message; the rest is known. */
+#define APPENDED "m.seq, nullif(m.metadata, '{}')::text, " SQL_TIME("m.created_at")
+
+heddle_status messages_append(struct heddle_uow *uow, struct heddle_task *task,
+                              const struct new_message *message, const char **json,
+                              struct heddle_error *err)
 {
     static const struct heddle_statement append = {
         .name = "messages_append",
@@ -26,7 +39,7 @@ heddle_status messages_append(struct heddle_uow *uow, const struct new_message *
                " insert into chat.messages as m"
                "  (id, thread_id, seq, role, content, metadata, created_at)"
                " select $4::uuid, id, last_seq, $5::text, $6::text, " SQL_METADATA ", updated_at"
-               " from t returning " MESSAGE_JSON,
+               " from t returning " APPENDED,
         .param_count = 6,
     };
     const struct thread_key thread = message->thread;
@@ -39,7 +52,7 @@ heddle_status messages_append(struct heddle_uow *uow, const struct new_message *
         return status;
     if (heddle_rows_count(rows) == 0)
         return threads_explain(uow, thread, err);
-    *json = heddle_rows_text(rows, 0, 0);
+    *json = message_json(task, message, rows, 0);
     return HEDDLE_OK;
 }
 
@@ -48,34 +61,41 @@ heddle_status messages_append_many(struct heddle_uow *uow, struct heddle_task *t
                                    const char **jsons, struct heddle_error *err)
 {
     enum { COLUMNS = 6 };
+    static const enum heddle_array_type types[COLUMNS] = {HEDDLE_ARRAY_UUID, HEDDLE_ARRAY_TEXT,
+                                                          HEDDLE_ARRAY_JSON, HEDDLE_ARRAY_UUID,
+                                                          HEDDLE_ARRAY_TEXT, HEDDLE_ARRAY_TEXT};
+    /* One time for all of them, so that it is written out once. */
     static const struct heddle_statement append = {
         .name = "messages_append_many",
         .sql =
             "with asked as materialized (select *,"
             "  row_number() over (partition by thread_id, user_id order by n) as place"
-            "  from unnest($1::uuid[], $2::text[], $3::jsonb[], $4::uuid[], $5::text[],"
+            "  from unnest($1::uuid[], $2::text[], $3::json[], $4::uuid[], $5::text[],"
             "   $6::text[]) with ordinality"
             "   as a (thread_id, user_id, payload, id, role, content, n)),"
+            " at as materialized (select clock_timestamp() as at),"
             " t as (update chat.threads as t"
-            "  set last_seq = last_seq + g.number, updated_at = clock_timestamp()"
-            "  from (select thread_id, user_id, count(*) as number from asked group by 1, 2) as g"
+            "  set last_seq = last_seq + g.number, updated_at = (select at from at)"
+            "  from (select thread_id, user_id, max(place) as number from asked group by 1, 2) as g"
             "  where t.id = g.thread_id and t.user_id = g.user_id and t.status = 'active'"
-            "  returning t.id, t.user_id, t.last_seq - g.number as before, t.updated_at),"
+            "  returning t.id, t.user_id, t.last_seq - g.number as before),"
             " m as (insert into chat.messages as m"
             "  (id, thread_id, seq, role, content, metadata, created_at)"
             "  select a.id, t.id, t.before + a.place, a.role, a.content,"
-            "   coalesce(nullif(a.payload -> 'metadata', 'null'), '{}'), t.updated_at"
-            "  from asked as a join t on t.id = a.thread_id and t.user_id = a.user_id order by a.n"
-            "  returning m.id, " MESSAGE_JSON " as json)"
-            " select m.json from asked as a left join m using (id) order by a.n",
+            "   coalesce(nullif(a.payload::jsonb -> 'metadata', 'null'), '{}'),"
+            "   (select at from at)"
+            "  from asked as a join t on t.id = a.thread_id and t.user_id = a.user_id"
+            "  order by a.n returning m.id, m.seq, nullif(m.metadata, '{}')::text as metadata)"
+            " select m.seq, m.metadata, (select " SQL_TIME(
+                "at") " from at)"
+                      " from asked as a left join m using (id) order by a.n",
         .param_count = COLUMNS,
     };
     struct heddle_array *columns[COLUMNS];
-    const char *params[COLUMNS];
     const struct heddle_rows *rows;
 
     for (int c = 0; c < COLUMNS; c++)
-        columns[c] = heddle_array_new(task);
+        columns[c] = heddle_array_new(task, types[c]);
     for (size_t i = 0; i < count; i++) {
         const struct new_message *m = &messages[i];
         const char *const row[] = {m->thread.id, m->thread.user, m->payload,
@@ -83,13 +103,13 @@ heddle_status messages_append_many(struct heddle_uow *uow, struct heddle_task *t
         for (int c = 0; c < COLUMNS; c++)
             heddle_array_add(columns[c], row[c]);
     }
-    for (int c = 0; c < COLUMNS; c++)
-        params[c] = heddle_array_text(columns[c]);
-    heddle_status status = heddle_uow_query(uow, &append, params, &rows, err);
+    heddle_status status = heddle_uow_query_arrays(uow, &append, columns, &rows, err);
     if (status != HEDDLE_OK)
         return status;
     for (size_t i = 0; i < count; i++)
-        jsons[i] = heddle_rows_text(rows, (int)i, 0);
+        jsons[i] = heddle_rows_text(rows, (int)i, 0)
+                       ? message_json(task, &messages[i], rows, (int)i)
+                       : NULL;
     return HEDDLE_OK;
 }
 
@@ -148,4 +168,83 @@ heddle_status messages_first_of_user(struct heddle_uow *uow, struct thread_key t
         return heddle_refuse(err, HEDDLE_KIND_INVALID, "the thread has no message of role user");
     *content = first;
     return HEDDLE_OK;
+}
+
+/* MESSAGE_JSON of a message that was appended. Made here, because Postgres has more to do. */
+static char *message_json(struct heddle_task *task, const struct new_message *message,
+                          const struct heddle_rows *rows, int row)
+{
+    const char *seq = text_or(heddle_rows_text(rows, row, 0), "null");
+    const char *metadata = text_or(heddle_rows_text(rows, row, 1), "{}");
+    const char *at = text_or(heddle_rows_text(rows, row, 2), "");
+
+    /* The names, and what is no longer than its bound. */
+    const size_t fixed = 256 + 2 * HEDDLE_ID_SIZE + NUMBER_SIZE;
+    char *json = heddle_task_alloc(task, fixed + strlen(metadata) + strlen(at) +
+                                             escaped_size(message->content));
+    char *out = put_uuid(put(json, "{\"id\" : \""), message->id);
+    out = put_uuid(put(out, "\", \"thread_id\" : \""), message->thread.id);
+    out = put(put(out, "\", \"seq\" : "), seq);
+    out = put(put(out, ", \"role\" : \""), message->role);
+    out = put_escaped(put(out, "\", \"content\" : \""), message->content);
+    out = put(put(out, "\", \"metadata\" : "), metadata);
+    out = put(put(out, ", \"created_at\" : \""), at);
+    put(out, "\"}");
+    return json;
+}
+
+static const char *text_or(const char *text, const char *other)
+{
+    return text ? text : other;
+}
+
+static char *put(char *out, const char *text)
+{
+    return stpcpy(out, text);
+}
+
+/* In lower case, as Postgres writes them. */
+static char *put_uuid(char *out, const char *text)
+{
+    for (; *text; text++)
+        *out++ = (char)(*text >= 'A' && *text <= 'F' ? *text | 0x20 : *text);
+    *out = '\0';
+    return out;
+}
+
+/* At most. */
+static size_t escaped_size(const char *text)
+{
+    size_t size = 0;
+
+    for (; *text; text++) {
+        const unsigned char c = (unsigned char)*text;
+        size += c < ' ' ? 6 : c == '"' || c == '\\' ? 2 : 1;
+    }
+    return size;
+}
+
+/* As Postgres escapes. */
+static char *put_escaped(char *out, const char *text)
+{
+    static const char letters[] = "\bb\ff\nn\rr\tt\"\"\\\\";
+
+    for (; *text; text++) {
+        const unsigned char c = (unsigned char)*text;
+        if (c >= ' ' && c != '"' && c != '\\') {
+            *out++ = (char)c;
+            continue;
+        }
+        const char *letter = letters;
+        while (*letter && *letter != (char)c)
+            letter += 2;
+        if (*letter) {
+            *out++ = '\\';
+            *out++ = letter[1];
+        } else {
+            out += sprintf(out, "\\u%04x", c);
+        }
+    }
+    *out = '\0';
+    return out;
 }

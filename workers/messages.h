@@ -19,10 +19,11 @@ struct new_message {
     const char *payload; /* a JSON object whose `metadata` is taken; NULL: {} */
 };
 
-/* Appends at the thread's next seq. HEDDLE_REFUSED, kind conflict, where the
- * thread is archived. */
-heddle_status messages_append(struct heddle_uow *uow, const struct new_message *message,
-                              const char **json, struct heddle_error *err) HEDDLE_MUST_CHECK;
+/* Appends at the thread's next seq. The JSON lies in memory of the task. HEDDLE_REFUSED, kind
+ * conflict, where the thread is archived. */
+heddle_status messages_append(struct heddle_uow *uow, struct heddle_task *task,
+                              const struct new_message *message, const char **json,
+                              struct heddle_error *err) HEDDLE_MUST_CHECK;
 
 /* The same for many messages, a thread's in their order. `jsons[i]` is NULL where the thread takes
  * no message of this user, or is not there: threads_explain says what it is. `task` lends memory.

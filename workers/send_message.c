@@ -57,7 +57,7 @@ static heddle_status apply(struct heddle_task *task, struct heddle_uow *uow,
     heddle_status status = read_message(task, &message, err);
 
     if (status == HEDDLE_OK)
-        status = messages_append(uow, &message, &json, err);
+        status = messages_append(uow, task, &message, &json, err);
     if (status == HEDDLE_OK)
         heddle_task_set_result(task, json);
     return status;

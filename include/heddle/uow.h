@@ -37,17 +37,33 @@ heddle_status heddle_uow_send(struct heddle_uow *uow, const struct heddle_statem
                               const char *const *params,
                               struct heddle_error *err) HEDDLE_MUST_CHECK;
 
-/* A parameter that is an array, for statements over many rows: built element by element, in memory
- * of the task, which it must not outlive. */
+/* Parameters that are arrays, for statements over many rows: a column each, built element by
+ * element, in memory of the task, which they must not outlive. Named by Postgres' types, as which
+ * the statement takes them: `$1::uuid[]`. */
+enum heddle_array_type {
+    HEDDLE_ARRAY_BIGINT = 20,
+    HEDDLE_ARRAY_TEXT = 25,
+    HEDDLE_ARRAY_JSON = 114,
+    HEDDLE_ARRAY_UUID = 2950,
+};
+
 struct heddle_array;
 
-struct heddle_array *heddle_array_new(struct heddle_task *task);
+struct heddle_array *heddle_array_new(struct heddle_task *task, enum heddle_array_type type);
 
-/* Appends an element; copied. NULL is SQL null. */
+/* Appends an element that is no number; copied. NULL is SQL null. What is added to uuids is the
+ * text of one: see heddle_is_uuid. */
 void heddle_array_add(struct heddle_array *array, const char *text);
 
-/* The array as a parameter's text; valid until the next element is added. */
-const char *heddle_array_text(const struct heddle_array *array);
+/* Appends an element to bigints. */
+void heddle_array_add_number(struct heddle_array *array, int64_t number);
+
+/* heddle_uow_query with param_count arrays as parameters. */
+heddle_status heddle_uow_query_arrays(struct heddle_uow *uow,
+                                      const struct heddle_statement *statement,
+                                      struct heddle_array *const *params,
+                                      const struct heddle_rows **rows,
+                                      struct heddle_error *err) HEDDLE_MUST_CHECK;
 
 /* Number of rows. */
 int heddle_rows_count(const struct heddle_rows *rows);

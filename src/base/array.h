@@ -1,4 +1,4 @@
-/* The text of a Postgres array (heddle/uow.h), in an arena. Confined to one thread. */
+/* Arrays as parameters (heddle/uow.h), in Postgres' binary format. Confined to one thread. */
 #ifndef BASE_ARRAY_H
 #define BASE_ARRAY_H
 
@@ -7,14 +7,18 @@
 
 struct heddle_array {
     struct arena *arena;
-    char *text; /* "{…", and the NUL */
+    enum heddle_array_type type;
+    char *bytes; /* header and elements */
     size_t size, capacity;
+    uint32_t count;
 };
 
 /* Begins an empty one; its memory is the arena's. */
-void array_init(struct heddle_array *array, struct arena *arena);
+void array_init(struct heddle_array *array, enum heddle_array_type type, struct arena *arena);
 
 void array_add_text(struct heddle_array *array, struct heddle_text text);
-void array_add_number(struct heddle_array *array, int64_t number);
+
+/* The array is as it stands; borrowed until the next element. */
+struct heddle_text array_bytes(const struct heddle_array *array);
 
 #endif

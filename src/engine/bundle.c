@@ -9,7 +9,7 @@
 #include <string.h>
 
 enum {
-    SLOW_SHARE = 8,    /* who takes longer than this share of the latency bound goes alone */
+    SLOW_SHARE = 4,    /* who takes longer than this share of the latency bound goes alone */
     AVERAGE_SHIFT = 3, /* a new cost counts for an eighth */
     FIRST_DEPTH = 8,   /* operations, as long as nothing is known */
 };

@@ -45,6 +45,7 @@ static heddle_status persist(struct run *run, run_step *step, struct heddle_erro
 static heddle_status attempt(struct run *run, struct heddle_error *err);
 static heddle_status resolve(struct run *run, run_step *step, struct heddle_error *err);
 static heddle_status apply(struct run *run, struct heddle_error *err);
+static heddle_status call_apply(struct run *run, struct heddle_uow *uow, struct heddle_error *err);
 static void count_session(struct run *run);
 static struct verdict judge(struct run *run, heddle_status status, struct heddle_error *err);
 static void dispose(struct run *run, struct settlement *part);
@@ -269,7 +270,10 @@ static heddle_status attempt(struct run *run, struct heddle_error *err)
         if (status != HEDDLE_OK || run->outcome.end != HEDDLE_END_NONE)
             return status;
         post_phase(run->post, PHASE_PREPARE);
+        const int64_t started_us = clock_now_us();
         status = run->handler->prepare(&run->task, err);
+        if (run->handler->flags & HEDDLE_HANDLER_NO_EFFECTS)
+            handlers_note(run->shared->handlers, run->handler, clock_now_us() - started_us);
     }
     if (status != HEDDLE_OK)
         return status;
@@ -312,7 +316,7 @@ static heddle_status apply(struct run *run, struct heddle_error *err)
     if (!is_read_only && !run->is_recorded)
         status = ledger_enter(&uow, operation, err);
     if (status == HEDDLE_OK && run->handler->apply)
-        status = run->handler->apply(&run->task, &uow, err);
+        status = call_apply(run, &uow, err);
     if (status == HEDDLE_OK) {
         /* Rows end with the unit of work; the result outlives it. */
         const char *result = run->task.result;
@@ -339,6 +343,16 @@ static heddle_status apply(struct run *run, struct heddle_error *err)
     }
     /* A read has no effects whose fate could be unknown. */
     return status == HEDDLE_UNKNOWN && is_read_only ? HEDDLE_RETRY : status;
+}
+
+/* Who is slow is bundled with nobody, until it is quick again. */
+static heddle_status call_apply(struct run *run, struct heddle_uow *uow, struct heddle_error *err)
+{
+    const int64_t started_us = clock_now_us();
+
+    heddle_status status = run->handler->apply(&run->task, uow, err);
+    handlers_note(run->shared->handlers, run->handler, clock_now_us() - started_us);
+    return status;
 }
 
 static void count_session(struct run *run)

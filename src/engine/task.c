@@ -109,11 +109,11 @@ void heddle_task_refuse(struct heddle_task *task, enum heddle_kind kind, const c
     (void)heddle_refuse(task->refusal, kind, "%s", text);
 }
 
-struct heddle_array *heddle_array_new(struct heddle_task *task)
+struct heddle_array *heddle_array_new(struct heddle_task *task, enum heddle_array_type type)
 {
     struct heddle_array *array = arena_alloc(task->arena, sizeof *array);
 
-    array_init(array, task->arena);
+    array_init(array, type, task->arena);
     return array;
 }
 

@@ -9,10 +9,10 @@
 #include <string.h>
 
 static const struct heddle_statement lock_lanes = {"heddle_lane_locks",
-                                                   "select heddle.lane_locks($1)", 1};
+                                                   "select heddle.lane_locks($1::bigint[])", 1};
 
 static const struct heddle_statement enter_many = {"heddle_enter_many",
-                                                   "select heddle.enter_many($1)", 1};
+                                                   "select heddle.enter_many($1::uuid[])", 1};
 
 enum { INSERT_PARAMS = 10, FINISH_PARAMS = 5 };
 
@@ -22,19 +22,20 @@ static const struct heddle_statement insert_many = {
     " started_at, finished_at, state, code, result, error)"
     " select id, user_id, op, thread, decode(digest, 'hex'), 1,"
     " timestamptz 'epoch' + submitted_us * interval '1 microsecond', now(), clock_timestamp(),"
-    " state, code, result, error"
-    " from unnest($1::uuid[], $2::heddle.operation_state[], $3::smallint[], $4::json[], $5::json[],"
+    " state::heddle.operation_state, code, result, error"
+    " from unnest($1::uuid[], $2::text[], $3::bigint[], $4::json[], $5::json[],"
     " $6::text[], $7::text[], $8::text[], $9::text[], $10::bigint[])"
     " as e (id, state, code, result, error, user_id, op, thread, digest, submitted_us)",
     INSERT_PARAMS};
 
 static const struct heddle_statement finish_many = {
     "heddle_ledger_finish_many",
-    "update heddle.operations o set state = e.state, code = e.code, result = e.result,"
+    "update heddle.operations o set state = e.state::heddle.operation_state, code = e.code,"
+    " result = e.result,"
     " error = e.error, attempt = 1, started_at = coalesce(o.started_at, now()),"
     " finished_at = clock_timestamp(),"
     " payload = case when e.state = 'done' then null else o.payload end"
-    " from unnest($1::uuid[], $2::heddle.operation_state[], $3::smallint[], $4::json[], $5::json[])"
+    " from unnest($1::uuid[], $2::text[], $3::bigint[], $4::json[], $5::json[])"
     " as e (id, state, code, result, error) where o.id = e.id",
     FINISH_PARAMS};
 
@@ -48,18 +49,17 @@ static void begin_columns(struct columns *columns, size_t count, struct arena *a
 static void add_end(struct columns *columns, const struct receipt *receipt);
 static void add_content(struct columns *columns, const struct heddle_operation *operation);
 static heddle_status send_columns(struct heddle_uow *uow, const struct heddle_statement *statement,
-                                  const struct columns *columns, struct heddle_error *err);
+                                  struct columns *columns, struct heddle_error *err);
 
 heddle_status receipts_lock(struct heddle_uow *uow, const int64_t *lane_keys, size_t count,
                             struct arena *arena, struct heddle_error *err)
 {
     struct heddle_array keys;
 
-    array_init(&keys, arena);
+    array_init(&keys, HEDDLE_ARRAY_BIGINT, arena);
     for (size_t i = 0; i < count; i++)
-        array_add_number(&keys, lane_keys[i]);
-    const char *const params[] = {heddle_array_text(&keys)};
-    return heddle_uow_send(uow, &lock_lanes, params, err);
+        heddle_array_add_number(&keys, lane_keys[i]);
+    return uow_send_arrays(uow, &lock_lanes, (struct heddle_array *[]){&keys}, err);
 }
 
 heddle_status receipts_enter(struct heddle_uow *uow, const struct receipt *receipts, size_t count,
@@ -68,15 +68,15 @@ heddle_status receipts_enter(struct heddle_uow *uow, const struct receipt *recei
     struct heddle_array ids;
     size_t entered = 0;
 
-    array_init(&ids, arena);
+    array_init(&ids, HEDDLE_ARRAY_UUID, arena);
     for (size_t i = 0; i < count; i++) {
         if (!receipts[i].is_journaled)
             continue;
         heddle_array_add(&ids, receipts[i].operation->id);
         entered++;
     }
-    const char *const params[] = {heddle_array_text(&ids)};
-    return entered > 0 ? heddle_uow_send(uow, &enter_many, params, err) : HEDDLE_OK;
+    return entered > 0 ? uow_send_arrays(uow, &enter_many, (struct heddle_array *[]){&ids}, err)
+                       : HEDDLE_OK;
 }
 
 heddle_status receipts_write(struct heddle_uow *uow, const struct receipt *receipts, size_t count,
@@ -108,9 +108,14 @@ bool receipts_have_failed(const struct heddle_error *err)
 
 static void begin_columns(struct columns *columns, size_t count, struct arena *arena)
 {
+    static const enum heddle_array_type types[] = {
+        HEDDLE_ARRAY_UUID, HEDDLE_ARRAY_TEXT,  HEDDLE_ARRAY_BIGINT, HEDDLE_ARRAY_JSON,
+        HEDDLE_ARRAY_JSON, HEDDLE_ARRAY_TEXT,  HEDDLE_ARRAY_TEXT,   HEDDLE_ARRAY_TEXT,
+        HEDDLE_ARRAY_TEXT, HEDDLE_ARRAY_BIGINT};
+
     columns->rows = 0;
     for (size_t i = 0; i < count; i++)
-        array_init(&columns->arrays[i], arena);
+        array_init(&columns->arrays[i], types[i], arena);
 }
 
 static void add_end(struct columns *columns, const struct receipt *receipt)
@@ -119,7 +124,7 @@ static void add_end(struct columns *columns, const struct receipt *receipt)
 
     heddle_array_add(&columns->arrays[0], receipt->operation->id);
     heddle_array_add(&columns->arrays[1], heddle_end_name(outcome->end));
-    array_add_number(&columns->arrays[2], outcome->code);
+    heddle_array_add_number(&columns->arrays[2], outcome->code);
     heddle_array_add(&columns->arrays[3], outcome->data);
     heddle_array_add(&columns->arrays[4], outcome->error);
     columns->rows++;
@@ -135,17 +140,17 @@ static void add_content(struct columns *columns, const struct heddle_operation *
     heddle_array_add(&columns->arrays[7],
                      operation->thread.size > 0 ? operation->thread.data : NULL);
     array_add_text(&columns->arrays[8], text_of(digest));
-    array_add_number(&columns->arrays[9], operation->submitted_us);
+    heddle_array_add_number(&columns->arrays[9], operation->submitted_us);
 }
 
 static heddle_status send_columns(struct heddle_uow *uow, const struct heddle_statement *statement,
-                                  const struct columns *columns, struct heddle_error *err)
+                                  struct columns *columns, struct heddle_error *err)
 {
-    const char *params[INSERT_PARAMS];
+    struct heddle_array *params[INSERT_PARAMS];
 
     if (columns->rows == 0)
         return HEDDLE_OK;
     for (int i = 0; i < statement->param_count; i++)
-        params[i] = heddle_array_text(&columns->arrays[i]);
-    return heddle_uow_send(uow, statement, params, err);
+        params[i] = &columns->arrays[i];
+    return uow_send_arrays(uow, statement, params, err);
 }

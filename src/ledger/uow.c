@@ -2,12 +2,15 @@
 #include "ledger/uow.h"
 
 #include "base/arena.h"
+#include "base/array.h"
 #include "link/pg.h"
 
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+enum { ARRAYS_MAX = 16 };
 
 static const struct heddle_statement lane_lock = {UOW_LANE_LOCK, "select heddle.lane_lock($1)", 1};
 
@@ -17,6 +20,10 @@ static const struct heddle_statement read_only = {"heddle_read_only", "set trans
 static const struct heddle_statement rollback_to = {"heddle_rollback_to",
                                                     "rollback to savepoint heddle", 0};
 
+static heddle_status refuse(const struct heddle_uow *uow, const struct heddle_statement *statement,
+                            struct heddle_error *err);
+static heddle_status take_rows(struct heddle_uow *uow, const struct heddle_rows **rows,
+                               struct heddle_error *err);
 static heddle_status note(struct heddle_uow *uow, heddle_status status);
 static void keep_rows(struct heddle_uow *uow, struct heddle_rows *rows);
 static void end(struct heddle_uow *uow);
@@ -95,26 +102,61 @@ heddle_status heddle_uow_query(struct heddle_uow *uow, const struct heddle_state
                                const char *const *params, const struct heddle_rows **rows,
                                struct heddle_error *err)
 {
-    struct heddle_rows *fresh = NULL;
-
     heddle_status status = heddle_uow_send(uow, statement, params, err);
-    if (status == HEDDLE_OK)
-        status = note(uow, pg_flush(uow->link, &fresh, err));
-    if (status != HEDDLE_OK)
-        return status;
-    keep_rows(uow, fresh);
-    if (rows)
-        *rows = fresh;
-    return HEDDLE_OK;
+
+    return status == HEDDLE_OK ? take_rows(uow, rows, err) : status;
+}
+
+heddle_status heddle_uow_query_arrays(struct heddle_uow *uow,
+                                      const struct heddle_statement *statement,
+                                      struct heddle_array *const *params,
+                                      const struct heddle_rows **rows, struct heddle_error *err)
+{
+    heddle_status status = uow_send_arrays(uow, statement, params, err);
+
+    return status == HEDDLE_OK ? take_rows(uow, rows, err) : status;
+}
+
+heddle_status uow_send_arrays(struct heddle_uow *uow, const struct heddle_statement *statement,
+                              struct heddle_array *const *params, struct heddle_error *err)
+{
+    struct heddle_text bytes[ARRAYS_MAX];
+
+    if (uow->failed != HEDDLE_OK)
+        return refuse(uow, statement, err);
+    assert(statement->param_count <= ARRAYS_MAX);
+    for (int i = 0; i < statement->param_count; i++)
+        bytes[i] = array_bytes(params[i]);
+    return note(uow, pg_queue_binary(uow->link, statement, bytes, err));
 }
 
 heddle_status heddle_uow_send(struct heddle_uow *uow, const struct heddle_statement *statement,
                               const char *const *params, struct heddle_error *err)
 {
     if (uow->failed != HEDDLE_OK)
-        return heddle_fail(err, uow->failed, statement->name,
-                           "a statement of the unit of work had failed");
+        return refuse(uow, statement, err);
     return note(uow, pg_queue(uow->link, statement, params, err));
+}
+
+static heddle_status refuse(const struct heddle_uow *uow, const struct heddle_statement *statement,
+                            struct heddle_error *err)
+{
+    return heddle_fail(err, uow->failed, statement->name,
+                       "a statement of the unit of work had failed");
+}
+
+static heddle_status take_rows(struct heddle_uow *uow, const struct heddle_rows **rows,
+                               struct heddle_error *err)
+{
+    struct heddle_rows *fresh = NULL;
+
+    heddle_status status = note(uow, pg_flush(uow->link, &fresh, err));
+    if (status != HEDDLE_OK)
+        return status;
+    keep_rows(uow, fresh);
+    if (rows)
+        *rows = fresh;
+    return HEDDLE_OK;
 }
 
 static heddle_status note(struct heddle_uow *uow, heddle_status status)

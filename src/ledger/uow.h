@@ -33,6 +33,11 @@ heddle_status uow_begin(struct heddle_uow *uow, struct pg_link *link, bool is_re
 heddle_status uow_lock_lane(struct heddle_uow *uow, int64_t lane_key,
                             struct heddle_error *err) HEDDLE_MUST_CHECK;
 
+/* heddle_uow_query_arrays without waiting, as heddle_uow_send. */
+heddle_status uow_send_arrays(struct heddle_uow *uow, const struct heddle_statement *statement,
+                              struct heddle_array *const *params,
+                              struct heddle_error *err) HEDDLE_MUST_CHECK;
+
 /* Marks the place that uow_rollback_to goes back to, without waiting; the last mark is the one. */
 heddle_status uow_savepoint(struct heddle_uow *uow, struct heddle_error *err) HEDDLE_MUST_CHECK;
 

@@ -9,17 +9,28 @@
 #include "base/log.h"
 #include "link/refusal.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { BINARY_MAX = 16 }; /* parameters */
 
 static const struct heddle_statement begin = {"heddle_begin", "begin", 0};
 static const struct heddle_statement begin_read = {"heddle_begin_read", "begin read only", 0};
 static const struct heddle_statement commit = {"heddle_commit", "commit", 0};
 static const struct heddle_statement rollback = {"heddle_rollback", "rollback", 0};
 
+/* As libpq takes them; sizes and formats are NULL where all are texts. */
+struct parameters {
+    const char *const *values;
+    const int *sizes, *formats;
+};
+
 static bool send_statement(struct pg_link *link, const struct heddle_statement *statement,
                            const char *const *params);
+static bool send_with(struct pg_link *link, const struct heddle_statement *statement,
+                      const struct parameters *params);
 static bool send_sync(struct pg_link *link);
 static heddle_status answer_all(struct pg_link *link, PGresult **rows, struct heddle_error *err);
 static heddle_status answer_one(struct pg_link *link, const struct expectation *expected,
@@ -55,6 +66,25 @@ heddle_status pg_queue(struct pg_link *link, const struct heddle_statement *stat
     if (!link->conn)
         return lost(link, "not connected", err);
     if (!send_statement(link, statement, params))
+        return lost(link, PQerrorMessage(link->conn), err);
+    return HEDDLE_OK;
+}
+
+heddle_status pg_queue_binary(struct pg_link *link, const struct heddle_statement *statement,
+                              const struct heddle_text *bytes, struct heddle_error *err)
+{
+    const char *values[BINARY_MAX];
+    int sizes[BINARY_MAX], formats[BINARY_MAX];
+
+    if (!link->conn)
+        return lost(link, "not connected", err);
+    assert(statement->param_count <= BINARY_MAX);
+    for (int i = 0; i < statement->param_count; i++) {
+        values[i] = bytes[i].data;
+        sizes[i] = (int)bytes[i].size;
+        formats[i] = 1;
+    }
+    if (!send_with(link, statement, &(struct parameters){values, sizes, formats}))
         return lost(link, PQerrorMessage(link->conn), err);
     return HEDDLE_OK;
 }
@@ -164,10 +194,17 @@ heddle_status pg_script(struct pg_link *link, const char *sql, struct heddle_err
 static bool send_statement(struct pg_link *link, const struct heddle_statement *statement,
                            const char *const *params)
 {
+    return send_with(link, statement, &(struct parameters){params, NULL, NULL});
+}
+
+static bool send_with(struct pg_link *link, const struct heddle_statement *statement,
+                      const struct parameters *params)
+{
     const int count = statement->param_count;
 
     if (!link->options.with_prepared_statements) {
-        if (!PQsendQueryParams(link->conn, statement->sql, count, NULL, params, NULL, NULL, 0))
+        if (!PQsendQueryParams(link->conn, statement->sql, count, NULL, params->values,
+                               params->sizes, params->formats, 0))
             return false;
         expect(link, EXPECT_ROWS, statement);
         return true;
@@ -183,7 +220,8 @@ static bool send_statement(struct pg_link *link, const struct heddle_statement *
         }
         link->prepared[link->prepared_count++] = (struct prepared){statement, false};
     }
-    if (!PQsendQueryPrepared(link->conn, statement->name, count, params, NULL, NULL, 0))
+    if (!PQsendQueryPrepared(link->conn, statement->name, count, params->values, params->sizes,
+                             params->formats, 0))
         return false;
     expect(link, EXPECT_ROWS, statement);
     return true;

@@ -57,6 +57,11 @@ heddle_status pg_begin(struct pg_link *link, bool is_read_only,
 heddle_status pg_queue(struct pg_link *link, const struct heddle_statement *statement,
                        const char *const *params, struct heddle_error *err) HEDDLE_MUST_CHECK;
 
+/* The same with array parameters: bytes[i] is a parameter in binary format. */
+heddle_status pg_queue_binary(struct pg_link *link, const struct heddle_statement *statement,
+                              const struct heddle_text *bytes,
+                              struct heddle_error *err) HEDDLE_MUST_CHECK;
+
 /* Answers everything queued so far. `*rows`, where asked for, holds the rows of
  * the last statement; the caller frees it with pg_rows_free. At the first failure
  * returns its status (RETRY or PERMANENT, err->sqlstate set); the pipeline is

@@ -3,6 +3,7 @@
  * All of them run with prepared statements and, as behind a pooler, without. */
 #include "scene.h"
 
+#include "engine/task.h"
 #include "link/pg.h"
 #include "workers/messages.h"
 
@@ -132,13 +133,15 @@ static void s04_repositories_share_one_backend_and_one_transaction(void **state)
 {
     const struct new_message message = {
         .thread = scene_key, .id = ID, .role = "user", .content = "hello"};
+    struct arena arena = {0};
+    struct heddle_task task = {.arena = &arena};
     struct heddle_uow uow;
     const char *json;
 
     (void)state;
     assert_int_equal(uow_begin(&uow, scene.a, false, &scene.err), HEDDLE_OK);
     assert_int_equal(own_pid(&uow), pg_backend_pid(scene.a));
-    assert_int_equal(messages_append(&uow, &message, &json, &scene.err), HEDDLE_OK);
+    assert_int_equal(messages_append(&uow, &task, &message, &json, &scene.err), HEDDLE_OK);
     assert_int_equal(own_pid(&uow), pg_backend_pid(scene.a));
     /* What one repository wrote, the other sees, and nobody else. */
     assert_int_equal(threads_get(&uow, scene_key, &json, &scene.err), HEDDLE_OK);
@@ -149,6 +152,7 @@ static void s04_repositories_share_one_backend_and_one_transaction(void **state)
                         "1");
     assert_int_equal(uow_commit(&uow, &scene.err), HEDDLE_OK);
     assert_string_equal(ask("select count(*) from chat.messages"), "2");
+    arena_done(&arena);
 }
 
 static void s05_delete_archive_fails_status_unchanged(void **state)

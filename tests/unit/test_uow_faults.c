@@ -2,6 +2,7 @@
  * scenarios stand in integration/test_uow_scenarios.c, with a real Postgres. */
 #include "work.h"
 
+#include "engine/task.h"
 #include "link/pg.h"
 #include "workers/messages.h"
 #include "workers/threads.h"
@@ -94,14 +95,18 @@ static void s04_repositories_share_the_connection_and_the_transaction(void **sta
 {
     struct heddle_uow uow;
     const char *thread, *messages;
-    struct new_message message = {.thread = work_key, .id = WORK_ID, .role = "user", .content = "hello"};
+    struct arena arena = {0};
+    struct heddle_task task = {.arena = &arena};
+    struct new_message message = {
+        .thread = work_key, .id = WORK_ID, .role = "user", .content = "hello"};
 
     (void)state;
     assert_int_equal(uow_begin(&uow, work_link_a, false, &work_err), HEDDLE_OK);
     assert_int_equal(threads_get(&uow, work_key, &thread, &work_err), HEDDLE_OK);
-    assert_int_equal(messages_append(&uow, &message, &messages, &work_err), HEDDLE_OK);
+    assert_int_equal(messages_append(&uow, &task, &message, &messages, &work_err), HEDDLE_OK);
     assert_int_equal(threads_update(&uow, work_key, "{}", &thread, &work_err), HEDDLE_OK);
     assert_int_equal(messages_list(&uow, work_key, 0, 50, &messages, &work_err), HEDDLE_OK);
+    arena_done(&arena);
     assert_int_equal(uow_commit(&uow, &work_err), HEDDLE_OK);
     assert_int_equal(fake.connections, 1);
     assert_int_equal(fake.begins, 1);

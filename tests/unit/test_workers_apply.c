@@ -25,22 +25,38 @@ static heddle_status apply(struct heddle_task *task, const char *op,
     return status;
 }
 
+static bool is_send(const char *op)
+{
+    return strcmp(op, "send_message") == 0;
+}
+
 static const char *payload_of(const char *op)
 {
-    return strcmp(op, "send_message") == 0 ? "{\"role\":\"user\",\"content\":\"hi\"}" : "{}";
+    return is_send(op) ? "{\"role\":\"user\",\"content\":\"\\\"hi\\\"\\u0001\\n\"}" : "{}";
+}
+
+static const char *result_of(const char *op)
+{
+    return is_send(op) ? "{\"id\" : \"" OPERATION "\", \"thread_id\" : \"" THREAD
+                         "\", \"seq\" : 7, \"role\" : \"user\","
+                         " \"content\" : \"\\\"hi\\\"\\u0001\\n\", \"metadata\" : {},"
+                         " \"created_at\" : \"noon\"}"
+                       : "{\"x\":1}";
 }
 
 static void the_usual_case_is_one_statement(void **state)
 {
     static const struct heddle_rows row = {.fields = {"{\"x\":1}"}};
+    static const struct heddle_rows message = {.fields = {"7", NULL, "noon"}};
     struct heddle_task task;
     struct heddle_error err;
 
     (void)state;
     for (const struct heddle_handler *const *h = workers_registry(); *h; h++) {
         task_init(&task, THREAD, payload_of((*h)->op));
-        assert_int_equal(apply(&task, (*h)->op, &row, 1, &err), HEDDLE_OK);
-        assert_string_equal(task.result, "{\"x\":1}");
+        assert_int_equal(apply(&task, (*h)->op, is_send((*h)->op) ? &message : &row, 1, &err),
+                         HEDDLE_OK);
+        assert_string_equal(task.result, result_of((*h)->op));
         task_done(&task);
     }
 }
@@ -124,6 +140,7 @@ static void an_id_in_use_is_a_conflict(void **state)
 static void ids_that_we_make_are_the_operations(void **state)
 {
     static const struct heddle_rows row = {.fields = {"{}"}};
+    static const struct heddle_rows message = {.fields = {"7", NULL, "noon"}};
     struct heddle_task task;
     struct heddle_error err;
 
@@ -134,7 +151,7 @@ static void ids_that_we_make_are_the_operations(void **state)
     task_done(&task);
 
     task_init(&task, THREAD, "{\"role\":\"user\",\"content\":\"hi\"}");
-    assert_int_equal(apply(&task, "send_message", &row, 1, &err), HEDDLE_OK);
+    assert_int_equal(apply(&task, "send_message", &message, 1, &err), HEDDLE_OK);
     assert_string_equal(task.uow.last_params[3], OPERATION);
     task_done(&task);
 }

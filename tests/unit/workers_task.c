@@ -55,11 +55,11 @@ void *heddle_task_alloc(struct heddle_task *task, size_t size)
     return task->pieces[task->piece_count++] = calloc(1, size);
 }
 
-struct heddle_array *heddle_array_new(struct heddle_task *task)
+struct heddle_array *heddle_array_new(struct heddle_task *task, enum heddle_array_type type)
 {
     struct heddle_array *array = heddle_task_alloc(task, sizeof *array);
 
-    array_init(array, &task->arrays);
+    array_init(array, type, &task->arrays);
     return array;
 }
 
@@ -73,6 +73,18 @@ void heddle_task_refuse(struct heddle_task *task, enum heddle_kind kind, const c
     va_end(arguments);
     task->refused = kind;
     task->refusal = text;
+}
+
+heddle_status heddle_uow_query_arrays(struct heddle_uow *uow,
+                                      const struct heddle_statement *statement,
+                                      struct heddle_array *const *params,
+                                      const struct heddle_rows **rows, struct heddle_error *err)
+{
+    const char *texts[PARAMS_MAX];
+
+    for (int i = 0; i < statement->param_count; i++)
+        texts[i] = array_bytes(params[i]).data;
+    return heddle_uow_query(uow, statement, texts, rows, err);
 }
 
 char *heddle_task_format(struct heddle_task *task, const char *format, ...)

@@ -13,7 +13,7 @@
 #define OTHER_THREAD "841d83db-d194-4eda-859f-30faf27f9dba"
 #define OPERATION "00000000-0000-4000-8000-000000000001"
 
-enum { FIELDS_MAX = 2, PARAMS_MAX = 6, PIECES_MAX = 32 };
+enum { FIELDS_MAX = 3, PARAMS_MAX = 6, PIECES_MAX = 32 };
 
 /* What the next statement answers: one row of `fields`, or none. */
 struct heddle_rows {
