@@ -52,6 +52,14 @@ void digest_operation(const struct heddle_operation *operation, char hex[DIGEST_
         snprintf(hex + 2 * i, 3, "%02x", sha256[i]);
 }
 
+void digest_bytes(struct heddle_text bytes, unsigned char digest[DIGEST_BYTES_SIZE])
+{
+    unsigned char sha1[SHA_DIGEST_LENGTH];
+
+    check(SHA1((const unsigned char *)bytes.data, bytes.size, sha1) != NULL);
+    memcpy(digest, sha1, DIGEST_BYTES_SIZE);
+}
+
 void digest_uuid(const char *name, size_t size, char uuid[HEDDLE_ID_SIZE + 1])
 {
     unsigned char sha1[SHA_DIGEST_LENGTH];

@@ -5,10 +5,9 @@
 #include "base/text.h"
 #include "link/redis.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 
-enum { NUMBERS_KEEP_BYTES = 65536 };
+enum { NUMBERS_KEEP_BYTES = 65536, NUMBER_SIZE_MAX = 24 };
 
 void command_init(struct command *command)
 {
@@ -30,7 +29,7 @@ void command_begin(struct command *command, const char *function, unsigned parti
     command_string(command, "FCALL");
     command_string(command, function);
     command_string(command, "1");
-    command_string(command, arena_format(&command->numbers, "heddle:{%u}", partition));
+    command_format(command, "heddle:{%u}", partition);
 }
 
 void command_text(struct command *command, struct heddle_text text)
@@ -52,7 +51,24 @@ void command_string(struct command *command, const char *string)
 
 void command_number(struct command *command, int64_t number)
 {
-    command_string(command, arena_format(&command->numbers, "%" PRId64, number));
+    char digits[NUMBER_SIZE_MAX], *end = digits + sizeof digits, *first = end;
+    uint64_t rest = number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
+
+    do
+        *--first = (char)('0' + rest % 10);
+    while ((rest /= 10) > 0);
+    if (number < 0)
+        *--first = '-';
+    command_text(command, arena_copy_text(&command->numbers, first, (size_t)(end - first)));
+}
+
+void command_format(struct command *command, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    command_string(command, arena_vformat(&command->numbers, format, arguments));
+    va_end(arguments);
 }
 
 void command_policy(struct command *command, const struct heddle_policy *policy)

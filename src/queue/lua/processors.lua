@@ -32,7 +32,7 @@ local function mind_clock(k, at_ms, lease_ms)
     if at_ms >= newest - CLOCK_SLACK_MS then return end
     local late = call('ZRANGE', k.waiting, 0, 99)
     in_chunks('ZREM', k.waiting, late)
-    for _, lane in ipairs(late) do make_ready(k, lane) end
+    if #late > 0 then make_all_ready(k, late) end
     for _, incarnation in ipairs(call('ZRANGEBYSCORE', k.beats, at_ms + lease_ms, '+inf')) do
         call('ZADD', k.beats, at_ms + lease_ms, incarnation)
     end
@@ -43,8 +43,9 @@ end
 local function heartbeat(k, args)
     local lease_ms = tonumber(args[2])
     if not lease_ms then return refuse('invalid', 'expected INCARNATION LEASE_MS') end
-    beat(k, args[1], lease_ms)
     local freed, left, at_ms = 0, 0, now_ms()
+    beat(k, args[1], lease_ms, at_ms)
+    drop_results(k)
     mind_clock(k, at_ms, lease_ms)
     for _, incarnation in ipairs(call('ZRANGEBYSCORE', k.beats, '-inf', at_ms, 'LIMIT', 0, 4)) do
         freed, left = freed + 1, left + free_lanes(k, incarnation, 100)
@@ -59,7 +60,7 @@ end
 
 -- INCARNATION: it claims nothing for now. Whoever has woken it in vain wakes another.
 local function decline(k, args)
-    if call('SREM', k.idle, args[1]) == 0 and call('ZCARD', k.ready) > 0 then wake(k) end
+    if call('SREM', k.idle, args[1]) == 0 and call('ZCARD', k.ready) > 0 then wake(k, 1) end
     return redis.status_reply('OK')
 end
 

@@ -12,12 +12,15 @@ local function record_of(o, at_us)
         policy.backoff_ms or 0, policy.backoff_max_ms or 0, policy.deadline_ms or 0)
 end
 
--- What makes two submissions the same: user, op, thread and payload with their sizes.
+-- What makes two submissions the same: user, op, thread and payload, with a NUL between them.
 local function content_of(record)
     local _, _, user, op, thread, _, _, _, payload = struct.unpack(HEADER, record)
     local from = HEADER_SIZE + ID_SIZE + 2
-    return sub(record, 3, 6) .. sub(record, 13, 16)
-        .. sub(record, from, from + user + op + thread + payload + 2)
+    return sub(record, from, from + user + op + thread + payload + 2)
+end
+
+local function content_of_submission(o)
+    return o.user .. '\0' .. o.op .. '\0' .. o.thread .. '\0' .. o.payload
 end
 
 local function with_attempts(record, attempts)
@@ -53,11 +56,18 @@ local function user_of(record)
     return sub(record, HEADER_SIZE + ID_SIZE + 2, HEADER_SIZE + ID_SIZE + 1 + size)
 end
 
--- A UUID (version 8): µs since the epoch, partition, counter, salt.
-local function new_id(p, at_us)
+-- A UUID (version 8): µs since the epoch, partition, counter, salt. Those of one call differ by the
+-- counter alone; `call_heads` keeps what they share.
+local function new_id(p, at_us, call_heads)
     process_salt = process_salt or sub(redis.sha1hex(SALT .. tostring({}) .. tostring(call)), 1, 8)
     id_count = (id_count + 1) % 0x40000
-    local high = math.floor(at_us / 0x1000)
-    return format('%08x-%04x-8%03x-%x%03x-%04x%s', math.floor(high / 0x10000), high % 0x10000,
-        at_us % 0x1000, 8 + math.floor(id_count / 0x10000), p, id_count % 0x10000, process_salt)
+    local low = id_count % 0x10000
+    local top = 8 + (id_count - low) / 0x10000
+    local head = call_heads[top]
+    if not head then
+        local high = math.floor(at_us / 0x1000)
+        head = format('%08x-%04x-8%03x-%x%03x-', math.floor(high / 0x10000), high % 0x10000, at_us % 0x1000, top, p)
+        call_heads[top] = head
+    end
+    return format('%s%04x%s', head, low, process_salt)
 end
