@@ -56,7 +56,7 @@ local function count_fitting(claim, records, first, last)
 end
 
 local function held_text(seq, tag, count)
-    return seq .. ':' .. format('%.0f', tag) .. ':' .. count
+    return seq .. ':' .. tag .. ':' .. count
 end
 
 -- Gives lanes {name, tag, …} to a processor, within its caps; those beyond its bytes go back, and then

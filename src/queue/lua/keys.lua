@@ -89,9 +89,10 @@ local function now_ms()
     return math.floor(now() / 1000)
 end
 
--- Calls `command key …` with a list of any length.
-local function in_chunks(command, key, list)
-    for i = 1, #list, UNPACK_MAX do
-        call(command, key, unpack(list, i, math.min(i + UNPACK_MAX - 1, #list)))
+-- Calls `command key …` with a list of any length, or with a part of it.
+local function in_chunks(command, key, list, first, last)
+    last = last or #list
+    for i = first or 1, last, UNPACK_MAX do
+        call(command, key, unpack(list, i, math.min(i + UNPACK_MAX - 1, last)))
     end
 end

@@ -18,7 +18,7 @@ local function make_all_ready(k, lanes, tags)
     for i, lane in ipairs(lanes) do
         local tag = tags and tags[i]
         if not tag or tag < vt + i then tag = vt + i end
-        entries[2 * i - 1], entries[2 * i] = tag, lane
+        entries[2 * i - 1], entries[2 * i] = format('%d', tag), lane
     end
     in_chunks('ZADD', k.ready, entries)
     wake(k, #lanes)

@@ -4,7 +4,8 @@
 -- that of an operation that is done and has nothing to say. Entries stand in two generations, so that
 -- no result has a key and a time of its own: the new one is written to, until its oldest are as old as a
 -- result has to get; then it becomes the old one, which takes no more, and goes as a whole.
-local RESULT_DIGEST_SIZE, RESULTS_LEAVE_MS = 16, 3000
+-- TTL_FIELD tells how long replies live.
+local RESULT_DIGEST_SIZE, RESULTS_LEAVE_MS, TTL_FIELD = 16, 3000, 'ttl'
 
 local function digest_of(content)
     return (sub(redis.sha1hex(content), 1, 2 * RESULT_DIGEST_SIZE):gsub('..', function(hex)
@@ -12,8 +13,8 @@ local function digest_of(content)
     end))
 end
 
--- FIELDS: id, entry, …
-local function keep_results(k, fields, ttl_ms)
+-- Keeps results, list[first] to list[last]: id, entry, …
+local function keep_results(k, ttl_ms, list, first, last)
     local left, lasts_ms = call('PTTL', k.new_results), ttl_ms + RESULTS_LEAVE_MS
     if left >= 0 and left < lasts_ms then
         call('UNLINK', k.old_results)
@@ -21,8 +22,11 @@ local function keep_results(k, fields, ttl_ms)
         call('PEXPIRE', k.old_results, lasts_ms)
         left = -2
     end
-    in_chunks('HSET', k.new_results, fields)
-    if left < 0 then call('PEXPIRE', k.new_results, ttl_ms + lasts_ms) end
+    in_chunks('HSET', k.new_results, list, first, last)
+    if left < 0 then
+        call('HSET', k.new_results, TTL_FIELD, ttl_ms)
+        call('PEXPIRE', k.new_results, ttl_ms + lasts_ms)
+    end
 end
 
 -- A generation that is about to end goes now: this way Redis frees it in the background.
@@ -47,7 +51,7 @@ local function find_result(k, id)
             return {
                 state = STATES[sub(entry, 1, 1)], digest = sub(entry, 2, 1 + RESULT_DIGEST_SIZE),
                 text = text_of_entry(id, entry),
-                ttl_ms = math.max(call('PTTL', key), 1000),
+                ttl_ms = tonumber(call('HGET', key, TTL_FIELD) or 1000),
             }
         end
     end

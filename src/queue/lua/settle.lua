@@ -7,9 +7,9 @@
 local SETTLE_HEAD = 4
 local DISPOSITIONS = { keep = '^$', release = '^$', wait = '^%d+$', pause = '^%d+$', halt = '' }
 
--- Where each lane stands: {first argument, how many ids, …}; nil where they make no sense.
-local function places_of_lanes(args, first)
-    local places, i = {}, first
+-- Where each lane stands: its first argument and its last id; nil where they make no sense.
+local function read_lanes_settled(args, first)
+    local starts, ends, i = {}, {}, first
     while i <= #args do
         local kind, count = args[i + 2], tonumber(args[i + 4] or '')
         if not count or not tonumber(args[i + 3]) or count < 0 or count % 1 ~= 0 or i + 4 + count > #args then
@@ -19,39 +19,31 @@ local function places_of_lanes(args, first)
             local name, argument = kind:match('^(%l+) ?(.*)$')
             if not DISPOSITIONS[name] or not find(argument, DISPOSITIONS[name]) then return nil end
         end
-        places[#places + 1], places[#places + 2] = i, count
+        local n = #starts + 1
+        starts[n], ends[n] = i, i + 4 + count
         i = i + 5 + count
     end
-    return places
+    return starts, ends
 end
 
--- {head of the call, its lanes}; nil where they make no sense.
+-- The call as it is written; nil where it makes no sense.
 local function read_settlements(args)
-    local ttl_ms, results, parked = tonumber(args[2] or ''), tonumber(args[3] or ''), tonumber(args[4] or '')
-    if not ttl_ms or not results or not parked or results < 0 or parked < 0 then return nil end
-    local first_parked = SETTLE_HEAD + 2 * results + 1
-    local places = first_parked + parked - 1 <= #args and places_of_lanes(args, first_parked + parked)
-    if not places then return nil end
-    local head = { incarnation = args[1], ttl_ms = ttl_ms, entries = {}, parked = {} }
-    for i = SETTLE_HEAD + 1, first_parked - 1, 2 do head.entries[args[i]] = args[i + 1] end
-    for i = first_parked, first_parked + parked - 1 do head.parked[args[i]] = true end
-    return head, places
+    local s = { incarnation = args[1], ttl_ms = tonumber(args[2] or ''), results = SETTLE_HEAD + 1, parked = {} }
+    local results, parked = tonumber(args[3] or ''), tonumber(args[4] or '')
+    if not s.ttl_ms or not results or not parked or results < 0 or parked < 0 then return nil end
+    s.results_end = SETTLE_HEAD + 2 * results
+    if s.results_end + parked > #args then return nil end
+    for i = s.results_end + 1, s.results_end + parked do s.parked[args[i]] = true end
+    s.starts, s.ends = read_lanes_settled(args, s.results_end + parked + 1)
+    return s.starts and s
 end
 
--- Takes finished operations out of their lane, by id. They are its first ones, but for what others
--- did to the lane meanwhile; a settlement that is repeated after a lost answer finds none.
-local function remove_from_lane(k, lane, ids)
-    local key = k.lane .. lane
-    local popped = call('LPOP', key, #ids)
-    local wanted
-    for i = 1, popped and #popped or 0 do
-        if popped[i] ~= ids[i] then wanted = true end
-    end
-    if not wanted and popped and #popped == #ids then return #ids end
-    local removed = 0
-    wanted = {}
+-- Takes the first of finished operations out of a lane that others have changed; what was popped and is
+-- none of them goes back. -> how many were there
+local function remove_one_by_one(key, ids, popped)
+    local wanted, removed = {}, 0
     for _, id in ipairs(ids) do wanted[id] = true end
-    for i = popped and #popped or 0, 1, -1 do
+    for i = #popped, 1, -1 do
         if wanted[popped[i]] then
             wanted[popped[i]], removed = nil, removed + 1
         else
@@ -62,34 +54,21 @@ local function remove_from_lane(k, lane, ids)
     return removed
 end
 
--- Results of operations that have ended here are kept, and go to those who asked. Returns ids whose
--- result is wanted and did not come along.
-local function answer_replies(k, head, ids)
-    local fields, late = {}, {}
-    if next(head.entries) then
-        for _, id in ipairs(ids) do
-            local entry = head.entries[id]
-            if entry then fields[#fields + 1], fields[#fields + 2] = id, entry end
-        end
-        if #fields > 0 then keep_results(k, fields, head.ttl_ms) end
-    end
-    if call('EXISTS', k.replies) == 0 then return late end
-    for from = 1, #ids, UNPACK_MAX do
-        local counts = call('HMGET', k.replies, unpack(ids, from, math.min(from + UNPACK_MAX - 1, #ids)))
-        for i, count in ipairs(counts) do
-            local id = ids[from + i - 1]
-            local entry = head.entries[id]
-            if not count or head.parked[id] then
-                -- Nobody waits, or goes on waiting: it comes back.
-            elseif entry then
-                push_reply(k, id, text_of_entry(id, entry), tonumber(count), head.ttl_ms)
-                call('HDEL', k.replies, id)
-            else
-                late[#late + 1] = id
-            end
+-- Takes finished operations, args[first] to args[last], out of their lane, by id. They are its first
+-- ones, but for what others did to the lane meanwhile; a settlement that is repeated after a lost
+-- answer finds none. One more is popped, to see whether any are left. -> how many were there, whether
+-- there are more
+local function remove_from_lane(k, lane, args, first, last)
+    local key, count = k.lane .. lane, last - first + 1
+    local popped = call('LPOP', key, count + 1) or {}
+    for i = 1, count do
+        if popped[i] ~= args[first + i - 1] then
+            return remove_one_by_one(key, { unpack(args, first, last) }, popped), call('EXISTS', key) == 1
         end
     end
-    return late
+    local behind = popped[count + 1]
+    if behind then call('LPUSH', key, behind) end
+    return count, behind ~= nil
 end
 
 -- A lane with operations whose next one has to wait, for a time or for somebody.
@@ -111,61 +90,98 @@ local function stop(k, lane, disposition, tag)
     end
 end
 
--- The claims that lanes are of by now: lane -> "seq:tag:count", false where it is not the processor's.
-local function claims_of(k, held, args, places)
+-- lane -> "seq:tag:count" of its claim, false where it is not the processor's.
+local function claims_of(held, s, args)
     local names, claims = {}, {}
-    for i = 1, #places, 2 do names[#names + 1] = args[places[i]] end
+    for n, at in ipairs(s.starts) do names[n] = args[at] end
     for from = 1, #names, UNPACK_MAX do
         local found = call('HMGET', held, unpack(names, from, math.min(from + UNPACK_MAX - 1, #names)))
-        for i, claimed in ipairs(found) do claims[names[from + i - 1]] = claimed end
+        for n, claimed in ipairs(found) do claims[names[from + n - 1]] = claimed end
     end
     return claims
 end
 
--- Settles a lane of args[at] on whose claim is "seq:tag:count" with these ids; returns what its claim is
--- then, and for one that is ready its tag.
-local function settle_lane(k, lane, claimed, disposition, cost_us, ids)
+-- Settles a lane with this claim, args[at] to args[last] -> what its claim is then, false where it has
+-- none any more; and where it is ready, its tag.
+local function settle_lane(k, claimed, args, at, last)
+    local lane, disposition = args[at], args[at + 2]
+    local removed, has_more = remove_from_lane(k, lane, args, at + 5, last)
+    if not has_more and disposition ~= 'keep' then return false end
     local seq, tag, count = claimed:match('^(%d+):(%d+):(%d+)$')
-    local removed = #ids > 0 and remove_from_lane(k, lane, ids) or 0
-    tag = tonumber(tag) + cost_us
-    if disposition == 'keep' then
-        return held_text(seq, tag, tonumber(count) - removed)
-    elseif call('EXISTS', k.lane .. lane) == 0 then
-        return false
-    elseif disposition == 'release' then
-        return false, tag
-    end
+    tag = tag + args[at + 3]
+    if disposition == 'keep' then return held_text(seq, format('%d', tag), count - removed) end
+    if disposition == 'release' then return false, tag end
     stop(k, lane, disposition, tag)
     return false
 end
 
--- -> [[lanes that were no longer the processor's], [ids whose result is still wanted: see heddle_reply]]
-local function settle(k, args)
-    local head, places = read_settlements(args)
-    if not head then
-        return refuse('invalid', 'expected INCARNATION RESULT_TTL_MS R P [ID ENTRY]... [ID]... and lanes')
-    end
-    local held = k.base .. 'held:' .. head.incarnation
-    local claims = claims_of(k, held, args, places)
+-- Settles the lanes that are still the processor's -> those that are not, and ids that have left theirs
+local function settle_lanes(k, s, args)
+    local held = k.base .. 'held:' .. s.incarnation
+    local claims = claims_of(held, s, args)
     local lost, ended, released, ready, tags = {}, {}, {}, {}, {}
-    for n = 1, #places, 2 do
-        local at, last = places[n], places[n] + 4 + places[n + 1]
-        local lane, seq, disposition = args[at], args[at + 1], args[at + 2]
+    for n, at in ipairs(s.starts) do
+        local lane, last = args[at], s.ends[n]
         local claimed = claims[lane]
-        if not claimed or sub(claimed, 1, #seq + 1) ~= seq .. ':' then
+        if not claimed or find(claimed, args[at + 1] .. ':', 1, true) ~= 1 then
             lost[#lost + 1] = lane
         else
-            local ids = { unpack(args, at + 5, last) }
-            local after, tag = settle_lane(k, lane, claimed, disposition, tonumber(args[at + 3]), ids)
-            for _, id in ipairs(ids) do ended[#ended + 1] = id end
+            local after, tag = settle_lane(k, claimed, args, at, last)
             claims[lane] = after
             if after then call('HSET', held, lane, after) else released[#released + 1] = lane end
             if tag then ready[#ready + 1], tags[#tags + 1] = lane, tag end
+            for i = at + 5, last do ended[#ended + 1] = args[i] end
         end
     end
     in_chunks('HDEL', held, released)
     if #ready > 0 then make_all_ready(k, ready, tags) end
-    local late = #ended > 0 and answer_replies(k, head, ended) or {}
+    return lost, ended
+end
+
+-- ID ENTRY … of operations that have left their lane, a part of a list: where a lane was lost, not all
+-- that came along.
+local function entries_of(s, args, lost, ended)
+    if #lost == 0 then return args, s.results, s.results_end end
+    local has_ended, fields = {}, {}
+    for _, id in ipairs(ended) do has_ended[id] = true end
+    for i = s.results, s.results_end, 2 do
+        if has_ended[args[i]] then fields[#fields + 1], fields[#fields + 2] = args[i], args[i + 1] end
+    end
+    return fields, 1, #fields
+end
+
+-- Results go to those who asked -> ids whose result is wanted and did not come along
+local function answer_replies(k, s, ended, list, first, last)
+    local late, entries = {}, {}
+    if call('EXISTS', k.replies) == 0 then return late end
+    for i = first, last, 2 do entries[list[i]] = list[i + 1] end
+    for from = 1, #ended, UNPACK_MAX do
+        local counts = call('HMGET', k.replies, unpack(ended, from, math.min(from + UNPACK_MAX - 1, #ended)))
+        for i, count in ipairs(counts) do
+            local id = ended[from + i - 1]
+            if not count or s.parked[id] then
+                -- Nobody waits, or goes on waiting: it comes back.
+            elseif entries[id] then
+                push_reply(k, id, text_of_entry(id, entries[id]), tonumber(count), s.ttl_ms)
+                call('HDEL', k.replies, id)
+            else
+                late[#late + 1] = id
+            end
+        end
+    end
+    return late
+end
+
+-- -> [[lanes that were no longer the processor's], [ids whose result is still wanted: see heddle_reply]]
+local function settle(k, args)
+    local s = read_settlements(args)
+    if not s then
+        return refuse('invalid', 'expected INCARNATION RESULT_TTL_MS R P [ID ENTRY]... [ID]... and lanes')
+    end
+    local lost, ended = settle_lanes(k, s, args)
+    local list, first, last = entries_of(s, args, lost, ended)
+    if first <= last then keep_results(k, s.ttl_ms, list, first, last) end
+    local late = answer_replies(k, s, ended, list, first, last)
     in_chunks('HDEL', k.ops, ended)
     return { lost, late }
 end
