@@ -224,7 +224,12 @@ heddle_status lanes_give_back(struct redis_link *link, struct command *command, 
     }
     if (!is_any)
         return HEDDLE_OK;
-    return command_call(command, link, &reply, err);
+    status = command_call(command, link, &reply, err);
+    /* The others were settled while their names were on the way. */
+    for (size_t i = 0; status == HEDDLE_OK && i < redis_reply_count(reply); i++)
+        heddle_log(HEDDLE_LOG_WARNING, "claim_given_back", "lane=%s",
+                   LOG_TEXT(redis_reply_text(redis_reply_at(reply, i)).data));
+    return status;
 }
 
 static void append_request(struct command *command, const struct lanes_request *request)
@@ -308,7 +313,8 @@ static void append_result(struct command *command, const struct claimed_operatio
 /* Done, without data. */
 static bool says_nothing(const struct claimed_operation *claimed)
 {
-    static const char head[] = "{\"id\":\"", tail[] = "\",\"state\":\"done\",\"code\":200,\"data\":null}";
+    static const char head[] = "{\"id\":\"",
+                      tail[] = "\",\"state\":\"done\",\"code\":200,\"data\":null}";
     const size_t head_size = sizeof head - 1, tail_size = sizeof tail - 1;
     const struct heddle_text result = claimed->result;
 

@@ -277,8 +277,8 @@ static void assert_result(const char *id, const char *expected)
 {
     char state[16], *result = NULL;
 
-    assert_int_equal(
-        heddle_client_status(desk.client, TEXT("ann"), id, state, &result, &desk.err), HEDDLE_OK);
+    assert_int_equal(heddle_client_status(desk.client, TEXT("ann"), id, state, &result, &desk.err),
+                     HEDDLE_OK);
     assert_string_equal(state, expected ? "done" : "unknown");
     if (expected)
         assert_string_equal(result, expected);
@@ -322,8 +322,8 @@ static void a_result_without_data_is_told_in_full(void **state)
 
     (void)state;
     strcpy(id, desk_submit_as(&submission).id);
-    assert_true(
-        asprintf(&expected, "{\"id\":\"%s\",\"state\":\"done\",\"code\":200,\"data\":null}", id) > 0);
+    assert_true(asprintf(&expected, "{\"id\":\"%s\",\"state\":\"done\",\"code\":200,\"data\":null}",
+                         id) > 0);
     struct claim *claim = desk_take("p", 1);
     const struct settlement settlement = {.claim = claim, .count = 1, .disposition = LANE_RELEASE};
     desk_end(claim, 0, 1, true);
@@ -332,7 +332,8 @@ static void a_result_without_data_is_told_in_full(void **state)
     claim_free(claim);
     assert_result(id, expected);
     assert_int_equal(desk_number("HSTRLEN", NEW_RESULTS, id, NULL), 17);
-    AUTO_REPLY reply = desk_call("LPOP", arena_format(&desk.command.numbers, "heddle:{0}:reply:%s", id), NULL);
+    AUTO_REPLY reply =
+        desk_call("LPOP", arena_format(&desk.command.numbers, "heddle:{0}:reply:%s", id), NULL);
     assert_string_equal(redis_reply_text(reply).data, expected);
     free(expected);
 }

@@ -275,13 +275,15 @@ static const struct mutant {
     const char *old, *broken;
     bool (*holds)(void);
 } mutants[] = {
-    {"if not claimed or find(claimed, args[at + 1] .. ':', 1, true) ~= 1 then", "if not claimed then", a_stale_claim_settles_nothing},
+    {"if not claimed or find(claimed, args[at + 1] .. ':', 1, true) ~= 1 then",
+     "if not claimed then", a_stale_claim_settles_nothing},
     {"if popped[i] ~= args[first + i - 1] then", "if #popped < count then", settling_goes_by_id},
-    {"call('RPUSH', k.lane .. lane, unpack(ids)) == #ids", "call('RPUSH', k.lane .. lane, unpack(ids)) > 0",
-     a_claimed_lane_is_not_ready},
+    {"call('RPUSH', k.lane .. lane, unpack(ids)) == #ids",
+     "call('RPUSH', k.lane .. lane, unpack(ids)) > 0", a_claimed_lane_is_not_ready},
     {"call('HDEL', k.base .. 'held:' .. incarnation, lane)", "",
      a_freed_lane_is_not_its_old_holders},
-    {"if not tag or tag < vt + i then tag = vt + i end", "tag = vt + i", a_heavy_lane_stands_behind},
+    {"if not tag or tag < vt + i then tag = vt + i end", "tag = vt + i",
+     a_heavy_lane_stands_behind},
     {"call('HSET', k.meta, 'vt', format('%.0f', vt))", "", a_late_lane_gets_no_arrears},
     {"struct.unpack('>H', record, 9) + 1)", "struct.unpack('>H', record, 9))",
      an_attempt_is_counted},
@@ -297,7 +299,8 @@ static const struct mutant {
      only_the_head_wakes_its_lane},
     {"if at_ms >= newest - CLOCK_SLACK_MS then return end", "", a_long_wait_is_kept},
     {"if not count or s.parked[id] then",
-     "if not count or s.parked[id] then call('HDEL', k.replies, id)", what_is_parked_owes_its_reply},
+     "if not count or s.parked[id] then call('HDEL', k.replies, id)",
+     what_is_parked_owes_its_reply},
     {"o.submitted_us or at_us", "at_us", what_comes_back_keeps_its_age},
 };
 

@@ -75,16 +75,17 @@ local function holds(k, args)
     return answer
 end
 
--- INCARNATION, then LANE SEQ …: claims that their processor does not know of
+-- INCARNATION, then LANE SEQ …: claims that their processor does not know of -> lanes of those that there were
 local function give_back(k, args)
-    local held = k.base .. 'held:' .. args[1]
+    local held, freed = k.base .. 'held:' .. args[1], {}
     for i = 2, #args, 2 do
         local claimed = call('HGET', held, args[i])
         if claimed and claimed:match('^%d+') == args[i + 1] then
             free_lane(k, args[1], args[i], claimed)
+            freed[#freed + 1] = args[i]
         end
     end
-    return redis.status_reply('OK')
+    return freed
 end
 
 -- INCARNATION LANE ID POISON_CRASHES: the lane of a dead processor's suspect goes to the quarantine.
