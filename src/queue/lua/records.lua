@@ -1,12 +1,11 @@
 -- Records and ids of operations.
 
 local function record_of(o, at_us)
-    local flags = (o.reply and FLAG_REPLY or 0) + (o.journal and FLAG_JOURNAL or 0) + (o.policy and FLAG_POLICY or 0)
-    local record = struct.pack(HEADER, RECORD_VERSION, flags, #o.user, #o.op, #o.thread, #o.trace, o.attempt or 0, 0,
-        #o.payload, o.submitted_us or at_us)
-        .. o.id .. '\0' .. o.user .. '\0' .. o.op .. '\0' .. o.thread .. '\0' .. o.payload .. '\0'
-        .. o.trace .. '\0'
-    local policy = o.policy
+    local user, op, thread, payload, trace, policy = o.user, o.op, o.thread, o.payload, o.trace, o.policy
+    local flags = (o.reply and FLAG_REPLY or 0) + (o.journal and FLAG_JOURNAL or 0) + (policy and FLAG_POLICY or 0)
+    local record = struct.pack(HEADER, RECORD_VERSION, flags, #user, #op, #thread, #trace, o.attempt or 0, 0,
+        #payload, o.submitted_us or at_us)
+        .. o.id .. '\0' .. user .. '\0' .. op .. '\0' .. thread .. '\0' .. payload .. '\0' .. trace .. '\0'
     if not policy then return record end
     return record .. struct.pack(POLICY, policy.attempts or 0, ON_FAILURE[policy.on_failure] or 0,
         policy.backoff_ms or 0, policy.backoff_max_ms or 0, policy.deadline_ms or 0)
@@ -56,18 +55,23 @@ local function user_of(record)
     return sub(record, HEADER_SIZE + ID_SIZE + 2, HEADER_SIZE + ID_SIZE + 1 + size)
 end
 
+local hex_of = {} -- of each byte
+
 -- A UUID (version 8): µs since the epoch, partition, counter, salt. Those of one call differ by the
 -- counter alone; `call_heads` keeps what they share.
 local function new_id(p, at_us, call_heads)
-    process_salt = process_salt or sub(redis.sha1hex(SALT .. tostring({}) .. tostring(call)), 1, 8)
+    if not process_salt then
+        process_salt = sub(redis.sha1hex(SALT .. tostring({}) .. tostring(call)), 1, 8)
+        for i = 0, 255 do hex_of[i] = format('%02x', i) end
+    end
     id_count = (id_count + 1) % 0x40000
-    local low = id_count % 0x10000
-    local top = 8 + (id_count - low) / 0x10000
+    local low, middle = id_count % 0x100, id_count % 0x10000
+    local top = 8 + (id_count - middle) / 0x10000
     local head = call_heads[top]
     if not head then
         local high = math.floor(at_us / 0x1000)
         head = format('%08x-%04x-8%03x-%x%03x-', math.floor(high / 0x10000), high % 0x10000, at_us % 0x1000, top, p)
         call_heads[top] = head
     end
-    return format('%s%04x%s', head, low, process_salt)
+    return head .. hex_of[(middle - low) / 0x100] .. hex_of[low] .. process_salt
 end

@@ -92,28 +92,29 @@ local function read_option(o, name, value)
     end
 end
 
--- Reads USER OP THREAD PAYLOAD at args[at] and the options in args[from] to args[to]; an error where
--- they are not fit.
-local function read_submission(args, at, from, to, payload_max)
-    local o = { user = args[at], op = args[at + 1], thread = args[at + 2], payload = args[at + 3], trace = '' }
-    if not hash_of(o.user) then
-        return nil, refuse('invalid', 'user must be 1 to 256 bytes of UTF-8 without NUL')
+-- Reads USER OP THREAD PAYLOAD at args[at] and the options in args[from] to args[to] into `o`; an error
+-- where they are not fit.
+local function read_submission(o, args, at, from, to, payload_max)
+    local user, op, thread, payload = args[at], args[at + 1], args[at + 2], args[at + 3]
+    if not hash_of(user) then
+        return refuse('invalid', 'user must be 1 to 256 bytes of UTF-8 without NUL')
     end
-    if #o.op > OP_MAX or not find(o.op, '^[a-z0-9_.]+$') then
-        return nil, refuse('invalid', 'op must be 1 to 64 characters of a-z0-9_.')
+    if #op > OP_MAX or not find(op, '^[a-z0-9_.]+$') then
+        return refuse('invalid', 'op must be 1 to 64 characters of a-z0-9_.')
     end
-    if #o.thread > THREAD_MAX or not is_utf8(o.thread) then
-        return nil, refuse('invalid', 'thread must be at most 64 bytes of UTF-8 without NUL')
+    if thread ~= '' and (#thread > THREAD_MAX or not is_utf8(thread)) then
+        return refuse('invalid', 'thread must be at most 64 bytes of UTF-8 without NUL')
     end
-    if #o.payload > payload_max then
-        return nil, refuse('invalid', 'payload must be at most ' .. payload_max .. ' bytes')
+    if #payload > payload_max then
+        return refuse('invalid', 'payload must be at most ' .. payload_max .. ' bytes')
     end
-    if o.payload == '' then o.payload = '{}' end
+    if payload == '' then payload = '{}' end
+    o.user, o.op, o.thread, o.payload, o.trace, o.id = user, op, thread, payload, '', nil
+    o.reply, o.journal, o.attempt, o.submitted_us, o.policy = nil, nil, nil, nil, nil
     for n = from, to, 2 do
         local problem = read_option(o, args[n], args[n + 1])
-        if problem then return nil, problem end
+        if problem then return problem end
     end
-    return o
 end
 
 -- A reply may be wanted of an operation that Redis has still to hear of; so far that wish has an end.
@@ -124,7 +125,7 @@ end
 
 -- What one call has taken in and not yet written: a lane's operations go into it together.
 local function open_batch(k)
-    return { k = k, at_us = now(), count = 0, records = {}, lanes = {}, ids = {}, heads = {} }
+    return { k = k, at_us = now(), count = 0, unwritten = 0, records = {}, lanes = {}, ids = {}, heads = {} }
 end
 
 local function write_batch(b)
@@ -135,7 +136,7 @@ local function write_batch(b)
         if call('RPUSH', k.lane .. lane, unpack(ids)) == #ids then new[#new + 1] = lane end
     end
     if #new > 0 then make_all_ready(k, new) end
-    b.records, b.lanes, b.ids = {}, {}, {}
+    b.records, b.lanes, b.ids, b.unwritten = {}, {}, {}, 0
 end
 
 -- Each has a time of its own in its record, so that the order can be seen.
@@ -152,15 +153,15 @@ local function enqueue(b, o)
         o.id = new_id(k.partition, b.at_us, b.heads)
     end
     if o.reply then call('HINCRBY', k.replies, o.id, 1) end
-    local records, ids = b.records, b.ids[o.user]
-    if not ids then
-        ids = {}
-        b.ids[o.user], b.lanes[#b.lanes + 1] = ids, o.user
+    local records, ids, id, n = b.records, b.ids[o.user], o.id, b.unwritten
+    if ids then
+        ids[#ids + 1] = id
+    else
+        b.ids[o.user], b.lanes[#b.lanes + 1] = { id }, o.user
     end
-    records[#records + 1], ids[#ids + 1] = o.id, o.id
-    records[#records + 1] = record_of(o, b.at_us + b.count)
-    b.count = b.count + 1
-    return { o.id, 'queued' }
+    records[n + 1], records[n + 2] = id, record_of(o, b.at_us + b.count)
+    b.unwritten, b.count = n + 2, b.count + 1
+    return { id, 'queued' }
 end
 
 local function submit(k, args)
@@ -169,7 +170,8 @@ local function submit(k, args)
     end
     local meta = call('HMGET', k.meta, 'partitions', 'payload_max')
     if not meta[1] then return refuse('version', NOT_SET_UP) end
-    local o, problem = read_submission(args, 1, 5, #args, tonumber(meta[2]))
+    local o = {}
+    local problem = read_submission(o, args, 1, 5, #args, tonumber(meta[2]))
     if problem then return problem end
     if partition_of(o.user, tonumber(meta[1])) ~= k.partition then
         return refuse('invalid', 'the user belongs to another partition')
@@ -183,15 +185,15 @@ end
 -- Where each submission of a call with many stands, {first argument, last argument, …}; nil where
 -- they make no sense.
 local function places_of_many(args)
-    local places, i = {}, 1
-    while i <= #args do
+    local places, n, i, count = {}, 0, 1, #args
+    while i <= count do
         local pairs_count = tonumber(args[i + 4])
         local last = pairs_count and i + 4 + 2 * pairs_count
-        if not last or pairs_count < 0 or pairs_count % 1 ~= 0 or last > #args or #places == 2 * MANY_MAX then
+        if not last or pairs_count < 0 or pairs_count % 1 ~= 0 or last > count or n == 2 * MANY_MAX then
             return nil
         end
-        places[#places + 1], places[#places + 2] = i, last
-        i = last + 1
+        places[n + 1], places[n + 2] = i, last
+        n, i = n + 2, last + 1
     end
     return places
 end
@@ -204,14 +206,15 @@ local function submit_many(k, args)
     if not places then
         return refuse('invalid', 'expected up to 256 times USER OP THREAD PAYLOAD N [OPTION VALUE]...')
     end
-    local answers, batch = {}, open_batch(k)
+    local answers, batch, o = {}, open_batch(k), {}
     local partitions, payload_max = tonumber(meta[1]), tonumber(meta[2])
     for i = 1, #places, 2 do
-        local o, answer = read_submission(args, places[i], places[i] + 5, places[i + 1], payload_max)
-        if o and partition_of(o.user, partitions) ~= k.partition then
-            o, answer = nil, refuse('invalid', 'the user belongs to another partition')
+        local at = places[i]
+        local problem = read_submission(o, args, at, at + 5, places[i + 1], payload_max)
+        if not problem and partition_of(o.user, partitions) ~= k.partition then
+            problem = refuse('invalid', 'the user belongs to another partition')
         end
-        answers[#answers + 1] = o and enqueue(batch, o) or answer
+        answers[(i + 1) / 2] = problem or enqueue(batch, o)
     end
     write_batch(batch)
     return answers
