@@ -58,7 +58,7 @@ const struct setting options_table[] = {
      .choices = durabilities, .help = "what `heddle submit` does without --direct or --durable"},
     {"result_ttl", SETTING_DURATION, 0, OPTION(result_ttl_ms), .standard = "10m", .least = SECOND,
      .most = 7 * DAY, .help = "how long Redis keeps results and replies"},
-    {"claim_lanes", SETTING_INTEGER, 0, OPTION(claim_lanes), .standard = "16", .least = 1,
+    {"claim_lanes", SETTING_INTEGER, 0, OPTION(claim_lanes), .standard = "64", .least = 1,
      .most = 1000, .help = "lanes that one claim takes at most"},
     {"claim_operations", SETTING_INTEGER, 0, OPTION(claim_operations), .standard = "32", .least = 1,
      .most = 1000, .help = "operations of one lane that a claim takes at most"},

@@ -1,33 +1,36 @@
 /* See digest.h. */
 #include "base/digest.h"
 
-#include "base/arena.h"
-#include "base/text.h"
-
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <openssl/evp.h>
+/* The newer ways look the algorithm up at each call, which takes longer than all of a short digest.
+ */
+#define OPENSSL_SUPPRESS_DEPRECATED
 #include <openssl/sha.h>
 #include <sys/random.h>
 
-static void check(bool is_done);
+static void sha1_of(struct heddle_text bytes, unsigned char sha1[SHA_DIGEST_LENGTH]);
+static char *put_hex(char *out, unsigned char byte);
 static void format_uuid(const unsigned char bytes[16], char uuid[HEDDLE_ID_SIZE + 1]);
 
 unsigned digest_partition(struct heddle_text user, unsigned partitions)
 {
     unsigned char sha1[SHA_DIGEST_LENGTH];
-    check(SHA1((const unsigned char *)user.data, user.size, sha1) != NULL);
+
+    sha1_of(user, sha1);
     return ((unsigned)sha1[0] << 8 | sha1[1]) % partitions;
 }
 
 int64_t digest_lane_key(struct heddle_text lane)
 {
     unsigned char sha256[SHA256_DIGEST_LENGTH];
+    SHA256_CTX context;
     uint64_t key = 0;
 
-    check(SHA256((const unsigned char *)lane.data, lane.size, sha256) != NULL);
+    SHA256_Init(&context);
+    SHA256_Update(&context, lane.data, lane.size);
+    SHA256_Final(sha256, &context);
     for (int i = 0; i < 8; i++)
         key = key << 8 | sha256[i];
     return (int64_t)key;
@@ -37,26 +40,34 @@ void digest_operation(const struct heddle_operation *operation, char hex[DIGEST_
 {
     const struct heddle_text parts[] = {operation->user, operation->op, operation->thread,
                                         operation->payload};
-    unsigned char sha256[EVP_MAX_MD_SIZE];
-    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    unsigned char sha256[SHA256_DIGEST_LENGTH];
+    SHA256_CTX context;
 
-    check(context && EVP_DigestInit_ex(context, EVP_sha256(), NULL));
+    SHA256_Init(&context);
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         if (i > 0)
-            check(EVP_DigestUpdate(context, "", 1));
-        check(EVP_DigestUpdate(context, parts[i].data, parts[i].size));
+            SHA256_Update(&context, "", 1);
+        SHA256_Update(&context, parts[i].data, parts[i].size);
     }
-    check(EVP_DigestFinal_ex(context, sha256, NULL));
-    EVP_MD_CTX_free(context);
+    SHA256_Final(sha256, &context);
     for (int i = 0; i < SHA256_DIGEST_LENGTH; i++)
-        snprintf(hex + 2 * i, 3, "%02x", sha256[i]);
+        hex = put_hex(hex, sha256[i]);
+    *hex = '\0';
+}
+
+void digest_bytes(struct heddle_text bytes, unsigned char digest[DIGEST_BYTES_SIZE])
+{
+    unsigned char sha1[SHA_DIGEST_LENGTH];
+
+    sha1_of(bytes, sha1);
+    memcpy(digest, sha1, DIGEST_BYTES_SIZE);
 }
 
 void digest_uuid(const char *name, size_t size, char uuid[HEDDLE_ID_SIZE + 1])
 {
     unsigned char sha1[SHA_DIGEST_LENGTH];
 
-    check(SHA1((const unsigned char *)name, size, sha1) != NULL);
+    sha1_of((struct heddle_text){name, size}, sha1);
     sha1[6] = (unsigned char)((sha1[6] & 0x0F) | 0x50);
     sha1[8] = (unsigned char)((sha1[8] & 0x3F) | 0x80);
     format_uuid(sha1, uuid);
@@ -78,21 +89,31 @@ bool heddle_is_uuid(const char *text, size_t size)
     if (size != HEDDLE_ID_SIZE)
         return false;
     for (size_t i = 0; i < size; i++) {
-        bool is_dash = i == 8 || i == 13 || i == 18 || i == 23;
-        if (is_dash ? text[i] != '-' : !strchr("0123456789abcdefABCDEF", text[i]))
-            return false;
-        if (text[i] == '\0')
+        const char c = text[i], letter = (char)(c | 0x20);
+        if (i == 8 || i == 13 || i == 18 || i == 23
+                ? c != '-'
+                : !(c >= '0' && c <= '9') && !(letter >= 'a' && letter <= 'f'))
             return false;
     }
     return true;
 }
 
-/* Where a digest can't be made, only memory can be the reason; a wrong one would be another lane.
- */
-static void check(bool is_done)
+static void sha1_of(struct heddle_text bytes, unsigned char sha1[SHA_DIGEST_LENGTH])
 {
-    if (!is_done)
-        memory_exhausted();
+    SHA_CTX context;
+
+    SHA1_Init(&context);
+    SHA1_Update(&context, bytes.data, bytes.size);
+    SHA1_Final(sha1, &context);
+}
+
+static char *put_hex(char *out, unsigned char byte)
+{
+    static const char digits[] = "0123456789abcdef";
+
+    *out++ = digits[byte >> 4];
+    *out++ = digits[byte & 15];
+    return out;
 }
 
 static void format_uuid(const unsigned char bytes[16], char uuid[HEDDLE_ID_SIZE + 1])
@@ -102,7 +123,7 @@ static void format_uuid(const unsigned char bytes[16], char uuid[HEDDLE_ID_SIZE 
     for (int i = 0; i < 16; i++) {
         if (i == 4 || i == 6 || i == 8 || i == 10)
             *out++ = '-';
-        snprintf(out, 3, "%02x", bytes[i]);
-        out += 2;
+        out = put_hex(out, bytes[i]);
     }
+    *out = '\0';
 }

@@ -76,8 +76,10 @@ const char *policy_option(const struct heddle_policy *policy, size_t index,
 
     if (index < NUMBER_COUNT) {
         int64_t number = *field(&copy, &numbers[index]);
+        if (number == 0)
+            return NULL;
         snprintf(value, POLICY_VALUE_SIZE, "%" PRId64, number);
-        return number != 0 ? numbers[index].name : NULL;
+        return numbers[index].name;
     }
     if (policy->on_failure == HEDDLE_ON_FAILURE_DEFAULT)
         return NULL;

@@ -124,10 +124,7 @@ static bool is_unknown(void *argument, struct heddle_text lane, uint64_t seq)
 {
     struct beat *beat = argument;
 
-    if (holdings_knows(beat->holdings, lane, seq))
-        return false;
-    heddle_log(HEDDLE_LOG_WARNING, "claim_given_back", "lane=%s", LOG_TEXT(lane.data));
-    return true;
+    return !holdings_knows(beat->holdings, lane, seq);
 }
 
 static bool sleep_unless_stopped(struct beat *beat, int64_t duration_ms)

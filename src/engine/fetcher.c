@@ -55,7 +55,7 @@ static heddle_status fetch(struct fetcher *fetcher, bool *is_starved, struct hed
 static heddle_status be_quiet(struct fetcher *fetcher);
 static void decline(struct fetcher *fetcher);
 static heddle_status fetch_suspects(struct fetcher *fetcher, struct heddle_error *err);
-static size_t send_claims(struct fetcher *fetcher, size_t room, struct sent_claim *sent,
+static size_t send_claims(struct fetcher *fetcher, struct room room, struct sent_claim *sent,
                           heddle_status *status, struct heddle_error *err);
 static heddle_status receive_claims(struct fetcher *fetcher, const struct sent_claim *sent,
                                     struct heddle_error *err);
@@ -193,13 +193,13 @@ static heddle_status fetch(struct fetcher *fetcher, bool *is_starved, struct hed
 
     while (status == HEDDLE_OK && heat_count(fetcher->heat) > 0 && !*is_starved &&
            !atomic_load(&fetcher->is_stopping) && !atomic_load(&fetcher->is_quiet)) {
-        size_t room = runqueue_room(fetcher->parts.queue);
+        struct room room = runqueue_room(fetcher->parts.queue, heat_is_deep(fetcher->heat));
         size_t count = send_claims(fetcher, room, sent, &status, err);
         if (count > 0)
             fault_point("claims_queued");
         for (size_t i = 0; status == HEDDLE_OK && i < count; i++)
             status = receive_claims(fetcher, &sent[i], err);
-        *is_starved = room == 0;
+        *is_starved = room.claims == 0;
     }
     free(sent);
     for (unsigned p = 0; status == HEDDLE_OK && p < fetcher->options.partitions; p++)
@@ -245,7 +245,7 @@ static heddle_status adopt_some(struct fetcher *fetcher, unsigned partition, boo
     for (int pages = 0; status == HEDDLE_OK && pages < ADOPT_PAGES_MAX &&
                         adoption_is_due(fetcher->adoption, partition);
          pages++) {
-        size_t room = runqueue_room(fetcher->parts.queue);
+        size_t room = runqueue_room(fetcher->parts.queue, false).claims;
         if (room == 0) {
             *is_starved = true;
             break;
@@ -262,9 +262,10 @@ static heddle_status fetch_suspects(struct fetcher *fetcher, struct heddle_error
     bool is_idle = true;
 
     for (unsigned p = 0; status == HEDDLE_OK && p < fetcher->options.partitions; p++) {
-        size_t room = runqueue_room(fetcher->parts.queue);
+        size_t room = runqueue_room(fetcher->parts.queue, false).claims;
         status = room > 0 ? adopt(fetcher, p, 1, err) : HEDDLE_OK;
-        is_idle = is_idle && room > 0 && runqueue_room(fetcher->parts.queue) == room &&
+        is_idle = is_idle && room > 0 &&
+                  runqueue_room(fetcher->parts.queue, false).claims == room &&
                   adoption_is_round(fetcher->adoption, p);
     }
     atomic_store(&fetcher->is_idle, status == HEDDLE_OK && is_idle);
@@ -272,18 +273,24 @@ static heddle_status fetch_suspects(struct fetcher *fetcher, struct heddle_error
     return status;
 }
 
-/* One claim to each hot partition, the room shared among them, from the one whose turn it is. */
-static size_t send_claims(struct fetcher *fetcher, size_t room, struct sent_claim *sent,
+/* A claim to each hot partition, from the one whose turn it is, until the room is given away. */
+static size_t send_claims(struct fetcher *fetcher, struct room room, struct sent_claim *sent,
                           heddle_status *status, struct heddle_error *err)
 {
     const unsigned partitions = fetcher->options.partitions;
+    const size_t most = (size_t)fetcher->options.lanes_max;
+    const size_t depth = heat_operations_per_lane(fetcher->heat);
+    const size_t by_operations = room.claims > 0 ? room.operations / depth + 1 : 0;
     size_t hot = heat_count(fetcher->heat), count = 0;
-    size_t lanes = hot > 0 && room > hot ? room / hot : 1;
+    size_t left = room.claims < by_operations ? room.claims : by_operations;
+    const size_t share = hot > 0 ? left / hot : 0;
 
-    for (unsigned i = 0; i < partitions && count < room && *status == HEDDLE_OK; i++) {
+    for (unsigned i = 0; i < partitions && left > 0 && *status == HEDDLE_OK; i++) {
         unsigned p = (fetcher->turn + i) % partitions;
         if (!heat_is_hot(fetcher->heat, p))
             continue;
+        size_t lanes = heat_lanes(fetcher->heat, p, share, left < most ? left : most);
+        left -= lanes;
         sent[count] = (struct sent_claim){p, request_for(fetcher, lanes)};
         *status = lanes_claim_send(fetcher->link, &fetcher->command, p, &sent[count].request, err);
         count++;
@@ -302,6 +309,7 @@ static heddle_status receive_claims(struct fetcher *fetcher, const struct sent_c
         lanes_claim_receive(fetcher->link, sent->partition, &sent->request, &answer, err);
     if (status != HEDDLE_OK)
         return status;
+    heat_claimed(fetcher->heat, sent->partition, (size_t)sent->request.lanes_max, &answer.claims);
     if (answer.is_exhausted) {
         heat_exhausted(fetcher->heat, sent->partition, answer.next_due_ms);
         adoption_expect(fetcher->adoption, sent->partition, answer.halted);

@@ -7,13 +7,14 @@
 #include <stdlib.h>
 
 struct partition {
-    bool is_hot;
+    bool is_hot, is_deep;
     int64_t due_ms; /* when a waiting lane comes due (clock_now_ms); INT64_MAX: none known */
 };
 
 struct heat {
-    unsigned count;
+    unsigned count, deep_count;
     int64_t next_poll_ms;
+    size_t operations_per_lane;
     struct partition partitions[];
 };
 
@@ -22,6 +23,10 @@ struct heat *heat_new(unsigned partitions)
     struct heat *heat = memory_take(sizeof *heat + partitions * sizeof *heat->partitions);
 
     heat->count = partitions;
+    heat->deep_count = 0;
+    heat->operations_per_lane = 1;
+    for (unsigned p = 0; p < partitions; p++)
+        heat->partitions[p].is_deep = false;
     heat_all(heat);
     return heat;
 }
@@ -53,14 +58,48 @@ void heat_partition(struct heat *heat, int64_t partition)
 void heat_all(struct heat *heat)
 {
     for (unsigned p = 0; p < heat->count; p++)
-        heat->partitions[p] = (struct partition){true, INT64_MAX};
+        heat->partitions[p] = (struct partition){true, heat->partitions[p].is_deep, INT64_MAX};
     heat_poll_in(heat, HEAT_POLL_MS);
+}
+
+size_t heat_lanes(const struct heat *heat, unsigned partition, size_t share, size_t most)
+{
+    if (heat->partitions[partition].is_deep || share > most)
+        return most;
+    return share > 0 ? share : 1;
+}
+
+size_t heat_operations_per_lane(const struct heat *heat)
+{
+    return heat->operations_per_lane;
+}
+
+bool heat_is_deep(const struct heat *heat)
+{
+    return heat->deep_count > 0;
+}
+
+void heat_claimed(struct heat *heat, unsigned partition, size_t asked,
+                  const struct claim_list *claims)
+{
+    bool *is_deep = &heat->partitions[partition].is_deep;
+    size_t operations = 0;
+
+    heat->deep_count -= *is_deep;
+    *is_deep = claims->count == asked;
+    heat->deep_count += *is_deep;
+    for (const struct claim *claim = claims->first; claim; claim = claim->next)
+        operations += claim->operation_count;
+    if (claims->count > 0)
+        heat->operations_per_lane =
+            (heat->operations_per_lane + operations / claims->count + 1) / 2;
 }
 
 void heat_exhausted(struct heat *heat, unsigned partition, int64_t due_ms)
 {
+    heat->deep_count -= heat->partitions[partition].is_deep;
     heat->partitions[partition] =
-        (struct partition){false, due_ms < 0 ? INT64_MAX : clock_now_ms() + due_ms};
+        (struct partition){.due_ms = due_ms < 0 ? INT64_MAX : clock_now_ms() + due_ms};
 }
 
 int64_t heat_wait_ms(const struct heat *heat)

@@ -4,6 +4,8 @@
 #ifndef ENGINE_HEAT_H
 #define ENGINE_HEAT_H
 
+#include "queue/claim.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -22,6 +24,21 @@ size_t heat_count(const struct heat *heat);
 /* `partition` as it was heard of: any number. */
 void heat_partition(struct heat *heat, int64_t partition);
 void heat_all(struct heat *heat);
+
+/* What the last claim of the partition says of the next: how many lanes to ask for, where `share`
+ * is fair and `most` is the most. One that gave all it was asked for has more, and a few calls with
+ * many lanes cost less than many with a few. */
+size_t heat_lanes(const struct heat *heat, unsigned partition, size_t share, size_t most);
+
+/* How many operations a lane is likely to have. */
+size_t heat_operations_per_lane(const struct heat *heat);
+
+/* Some partition has more than it was asked for. */
+bool heat_is_deep(const struct heat *heat);
+
+/* So many lanes were asked for, and these came. */
+void heat_claimed(struct heat *heat, unsigned partition, size_t asked,
+                  const struct claim_list *claims);
 
 /* A claim has found the partition's last ready lane; a waiting one comes due in `due_ms`, -1: none.
  */

@@ -14,6 +14,7 @@ struct runqueue {
     struct claim_list claims GUARDED;
     bool is_closed GUARDED;
     bool is_wanted GUARDED;    /* the fetcher waits for room */
+    bool is_by_half GUARDED;   /* for half of the queue */
     int present GUARDED;       /* workers */
     size_t idle GUARDED;       /* those that wait for a claim */
     size_t operations GUARDED; /* of the claims */
@@ -24,6 +25,7 @@ struct runqueue {
 };
 
 static void take_all_locked(struct runqueue *queue, struct claim_list *rest) REQUIRES(queue->mutex);
+static struct room room_locked(const struct runqueue *queue, bool by_half) REQUIRES(queue->mutex);
 static bool take_wish_locked(struct runqueue *queue) REQUIRES(queue->mutex);
 static struct claim *take_first_locked(struct runqueue *queue) REQUIRES(queue->mutex);
 static bool is_like_locked(const struct runqueue *queue, const struct claim *claim,
@@ -68,18 +70,16 @@ int runqueue_room_fd(const struct runqueue *queue)
     return queue->room_fd;
 }
 
-size_t runqueue_room(struct runqueue *queue)
+struct room runqueue_room(struct runqueue *queue, bool by_half)
 {
     eventfd_t ignored;
-    size_t room = 0;
 
     /* First: whoever makes room from here on is heard. */
     (void)!eventfd_read(queue->room_fd, &ignored);
     mutex_lock(&queue->mutex);
-    if (queue->present > 0 && queue->capacity > queue->claims.count &&
-        queue->operations < queue->operations_max)
-        room = queue->capacity - queue->claims.count;
-    queue->is_wanted = room == 0;
+    struct room room = room_locked(queue, by_half);
+    queue->is_wanted = room.claims == 0;
+    queue->is_by_half = by_half;
     mutex_unlock(&queue->mutex);
     return room;
 }
@@ -213,12 +213,27 @@ static void take_all_locked(struct runqueue *queue, struct claim_list *rest)
         claim_list_push(rest, claim);
 }
 
-/* Whether the fetcher waits for room; it is told once. */
+static struct room room_locked(const struct runqueue *queue, bool by_half)
+{
+    const struct room none = {0, 0};
+
+    if (queue->present == 0 || queue->claims.count >= queue->capacity ||
+        queue->operations >= queue->operations_max)
+        return none;
+    const struct room room = {queue->capacity - queue->claims.count,
+                              queue->operations_max - queue->operations};
+    if (by_half &&
+        (room.claims < queue->capacity / 2 || room.operations < queue->operations_max / 2))
+        return none;
+    return room;
+}
+
+/* Whether the fetcher waits for the room that there is; it is told once. */
 static bool take_wish_locked(struct runqueue *queue)
 {
-    bool is_wanted = queue->is_wanted;
+    bool is_wanted = queue->is_wanted && room_locked(queue, queue->is_by_half).claims > 0;
 
-    queue->is_wanted = false;
+    queue->is_wanted &= !is_wanted;
     return is_wanted;
 }
 

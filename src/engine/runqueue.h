@@ -18,11 +18,16 @@ struct runqueue *runqueue_new(size_t capacity, size_t operations, runqueue_way *
 /* Frees the claims that are left in it. Takes NULL. */
 void runqueue_free(struct runqueue *queue);
 
-/* Readable (poll) when there may be room again since runqueue_room last answered 0. */
+/* Readable (poll) when there is room again, as runqueue_room was asked for when it last had none.
+ */
 int runqueue_room_fd(const struct runqueue *queue);
 
-/* How many claims fit now. */
-size_t runqueue_room(struct runqueue *queue);
+/* How many claims fit now, and about how many operations in them; `by_half`: none, unless half of
+ * the queue is empty. */
+struct room {
+    size_t claims, operations;
+};
+struct room runqueue_room(struct runqueue *queue, bool by_half);
 
 /* Takes all claims of the list. The caller has asked for the room. */
 void runqueue_push(struct runqueue *queue, struct claim_list *claims);

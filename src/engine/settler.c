@@ -11,11 +11,24 @@
 
 #include <stdlib.h>
 
-enum { BATCH_LANES_MAX = 64, RETRY_BASE_MS = 10, RETRY_CAP_MS = 1000 };
+/* A call settles up to BATCH_LANES_MAX lanes, and not many more operations. */
+enum { BATCH_LANES_MAX = 256, BATCH_OPERATIONS = 1024, RETRY_BASE_MS = 10, RETRY_CAP_MS = 1000 };
 
 /* Settlements of one partition, in the order in which they were taken. */
 struct inbox {
     struct settlement *first, **last;
+};
+
+/* A result that somebody asked for after the operation was claimed. */
+struct late {
+    unsigned partition;
+    const struct claimed_operation *claimed;
+};
+
+/* What a call was sent for. */
+struct part {
+    struct settler *settler;
+    unsigned partition;
 };
 
 struct settler {
@@ -24,7 +37,11 @@ struct settler {
     struct redis_link *link;
     struct command command;
     pthread_t thread;
-    struct inbox *batch; /* by partition; the thread's own */
+    struct inbox *batch;       /* by partition; the thread's own, as are: */
+    struct settlement ***sent; /* by partition: behind what a call has been sent for; NULL: none */
+    struct inbox settled;      /* acknowledged; what is late, and events, have still to be told */
+    struct late *late;         /* results that somebody asked for after the claim */
+    size_t late_count, late_capacity;
 
     struct mutex mutex;
     struct condition filled;
@@ -39,9 +56,14 @@ static struct settlement *take_all(struct settler *settler);
 static bool may_go_on(struct settler *settler);
 static void sort(struct settler *settler, struct settlement *settlements);
 static heddle_status settle_batch(struct settler *settler, struct heddle_error *err);
-static struct settlement **after_lanes(struct settlement **link, int lanes);
-static heddle_status settle_partition(struct settler *settler, unsigned partition,
-                                      struct settlement *settlements, struct heddle_error *err);
+static bool has_batch(const struct settler *settler);
+static heddle_status send_batch(struct settler *settler, struct heddle_error *err);
+static heddle_status send_part(struct settler *settler, unsigned partition,
+                               struct heddle_error *err);
+static heddle_status receive_part(struct settler *settler, unsigned partition,
+                                  struct heddle_error *err);
+static void note_late(void *argument, struct heddle_text id);
+static heddle_status tell(struct settler *settler, struct heddle_error *err);
 static heddle_status publish_events(struct settler *settler, const struct claim *claim,
                                     struct heddle_error *err);
 static void free_settlements(struct settler *settler, struct settlement *settlements);
@@ -61,6 +83,8 @@ heddle_status settler_new(const struct settler_options *options, struct holdings
     fresh->holdings = holdings;
     fresh->link = link;
     fresh->batch = memory_take(options->partitions * sizeof *fresh->batch);
+    fresh->sent = memory_take_zeroed(options->partitions, sizeof *fresh->sent);
+    inbox_init(&fresh->settled);
     for (unsigned p = 0; p < options->partitions; p++)
         inbox_init(&fresh->batch[p]);
     command_init(&fresh->command);
@@ -81,7 +105,10 @@ void settler_free(struct settler *settler)
     free_settlements(settler, left);
     for (unsigned p = 0; p < settler->options.partitions; p++)
         free_settlements(settler, settler->batch[p].first);
+    free_settlements(settler, settler->settled.first);
     free(settler->batch);
+    free(settler->sent);
+    free(settler->late);
     redis_free(settler->link);
     command_done(&settler->command);
     condition_done(&settler->filled);
@@ -173,78 +200,128 @@ static void sort(struct settler *settler, struct settlement *settlements)
     }
 }
 
-/* Settles everything in `batch`; what has been settled is gone from it when this fails. */
+/* Settles everything in `batch`, a part of each partition at a time; what has been settled is gone
+ * from it when this fails. */
 static heddle_status settle_batch(struct settler *settler, struct heddle_error *err)
 {
-    for (unsigned p = 0; p < settler->options.partitions; p++) {
-        struct inbox *inbox = &settler->batch[p];
-        while (inbox->first) {
-            struct settlement **end = after_lanes(&inbox->first, BATCH_LANES_MAX);
-            struct settlement *part = inbox->first, *rest = *end;
-            *end = NULL;
-            heddle_status status = settle_partition(settler, p, part, err);
-            if (status != HEDDLE_OK) {
-                *end = rest;
-                return status;
-            }
-            inbox->first = rest;
-            free_settlements(settler, part);
-        }
-        inbox_init(inbox);
+    const unsigned partitions = settler->options.partitions;
+    heddle_status status = tell(settler, err);
+
+    while (status == HEDDLE_OK && has_batch(settler)) {
+        status = send_batch(settler, err);
+        fault_point("settle_queued");
+        for (unsigned p = 0; status == HEDDLE_OK && p < partitions; p++)
+            if (settler->sent[p])
+                status = receive_part(settler, p, err);
+        fault_point("settled");
+        if (status == HEDDLE_OK)
+            status = tell(settler, err);
     }
+    return status;
+}
+
+static bool has_batch(const struct settler *settler)
+{
+    for (unsigned p = 0; p < settler->options.partitions; p++)
+        if (settler->batch[p].first)
+            return true;
+    return false;
+}
+
+static heddle_status send_batch(struct settler *settler, struct heddle_error *err)
+{
+    heddle_status status = HEDDLE_OK;
+
+    for (unsigned p = 0; p < settler->options.partitions; p++)
+        settler->sent[p] = NULL;
+    for (unsigned p = 0; status == HEDDLE_OK && p < settler->options.partitions; p++)
+        if (settler->batch[p].first)
+            status = send_part(settler, p, err);
+    return status;
+}
+
+static heddle_status send_part(struct settler *settler, unsigned partition,
+                               struct heddle_error *err)
+{
+    const struct settler_options *options = &settler->options;
+    struct settlement **end = &settler->batch[partition].first;
+    size_t operations = 0;
+
+    for (int lanes = 0; *end && lanes < BATCH_LANES_MAX && operations < BATCH_OPERATIONS; lanes++) {
+        operations += (*end)->count;
+        end = &(*end)->next;
+    }
+    struct settlement *rest = *end;
+    *end = NULL;
+    heddle_status status =
+        lanes_settle_send(settler->link, &settler->command, partition, options->incarnation,
+                          options->result_ttl_ms, settler->batch[partition].first, err);
+    *end = rest;
+    settler->sent[partition] = end;
+    return status;
+}
+
+static heddle_status receive_part(struct settler *settler, unsigned partition,
+                                  struct heddle_error *err)
+{
+    struct inbox *inbox = &settler->batch[partition];
+    struct settlement *first = inbox->first;
+    struct part part = {settler, partition};
+
+    heddle_status status = lanes_settle_receive(settler->link, note_late, &part, err);
+    if (status != HEDDLE_OK)
+        return status;
+    inbox->first = *settler->sent[partition];
+    if (!inbox->first)
+        inbox_init(inbox);
+    *settler->sent[partition] = NULL;
+    *settler->settled.last = first;
+    settler->settled.last = settler->sent[partition];
     return HEDDLE_OK;
 }
 
-static struct settlement **after_lanes(struct settlement **link, int lanes)
+static void note_late(void *argument, struct heddle_text id)
 {
-    while (*link && lanes-- > 0)
-        link = &(*link)->next;
-    return link;
-}
+    const struct part *part = argument;
+    struct settler *settler = part->settler;
 
-/* Results that somebody asked for after the operation was claimed. */
-struct late {
-    struct settler *settler;
-    const struct settlement *settlements;
-    unsigned partition;
-    heddle_status status;
-    struct heddle_error *err;
-};
-
-static void deliver_late(void *argument, struct heddle_text id)
-{
-    struct late *late = argument;
-
-    for (const struct settlement *s = late->settlements; s; s = s->next)
+    if (settler->late_count == settler->late_capacity) {
+        settler->late_capacity = 2 * settler->late_capacity + 16;
+        settler->late =
+            memory_resize(settler->late, settler->late_capacity * sizeof *settler->late);
+    }
+    for (const struct settlement *s = settler->batch[part->partition].first;
+         s != *settler->sent[part->partition]; s = s->next)
         for (size_t i = s->first; i < s->first + s->count; i++) {
             const struct claimed_operation *claimed = &s->claim->operations[i];
-            struct heddle_text own = {claimed->operation.id, HEDDLE_ID_SIZE};
-            if (late->status == HEDDLE_OK && text_equal(own, id))
-                late->status = lanes_reply(late->settler->link, &late->settler->command,
-                                           late->partition, late->settler->options.result_ttl_ms,
-                                           own, claimed->result, late->err);
+            if (!text_equal((struct heddle_text){claimed->operation.id, HEDDLE_ID_SIZE}, id))
+                continue;
+            settler->late[settler->late_count++] = (struct late){part->partition, claimed};
+            return;
         }
 }
 
-static heddle_status settle_partition(struct settler *settler, unsigned partition,
-                                      struct settlement *settlements, struct heddle_error *err)
+/* Tells what is to be told of `settled`, and frees it. */
+static heddle_status tell(struct settler *settler, struct heddle_error *err)
 {
-    const struct settler_options *options = &settler->options;
-    struct late late = {settler, settlements, partition, HEDDLE_OK, err};
+    heddle_status status = HEDDLE_OK;
 
-    heddle_status status =
-        lanes_settle_send(settler->link, &settler->command, partition, options->incarnation,
-                          options->result_ttl_ms, settlements, err);
-    fault_point("settle_queued");
-    if (status == HEDDLE_OK)
-        status = lanes_settle_receive(settler->link, deliver_late, &late, err);
-    if (status == HEDDLE_OK)
-        status = late.status;
-    fault_point("settled");
-    for (const struct settlement *s = settlements; status == HEDDLE_OK && s; s = s->next)
+    while (status == HEDDLE_OK && settler->late_count > 0) {
+        const struct late *late = &settler->late[settler->late_count - 1];
+        const struct heddle_text id = {late->claimed->operation.id, HEDDLE_ID_SIZE};
+        status = lanes_reply(settler->link, &settler->command, late->partition,
+                             settler->options.result_ttl_ms, id, late->claimed->result, err);
+        if (status == HEDDLE_OK)
+            settler->late_count--;
+    }
+    for (const struct settlement *s = settler->settled.first; status == HEDDLE_OK && s; s = s->next)
         if (s->disposition != LANE_KEEP && s->claim->events)
             status = publish_events(settler, s->claim, err);
-    return status;
+    if (status != HEDDLE_OK)
+        return status;
+    free_settlements(settler, settler->settled.first);
+    inbox_init(&settler->settled);
+    return HEDDLE_OK;
 }
 
 static heddle_status publish_events(struct settler *settler, const struct claim *claim,

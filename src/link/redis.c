@@ -16,7 +16,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-enum { CALL_ARGUMENTS_MAX = 16, OUTPUT_KEEP_BYTES = 1 << 20 };
+enum { CALL_ARGUMENTS_MAX = 16, OUTPUT_KEEP_BYTES = 1 << 20, OUTPUT_SEND_BYTES = 1 << 16 };
 
 struct redis_link {
     struct redis_address address;
@@ -109,6 +109,10 @@ heddle_status redis_append(struct redis_link *link, int count, const char *const
         put(link, arguments[i], sizes[i]);
         put(link, "\r\n", 2);
     }
+    /* Of many commands Redis does the first ones while the last are written. */
+    if (link->output_size >= OUTPUT_SEND_BYTES &&
+        (!set_patience(link, link->timeout_ms) || !send_output(link)))
+        return lost(link, err);
     return HEDDLE_OK;
 }
 
@@ -207,9 +211,15 @@ static void put(struct redis_link *link, const char *bytes, size_t size)
 
 static void put_size(struct redis_link *link, char mark, size_t size)
 {
-    char text[32];
+    char text[32], *end = text + sizeof text, *first = end;
 
-    put(link, text, (size_t)snprintf(text, sizeof text, "%c%zu\r\n", mark, size));
+    *--first = '\n';
+    *--first = '\r';
+    do
+        *--first = (char)('0' + size % 10);
+    while ((size /= 10) > 0);
+    *--first = mark;
+    put(link, first, (size_t)(end - first));
 }
 
 /* False where it is lost, which the context then tells. */

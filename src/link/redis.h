@@ -32,7 +32,8 @@ bool redis_is_connected(const struct redis_link *link);
 /* For poll(2); -1 where it is not connected. */
 int redis_fd(const struct redis_link *link);
 
-/* Appends a command to the output buffer; arguments are copied. */
+/* Appends a command to the output buffer, which is sent when it has grown large; arguments are
+ * copied. HEDDLE_RETRY: lost; the link is closed. */
 heddle_status redis_append(struct redis_link *link, int count, const char *const *arguments,
                            const size_t *sizes, struct heddle_error *err) HEDDLE_MUST_CHECK;
 

@@ -169,6 +169,8 @@ static bool read_operation(const char *data, const struct record_header *header,
     operation->op = next_text(&cursor, header->op_size);
     operation->thread = next_text(&cursor, header->thread_size);
     operation->payload = next_text(&cursor, header->payload_size);
+    claimed->content.data = operation->user.data;
+    claimed->content.size = (size_t)(cursor - 1 - operation->user.data);
     operation->submitted_us = header->submitted_us;
     operation->attempt = header->attempts + 1;
     claimed->trace = next_text(&cursor, header->trace_size);

@@ -22,6 +22,7 @@ enum cancel_cause {
 
 struct claimed_operation {
     struct heddle_operation operation; /* its texts lie in the claim */
+    struct heddle_text content;        /* user, op, thread and payload, with a NUL between them */
     struct heddle_text trace;
     bool wants_reply;          /* somebody waits for the result */
     bool is_journaled;         /* durable: the journal has its row */

@@ -20,12 +20,14 @@ enum {
     GROUP_BYTES_MAX = 4 << 20, /* so that no call holds Redis up for long */
     AWAIT_WINDOW = 128,        /* waits in flight on the connection */
     AWAIT_SLACK_MS = 1000,     /* beyond Redis' own timeout */
+    SCRATCH_KEEP_BYTES = 1 << 18,
 };
 
 struct heddle_client {
     struct redis_link *link;
     struct command command;
-    unsigned partitions; /* 0: not asked yet */
+    struct arena scratch; /* of one call */
+    unsigned partitions;  /* 0: not asked yet */
 };
 
 /* Submissions of one partition that go in one call. */
@@ -35,7 +37,7 @@ struct group {
 };
 
 static heddle_status learn_partitions(struct heddle_client *client, struct heddle_error *err);
-static void sort_by_partition(const struct heddle_client *client,
+static void sort_by_partition(struct heddle_client *client,
                               const struct heddle_submission *submissions, size_t count,
                               struct heddle_receipt *receipts, size_t *order);
 static size_t make_groups(const struct heddle_submission *submissions,
@@ -70,6 +72,7 @@ heddle_status heddle_client_new(const char *redis, int timeout_ms, struct heddle
     *client = memory_take_zeroed(1, sizeof **client);
     (*client)->link = link;
     command_init(&(*client)->command);
+    arena_init(&(*client)->scratch, SCRATCH_KEEP_BYTES);
     return HEDDLE_OK;
 }
 
@@ -79,6 +82,7 @@ void heddle_client_free(struct heddle_client *client)
         return;
     redis_free(client->link);
     command_done(&client->command);
+    arena_done(&client->scratch);
     free(client);
 }
 
@@ -90,8 +94,8 @@ heddle_status heddle_client_submit(struct heddle_client *client,
     if (status != HEDDLE_OK)
         return status;
 
-    size_t *order = memory_take(count * sizeof *order);
-    struct group *groups = memory_take(count * sizeof *groups);
+    size_t *order = arena_alloc(&client->scratch, count * sizeof *order);
+    struct group *groups = arena_alloc(&client->scratch, count * sizeof *groups);
     sort_by_partition(client, submissions, count, receipts, order);
     size_t group_count = make_groups(submissions, receipts, order, count, groups);
 
@@ -101,8 +105,7 @@ heddle_status heddle_client_submit(struct heddle_client *client,
         status = receive_group(client, &groups[i], receipts, order, err);
     if (status != HEDDLE_OK)
         redis_close(client->link);
-    free(groups);
-    free(order);
+    arena_reset(&client->scratch);
     return status;
 }
 
@@ -213,11 +216,12 @@ static heddle_status learn_partitions(struct heddle_client *client, struct heddl
 }
 
 /* A counting sort, so that each partition's submissions keep their order. */
-static void sort_by_partition(const struct heddle_client *client,
+static void sort_by_partition(struct heddle_client *client,
                               const struct heddle_submission *submissions, size_t count,
                               struct heddle_receipt *receipts, size_t *order)
 {
-    size_t *starts = memory_take_zeroed(client->partitions + 1, sizeof *starts);
+    const size_t starts_size = (client->partitions + 1) * sizeof(size_t);
+    size_t *starts = memset(arena_alloc(&client->scratch, starts_size), 0, starts_size);
 
     for (size_t i = 0; i < count; i++) {
         receipts[i].partition = digest_partition(submissions[i].user, client->partitions);
@@ -227,7 +231,6 @@ static void sort_by_partition(const struct heddle_client *client,
         starts[p + 1] += starts[p];
     for (size_t i = 0; i < count; i++)
         order[starts[receipts[i].partition]++] = i;
-    free(starts);
 }
 
 static size_t make_groups(const struct heddle_submission *submissions,
@@ -257,14 +260,16 @@ static heddle_status send_group(struct heddle_client *client, const struct group
 {
     struct command *command = &client->command;
 
-    command_begin(command, "heddle_submit_many", group->partition);
+    command_begin(command, group->count == 1 ? "heddle_submit" : "heddle_submit_many",
+                  group->partition);
     for (size_t i = group->first; i < group->first + group->count; i++) {
         const struct heddle_submission *submission = &submissions[order[i]];
         command_text(command, submission->user);
         command_text(command, submission->op);
         command_text(command, submission->thread);
         command_text(command, submission->payload);
-        command_number(command, (int64_t)count_options(submission));
+        if (group->count > 1)
+            command_number(command, (int64_t)count_options(submission));
         append_options(command, submission);
     }
     return command_send(command, client->link, err);
@@ -314,7 +319,7 @@ static heddle_status receive_group(struct heddle_client *client, const struct gr
     /* An error for the whole call, e.g. a full Redis, is an answer to each of its submissions. */
     bool is_error = redis_reply_type(reply) == REDIS_ERROR;
     for (size_t i = 0; i < group->count; i++)
-        read_answer(is_error ? reply : redis_reply_at(reply, i),
+        read_answer(is_error || group->count == 1 ? reply : redis_reply_at(reply, i),
                     &receipts[order[group->first + i]]);
     return HEDDLE_OK;
 }
@@ -327,13 +332,13 @@ static void read_answer(const struct redis_reply *answer, struct heddle_receipt 
         return;
     struct heddle_text id = redis_reply_text(redis_reply_at(answer, 0));
     struct heddle_text state = redis_reply_text(redis_reply_at(answer, 1));
-    if (!heddle_is_uuid(id.data, id.size)) {
+    if (!heddle_is_uuid(id.data, id.size) || state.size >= sizeof receipt->state) {
         receipt->status = heddle_fail(&receipt->error, HEDDLE_PERMANENT, "redis",
                                       "unexpected answer to a submission");
         return;
     }
-    snprintf(receipt->id, sizeof receipt->id, "%s", id.data);
-    snprintf(receipt->state, sizeof receipt->state, "%s", state.data);
+    memcpy(receipt->id, id.data, sizeof receipt->id);
+    memcpy(receipt->state, state.data, state.size + 1);
 }
 
 static heddle_status send_wait(struct heddle_client *client, const struct heddle_receipt *receipt,

@@ -5,10 +5,12 @@
 #include "base/text.h"
 #include "link/redis.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
-enum { NUMBERS_KEEP_BYTES = 65536 };
+enum { NUMBERS_KEEP_BYTES = 1 << 20, NUMBER_SIZE_MAX = 24 };
+
+static size_t put_number(char *out, int64_t number);
 
 void command_init(struct command *command)
 {
@@ -25,12 +27,18 @@ void command_done(struct command *command)
 
 void command_begin(struct command *command, const char *function, unsigned partition)
 {
+    static const char head[] = "heddle:{";
+    char key[sizeof head + NUMBER_SIZE_MAX + 1];
+
+    memcpy(key, head, sizeof head - 1);
+    size_t size = sizeof head - 1 + put_number(key + sizeof head - 1, partition);
+    key[size++] = '}';
     command->count = 0;
     arena_reset(&command->numbers);
-    command_string(command, "FCALL");
+    command_text(command, TEXT("FCALL"));
     command_string(command, function);
-    command_string(command, "1");
-    command_string(command, arena_format(&command->numbers, "heddle:{%u}", partition));
+    command_text(command, TEXT("1"));
+    command_text(command, arena_copy_text(&command->numbers, key, size));
 }
 
 void command_text(struct command *command, struct heddle_text text)
@@ -52,7 +60,18 @@ void command_string(struct command *command, const char *string)
 
 void command_number(struct command *command, int64_t number)
 {
-    command_string(command, arena_format(&command->numbers, "%" PRId64, number));
+    char digits[NUMBER_SIZE_MAX];
+
+    command_text(command, arena_copy_text(&command->numbers, digits, put_number(digits, number)));
+}
+
+void command_format(struct command *command, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    command_string(command, arena_vformat(&command->numbers, format, arguments));
+    va_end(arguments);
 }
 
 void command_policy(struct command *command, const struct heddle_policy *policy)
@@ -85,4 +104,19 @@ heddle_status command_call(struct command *command, struct redis_link *link,
 {
     heddle_status status = command_send(command, link, err);
     return status == HEDDLE_OK ? command_receive(link, reply, err) : status;
+}
+
+/* Its digits, without a NUL; how many. */
+static size_t put_number(char *out, int64_t number)
+{
+    char digits[NUMBER_SIZE_MAX], *end = digits + sizeof digits, *first = end;
+    uint64_t rest = number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
+
+    do
+        *--first = (char)('0' + rest % 10);
+    while ((rest /= 10) > 0);
+    if (number < 0)
+        *--first = '-';
+    memcpy(out, first, (size_t)(end - first));
+    return (size_t)(end - first);
 }

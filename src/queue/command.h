@@ -25,6 +25,7 @@ void command_begin(struct command *command, const char *function, unsigned parti
 void command_text(struct command *command, struct heddle_text text);
 void command_string(struct command *command, const char *string);
 void command_number(struct command *command, int64_t number);
+void command_format(struct command *command, const char *format, ...) HEDDLE_PRINTF(2, 3);
 
 /* Its options and their values, those that it says. */
 void command_policy(struct command *command, const struct heddle_policy *policy);

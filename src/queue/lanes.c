@@ -1,11 +1,13 @@
 /* See lanes.h. The functions that are called here stand in lua/. */
 #include "queue/lanes.h"
 
+#include "base/digest.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "link/redis.h"
 #include "queue/partitions.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +19,9 @@ static heddle_status read_claims(const struct redis_reply *reply, unsigned parti
                                  const struct lanes_request *request, struct lanes_answer *answer,
                                  struct heddle_error *err);
 static void append_settlement(struct command *command, const struct settlement *settlement);
+static void append_id(struct command *command, const struct claimed_operation *claimed);
+static void append_result(struct command *command, const struct claimed_operation *claimed);
+static bool says_nothing(const struct claimed_operation *claimed);
 
 static heddle_status everywhere(struct redis_link *link, struct command *command,
                                 const char *function, unsigned partitions, const char *incarnation,
@@ -70,9 +75,26 @@ heddle_status lanes_settle_send(struct redis_link *link, struct command *command
                                 unsigned partition, const char *incarnation, int64_t result_ttl_ms,
                                 const struct settlement *settlements, struct heddle_error *err)
 {
+    size_t results = 0, parked = 0;
+
+    for (const struct settlement *s = settlements; s; s = s->next)
+        for (size_t i = s->first; i < s->first + s->count; i++) {
+            results += s->claim->operations[i].sends_result;
+            parked += s->claim->operations[i].is_parked;
+        }
     command_begin(command, "heddle_settle", partition);
     command_string(command, incarnation);
     command_number(command, result_ttl_ms);
+    command_number(command, (int64_t)results);
+    command_number(command, (int64_t)parked);
+    for (const struct settlement *s = settlements; results > 0 && s; s = s->next)
+        for (size_t i = s->first; i < s->first + s->count; i++)
+            if (s->claim->operations[i].sends_result)
+                append_result(command, &s->claim->operations[i]);
+    for (const struct settlement *s = settlements; parked > 0 && s; s = s->next)
+        for (size_t i = s->first; i < s->first + s->count; i++)
+            if (s->claim->operations[i].is_parked)
+                append_id(command, &s->claim->operations[i]);
     for (; settlements; settlements = settlements->next)
         append_settlement(command, settlements);
     return command_send(command, link, err);
@@ -202,7 +224,12 @@ heddle_status lanes_give_back(struct redis_link *link, struct command *command, 
     }
     if (!is_any)
         return HEDDLE_OK;
-    return command_call(command, link, &reply, err);
+    status = command_call(command, link, &reply, err);
+    /* The others were settled while their names were on the way. */
+    for (size_t i = 0; status == HEDDLE_OK && i < redis_reply_count(reply); i++)
+        heddle_log(HEDDLE_LOG_WARNING, "claim_given_back", "lane=%s",
+                   LOG_TEXT(redis_reply_text(redis_reply_at(reply, i)).data));
+    return status;
 }
 
 static void append_request(struct command *command, const struct lanes_request *request)
@@ -237,28 +264,64 @@ static heddle_status read_claims(const struct redis_reply *reply, unsigned parti
 
 static void append_settlement(struct command *command, const struct settlement *settlement)
 {
-    static const char *const names[] = {
-        [LANE_KEEP] = "keep",   [LANE_RELEASE] = "release", [LANE_WAIT] = "wait",
-        [LANE_PAUSE] = "pause", [LANE_GAP] = "pause",       [LANE_HALT] = "halt"};
     const struct claim *claim = settlement->claim;
 
     command_text(command, claim->lane);
     command_number(command, (int64_t)claim->seq);
-    command_string(command, names[settlement->disposition]);
-    if (settlement->disposition == LANE_WAIT || settlement->disposition == LANE_PAUSE ||
-        settlement->disposition == LANE_GAP)
-        command_number(command, settlement->wait_ms);
-    else
-        command_string(command, settlement->reason);
+    switch (settlement->disposition) {
+    case LANE_KEEP:
+        command_text(command, TEXT("keep"));
+        break;
+    case LANE_RELEASE:
+        command_text(command, TEXT("release"));
+        break;
+    case LANE_WAIT:
+        command_format(command, "wait %" PRId64, settlement->wait_ms);
+        break;
+    case LANE_PAUSE:
+    case LANE_GAP:
+        command_format(command, "pause %" PRId64, settlement->wait_ms);
+        break;
+    case LANE_HALT:
+        command_format(command, "halt %s", settlement->reason);
+        break;
+    }
     command_number(command, settlement->cost_us);
     command_number(command, (int64_t)settlement->count);
-    for (size_t i = 0; i < settlement->count; i++) {
-        const struct claimed_operation *claimed = &claim->operations[settlement->first + i];
-        command_text(command, (struct heddle_text){claimed->operation.id, HEDDLE_ID_SIZE});
-        const char state = claimed->is_parked ? 'p' : (char)claimed->end;
-        command_text(command, arena_copy_text(&command->numbers, &state, 1));
-        command_text(command, claimed->sends_result ? claimed->result : TEXT(""));
-    }
+    for (size_t i = 0; i < settlement->count; i++)
+        append_id(command, &claim->operations[settlement->first + i]);
+}
+
+static void append_id(struct command *command, const struct claimed_operation *claimed)
+{
+    command_text(command, (struct heddle_text){claimed->operation.id, HEDDLE_ID_SIZE});
+}
+
+/* The entry that lua/results.lua describes. */
+static void append_result(struct command *command, const struct claimed_operation *claimed)
+{
+    const struct heddle_text result = says_nothing(claimed) ? TEXT("") : claimed->result;
+    char *entry = arena_alloc(&command->numbers, 1 + DIGEST_BYTES_SIZE + result.size);
+
+    entry[0] = (char)claimed->end;
+    digest_bytes(claimed->content, (unsigned char *)entry + 1);
+    memcpy(entry + 1 + DIGEST_BYTES_SIZE, result.data, result.size);
+    append_id(command, claimed);
+    command_text(command, (struct heddle_text){entry, 1 + DIGEST_BYTES_SIZE + result.size});
+}
+
+/* Done, without data. */
+static bool says_nothing(const struct claimed_operation *claimed)
+{
+    static const char head[] = "{\"id\":\"",
+                      tail[] = "\",\"state\":\"done\",\"code\":200,\"data\":null}";
+    const size_t head_size = sizeof head - 1, tail_size = sizeof tail - 1;
+    const struct heddle_text result = claimed->result;
+
+    return result.size == head_size + HEDDLE_ID_SIZE + tail_size &&
+           memcmp(result.data, head, head_size) == 0 &&
+           memcmp(result.data + head_size, claimed->operation.id, HEDDLE_ID_SIZE) == 0 &&
+           memcmp(result.data + head_size + HEDDLE_ID_SIZE, tail, tail_size) == 0;
 }
 
 /* Calls a function with the incarnation in every partition; the sum of the answers. */

@@ -263,7 +263,7 @@ def test_an_operation_that_redis_has_forgotten_gives_its_recorded_result(client,
     results = []
     for _ in range(2):
         results.append(client.do(user, op, thread, payload, id=operation))
-        for key in client.redis.keys("heddle:*:result:*"):
+        for key in client.redis.keys("heddle:*:results:*"):
             client.redis.delete(key)
     assert results[0]["state"] == "done", results
     assert results[0] == results[1]
@@ -274,7 +274,7 @@ def test_a_refusal_that_redis_has_forgotten_stays_what_it_was(client, user):
     first = client.do(user, "update_thread", identity, {"title": "t"}, id=operation)
     assert_failed(first, "not_found", 404)
     client.do(user, "create_thread", payload={"id": identity})
-    for key in client.redis.keys("heddle:*:result:*"):
+    for key in client.redis.keys("heddle:*:results:*"):
         client.redis.delete(key)
     assert client.do(user, "update_thread", identity, {"title": "t"}, id=operation) == first
 

@@ -304,7 +304,7 @@ const char *desk_keys(void)
 
     for (size_t i = 0; i < redis_reply_count(reply) && count < 1000; i++) {
         const char *name = redis_reply_text(redis_reply_at(reply, i)).data;
-        if (!strstr(name, ":result:") && !strstr(name, ":reply:"))
+        if (!strstr(name, ":results:") && !strstr(name, ":reply:"))
             names[count++] = name;
     }
     qsort(names, count, sizeof *names, compare_texts);

@@ -335,7 +335,7 @@ static void a_key_that_would_stay_for_ever_gets_an_end(void **state)
 {
     (void)state;
     submit_some();
-    damage("SET", "heddle:{0}:result:" X, "d", NULL);
+    damage("SET", "heddle:{0}:results:" X, "d", NULL);
     damage("RPUSH", "heddle:{0}:reply:" X, "{}", NULL);
     assert_string_equal(run(false).kinds, "endless_key: endless_key:");
     assert_found_and_mended("endless_key: endless_key:");

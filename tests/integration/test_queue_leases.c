@@ -17,6 +17,9 @@
 
 #include <cmocka.h>
 
+#define NEW_RESULTS "heddle:{0}:results:new"
+#define OLD_RESULTS "heddle:{0}:results:old"
+
 /* Claims for a lease that is over at once; the beat of q finds it out. */
 static struct claim *claim_and_expire(int operations)
 {
@@ -237,7 +240,7 @@ static void a_result_that_is_wanted_late_is_asked_for_and_delivered(void **state
 
 static void a_result_lives_as_long_as_it_should_and_knows_its_operation(void **state)
 {
-    char key[100], name[32], *result = NULL;
+    char name[32], *result = NULL;
 
     (void)state;
     struct heddle_receipt receipt = submit_with_reply("", "{\"n\":1}");
@@ -250,12 +253,89 @@ static void a_result_lives_as_long_as_it_should_and_knows_its_operation(void **s
     assert_string_equal(name, "done");
     assert_string_equal(result, "{\"n\":0}");
     free(result);
-    snprintf(key, sizeof key, "heddle:{0}:result:%s", receipt.id);
-    assert_in_range(desk_number("PTTL", key, NULL), 1, DESK_TTL_MS);
+    assert_in_range(desk_number("PTTL", NEW_RESULTS, NULL), DESK_TTL_MS, 3 * DESK_TTL_MS);
     assert_string_equal(submit_with_reply(receipt.id, "{\"n\":1}").state, "done");
     struct heddle_receipt other = submit_with_reply(receipt.id, "{\"n\":2}");
     assert_int_equal(other.status, HEDDLE_REFUSED);
     assert_int_equal(other.error.kind, HEDDLE_KIND_CONFLICT);
+}
+
+/* Ends an operation of ann's with this result; its id. */
+static const char *end_with(const char *result, char id[HEDDLE_ID_SIZE + 1])
+{
+    strcpy(id, desk_submit("ann", "{\"n\":1}"));
+    struct claim *claim = desk_take("p", 1);
+    const struct settlement settlement = {.claim = claim, .count = 1, .disposition = LANE_RELEASE};
+    desk_end(claim, 0, 1, true);
+    claim->operations[0].result = text_of(result);
+    desk_settle_as("p", &settlement, NULL, NULL);
+    claim_free(claim);
+    return id;
+}
+
+static void assert_result(const char *id, const char *expected)
+{
+    char state[16], *result = NULL;
+
+    assert_int_equal(heddle_client_status(desk.client, TEXT("ann"), id, state, &result, &desk.err),
+                     HEDDLE_OK);
+    assert_string_equal(state, expected ? "done" : "unknown");
+    if (expected)
+        assert_string_equal(result, expected);
+    free(result);
+}
+
+/* Results go together, those of a while at once: none before its time. */
+static void a_result_outlives_the_change_of_generations(void **state)
+{
+    char first[HEDDLE_ID_SIZE + 1], second[HEDDLE_ID_SIZE + 1], third[HEDDLE_ID_SIZE + 1];
+
+    (void)state;
+    end_with("{\"n\":1}", first);
+    /* As old as a result has to get. */
+    desk_number("PEXPIRE", NEW_RESULTS, "59000", NULL);
+    end_with("{\"n\":2}", second);
+    end_with("{\"n\":3}", third);
+    assert_result(first, "{\"n\":1}");
+    assert_result(second, "{\"n\":2}");
+    assert_result(third, "{\"n\":3}");
+    assert_int_equal(desk_number("HLEN", NEW_RESULTS, NULL), 3);
+    assert_true(desk_number("PTTL", OLD_RESULTS, NULL) >= DESK_TTL_MS);
+    assert_true(desk_number("PTTL", NEW_RESULTS, NULL) >= 2 * DESK_TTL_MS);
+    assert_string_equal(submit_with_reply(first, "{\"n\":1}").state, "done");
+    assert_int_equal(submit_with_reply(first, "{\"n\":2}").error.kind, HEDDLE_KIND_CONFLICT);
+    /* A beat leaves what has still to live, and takes what is about to go. */
+    desk_beat("p", DESK_LEASE_MS);
+    assert_result(first, "{\"n\":1}");
+    desk_number("PEXPIRE", OLD_RESULTS, "1000", NULL);
+    desk_beat("p", DESK_LEASE_MS);
+    assert_result(first, NULL);
+    assert_result(second, "{\"n\":2}");
+}
+
+/* Of an operation that is done and has nothing to say little is kept, and the same is told. */
+static void a_result_without_data_is_told_in_full(void **state)
+{
+    const struct heddle_submission submission = {
+        .user = TEXT("ann"), .op = TEXT("work"), .reply = true};
+    char id[HEDDLE_ID_SIZE + 1], *expected;
+
+    (void)state;
+    strcpy(id, desk_submit_as(&submission).id);
+    assert_true(asprintf(&expected, "{\"id\":\"%s\",\"state\":\"done\",\"code\":200,\"data\":null}",
+                         id) > 0);
+    struct claim *claim = desk_take("p", 1);
+    const struct settlement settlement = {.claim = claim, .count = 1, .disposition = LANE_RELEASE};
+    desk_end(claim, 0, 1, true);
+    claim->operations[0].result = text_of(expected);
+    desk_settle_as("p", &settlement, NULL, NULL);
+    claim_free(claim);
+    assert_result(id, expected);
+    assert_int_equal(desk_number("HSTRLEN", NEW_RESULTS, id, NULL), 17);
+    AUTO_REPLY reply =
+        desk_call("LPOP", arena_format(&desk.command.numbers, "heddle:{0}:reply:%s", id), NULL);
+    assert_string_equal(redis_reply_text(reply).data, expected);
+    free(expected);
 }
 
 static void nothing_is_left_when_all_has_ended(void **state)
@@ -279,7 +359,7 @@ static void nothing_is_left_when_all_has_ended(void **state)
     assert_true(redis_reply_count(keys) > 0);
     for (size_t i = 0; i < redis_reply_count(keys); i++)
         assert_in_range(desk_number("PTTL", redis_reply_text(redis_reply_at(keys, i)).data, NULL),
-                        1, DESK_TTL_MS);
+                        1, 3 * DESK_TTL_MS);
 }
 
 static void a_full_redis_refuses_work_and_drains(void **state)
@@ -334,6 +414,8 @@ int main(void)
         TEST(each_submission_that_asks_gets_one_reply),
         TEST(a_result_that_is_wanted_late_is_asked_for_and_delivered),
         TEST(a_result_lives_as_long_as_it_should_and_knows_its_operation),
+        TEST(a_result_outlives_the_change_of_generations),
+        TEST(a_result_without_data_is_told_in_full),
         TEST(nothing_is_left_when_all_has_ended),
         TEST(a_full_redis_refuses_work_and_drains),
     };

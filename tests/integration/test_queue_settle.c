@@ -212,9 +212,9 @@ static void a_malformed_settlement_is_refused_as_a_whole(void **state)
     struct claim *claim = claim_of_four(1);
     assert_true(asprintf(&seq, "%llu", (unsigned long long)claim->seq) > 0);
     /* A good lane, then half of one: the words of a call behind its head. */
-    const char *const words[] = {"FCALL", "heddle_settle", "1", "heddle:{0}", "p", "1000", "ann",
-                                 seq,     "release",       "",  "0",          "1", ids[0], "d",
-                                 "",      "bob",           seq};
+    const char *const words[] = {
+        "FCALL", "heddle_settle", "1", "heddle:{0}", "p",    "1000", "0", "0", "ann",
+        seq,     "release",       "0", "1",          ids[0], "bob",  seq};
     size_t sizes[sizeof words / sizeof *words];
     struct redis_reply *reply = NULL;
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)

@@ -27,7 +27,7 @@ local function cancel(k, args)
     if not record then return redis.status_reply('OK') end
     call('HSET', k.ops, id, flagged(record, FLAG_CANCELLED))
     if result ~= '' then
-        keep_result(k, id, 'c', result, ttl_ms)
+        keep_results(k, ttl_ms, { id, 'c' .. digest_of(content_of(record)) .. result })
         local count = tonumber(call('HGET', k.replies, id) or 0)
         if count > 0 then push_reply(k, id, result, count, ttl_ms) end
         call('HDEL', k.replies, id)

@@ -1,19 +1,19 @@
 -- Claiming: lanes handed to a processor.
 
-local function beat(k, incarnation, lease_ms)
-    call('ZADD', k.beats, now_ms() + lease_ms, incarnation)
+local function beat(k, incarnation, lease_ms, at_ms)
+    call('ZADD', k.beats, at_ms + lease_ms, incarnation)
 end
 
 -- Lanes whose time has come are ready again.
-local function wake_waiting(k, most)
-    local due = call('ZRANGEBYSCORE', k.waiting, '-inf', now_ms(), 'LIMIT', 0, most)
+local function wake_waiting(k, most, at_ms)
+    local due = call('ZRANGEBYSCORE', k.waiting, '-inf', at_ms, 'LIMIT', 0, most)
     if #due == 0 then return end
     in_chunks('ZREM', k.waiting, due)
-    for _, lane in ipairs(due) do make_ready(k, lane) end
+    make_all_ready(k, due)
 end
 
 -- The records of a lane's first operations. Ids without a record are no operations any more.
-local function first_operations(k, lane, most)
+local function first_records(k, lane, most)
     local ids = call('LRANGE', k.lane .. lane, 0, most - 1)
     if #ids == 0 then return ids end
     local records, kept = call('HMGET', k.ops, unpack(ids)), {}
@@ -24,52 +24,77 @@ local function first_operations(k, lane, most)
             call('LREM', k.lane .. lane, 1, id)
         end
     end
-    if #kept == 0 then return first_operations(k, lane, most) end
+    if #kept == 0 then return first_records(k, lane, most) end
     return kept
 end
 
+-- The records of the first operations of lanes {name, tag, …} from the ith on, READ_AHEAD in all or a
+-- few more: in one list, and where each lane's end in it. No more is read at once, for a claim may be
+-- full before it is used.
+local READ_AHEAD = 64
+
+local function read_lanes(k, lanes, i, most)
+    local ids, ends = {}, {}
+    while i <= #lanes and #ids < READ_AHEAD do
+        for _, id in ipairs(call('LRANGE', k.lane .. lanes[i], 0, most - 1)) do ids[#ids + 1] = id end
+        ends[#ends + 1] = #ids
+        i = i + 2
+    end
+    return #ids > 0 and call('HMGET', k.ops, unpack(ids)) or ids, ends
+end
+
+-- How many of records[first] to records[last] still fit into the claim; nil where one is missing.
+local function count_fitting(claim, records, first, last)
+    local count = 0
+    for i = first, last do
+        local record = records[i]
+        if not record then return nil end
+        if count > 0 and claim.bytes + #record > claim.bytes_max then break end
+        claim.bytes, count = claim.bytes + #record, count + 1
+    end
+    return count
+end
+
 local function held_text(seq, tag, count)
-    return format('%s:%.0f:%d', seq, tag, count)
+    return seq .. ':' .. tag .. ':' .. count
 end
 
 -- Gives lanes {name, tag, …} to a processor, within its caps; those beyond its bytes go back, and then
 -- it answers false. Appends name and records of each to `answer`.
 local function give(k, claim, lanes, answer)
-    local held, bytes, is_all = {}, 0, true
-    for i = 1, #lanes, 2 do
-        local lane, tag = lanes[i], tonumber(lanes[i + 1])
-        if bytes >= claim.bytes_max then
-            call('ZADD', k.ready, tag, lane)
-            is_all = false
-        else
-            local records = first_operations(k, lane, claim.operations_max)
-            local count = 0
-            for n, record in ipairs(records) do
-                if count > 0 and bytes + #record > claim.bytes_max then
-                    for extra = n, #records do records[extra] = nil end
-                    break
-                end
-                bytes, count = bytes + #record, count + 1
+    local held, i = {}, 1
+    while i <= #lanes and claim.bytes < claim.bytes_max do
+        local records, ends = read_lanes(k, lanes, i, claim.operations_max)
+        local first = 1
+        for n = 1, #ends do
+            if claim.bytes >= claim.bytes_max then break end
+            local lane, list, from, bytes = lanes[i], records, first, claim.bytes
+            local count = count_fitting(claim, records, first, ends[n])
+            if not count then
+                claim.bytes, list, from = bytes, first_records(k, lane, claim.operations_max), 1
+                count = count_fitting(claim, list, 1, #list)
             end
             if count > 0 then
-                held[#held + 1] = lane
-                held[#held + 1] = held_text(claim.seq, tag, count)
-                answer[#answer + 1] = lane
-                answer[#answer + 1] = table.concat(records)
+                held[#held + 1], answer[#answer + 1] = lane, lane
+                held[#held + 1] = held_text(claim.seq, lanes[i + 1], count)
+                answer[#answer + 1] = count == 1 and list[from] or table.concat(list, '', from, from + count - 1)
             end
+            first, i = ends[n] + 1, i + 2
         end
     end
     if #held > 0 then
         in_chunks('HSET', k.base .. 'held:' .. claim.incarnation, held)
-        beat(k, claim.incarnation, claim.lease_ms)
+        beat(k, claim.incarnation, claim.lease_ms, claim.at_ms)
     end
-    return is_all
+    for back = i, #lanes, 2 do call('ZADD', k.ready, lanes[back + 1], lanes[back]) end
+    return i > #lanes
 end
 
 local function read_claim(args)
     local claim = {
         incarnation = args[1], seq = args[2], lanes_max = tonumber(args[3]),
         operations_max = tonumber(args[4]), bytes_max = tonumber(args[5]), lease_ms = tonumber(args[6]),
+        bytes = 0, at_ms = now_ms(),
     }
     if #args < 6 or not claim.lease_ms or not claim.bytes_max or not find(claim.seq, '^%d+$')
         or not claim.lanes_max or claim.lanes_max < 1 or claim.lanes_max > 1000
@@ -85,7 +110,7 @@ local function claim(k, args)
     local asked, problem = read_claim(args)
     if problem then return problem end
 
-    wake_waiting(k, asked.lanes_max)
+    wake_waiting(k, asked.lanes_max, asked.at_ms)
     local lanes = call('ZPOPMIN', k.ready, asked.lanes_max)
     local answer, is_all = { -1, 0, 0 }, true
     if #lanes > 0 then
@@ -98,9 +123,9 @@ local function claim(k, args)
     if is_all and #lanes < 2 * asked.lanes_max then
         call('SADD', k.idle, asked.incarnation)
         -- Before its first beat, too: who is not known to live is never found dead, nor forgotten.
-        call('ZADD', k.beats, 'NX', now_ms() + asked.lease_ms, asked.incarnation)
+        call('ZADD', k.beats, 'NX', asked.at_ms + asked.lease_ms, asked.incarnation)
         local next_due = call('ZRANGE', k.waiting, 0, 0, 'WITHSCORES')
-        if next_due[2] then answer[1] = math.max(tonumber(next_due[2]) - now_ms(), 0) end
+        if next_due[2] then answer[1] = math.max(tonumber(next_due[2]) - asked.at_ms, 0) end
         answer[2] = call('HLEN', k.halted)
         answer[3] = 1
     end
@@ -126,7 +151,7 @@ local function adopt(k, args)
     local answer = { page[1], 0, 0 }
     if #names > 0 then
         call('HDEL', k.halted, unpack(names))
-        if not give(k, asked, lanes, answer) then wake(k) end
+        if not give(k, asked, lanes, answer) then wake(k, 1) end
     end
     return answer
 end

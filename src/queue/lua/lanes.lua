@@ -1,19 +1,29 @@
 -- Lanes: made ready, and somebody woken.
 
--- Wakes one processor that is known to listen: no herd, and a dead one is passed over.
-local function wake(k)
+-- Wakes processors that are known to listen, one for each of so many lanes: no herd, and a dead one is
+-- passed over.
+local function wake(k, lanes)
     for _ = 1, WAKE_TRIES do
         local incarnation = call('SPOP', k.idle)
         if not incarnation then return end
-        if call('PUBLISH', 'heddle:wake:' .. incarnation, k.partition) > 0 then return end
+        if call('PUBLISH', 'heddle:wake:' .. incarnation, k.partition) > 0 then lanes = lanes - 1 end
+        if lanes == 0 then return end
     end
 end
 
 -- Each arrival moves the virtual time on by a µs: lanes that come later stand behind, and no stream
 -- of new lanes can hold back an old one for ever.
+local function make_all_ready(k, lanes, tags)
+    local vt, entries = call('HINCRBY', k.meta, 'vt', #lanes) - #lanes, {}
+    for i, lane in ipairs(lanes) do
+        local tag = tags and tags[i]
+        if not tag or tag < vt + i then tag = vt + i end
+        entries[2 * i - 1], entries[2 * i] = format('%d', tag), lane
+    end
+    in_chunks('ZADD', k.ready, entries)
+    wake(k, #lanes)
+end
+
 local function make_ready(k, lane, tag)
-    local vt = call('HINCRBY', k.meta, 'vt', 1)
-    if tag and tag > vt then vt = tag end
-    call('ZADD', k.ready, vt, lane)
-    wake(k)
+    make_all_ready(k, { lane }, { tag })
 end

@@ -15,7 +15,8 @@ Keys of partition P, all in one slot (B = "heddle:{P}:"):
   B replies        hash    id -> how many asked for a reply of an operation that is here, or parked
   B wish:ID        string  how many did of an operation that Redis has still to hear of, for WISH_MS
   B reply:ID       list    a result for each of them, for result_ttl
-  B result:ID      string  a result that the ledger does not keep, for result_ttl
+  B results:new    hash    id -> a result that was sent here, for result_ttl: see results.lua
+  B results:old    hash    the same, of some time before
 
 Invariant: a lane with operations is in exactly one of ready, held:*, waiting, halted; one without
 is in none. A claimed operation stays in its lane until it is settled, so no crash loses it. Whatever
@@ -29,14 +30,14 @@ A record is a header (see HEADER), then id, user, op, thread, payload, trace, a 
 that a C program can use them where they are; behind them, where FLAG_POLICY says so, the submission's
 retry policy (see POLICY). ]]
 
-local VERSION = 1
+local VERSION = 2
 local HEADER = '>BBHBBHHHI4I8' -- version, flags, user, op, thread, trace sizes, attempts, crashes, payload size, µs
 local POLICY = '>HBI4I4I4' -- attempts, on_failure, backoff, backoff_max, deadline in ms; 0: not said
 local HEADER_SIZE, ID_SIZE = 24, 36
 local RECORD_VERSION, FLAG_REPLY, FLAG_JOURNAL, FLAG_POISON, FLAG_CANCELLED, FLAG_POLICY, FLAG_LOOK =
     1, 1, 2, 4, 8, 16, 32
 local USER_MAX, OP_MAX, THREAD_MAX, TRACE_MAX = 256, 64, 64, 512
-local MANY_MAX, UNPACK_MAX, WAKE_TRIES, REBUILD_DEPTH = 256, 4000, 8, 2000
+local MANY_MAX, UNPACK_MAX, WAKE_TRIES, REBUILD_DEPTH, HASHES_MAX = 256, 4000, 8, 2000, 4096
 local WISH_MS = 3600000
 local STATES = { d = 'done', f = 'failed', x = 'dead', c = 'cancelled' }
 local ON_FAILURE = { block = 1, park = 2, halt = 3 }

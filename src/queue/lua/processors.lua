@@ -32,7 +32,7 @@ local function mind_clock(k, at_ms, lease_ms)
     if at_ms >= newest - CLOCK_SLACK_MS then return end
     local late = call('ZRANGE', k.waiting, 0, 99)
     in_chunks('ZREM', k.waiting, late)
-    for _, lane in ipairs(late) do make_ready(k, lane) end
+    if #late > 0 then make_all_ready(k, late) end
     for _, incarnation in ipairs(call('ZRANGEBYSCORE', k.beats, at_ms + lease_ms, '+inf')) do
         call('ZADD', k.beats, at_ms + lease_ms, incarnation)
     end
@@ -43,8 +43,9 @@ end
 local function heartbeat(k, args)
     local lease_ms = tonumber(args[2])
     if not lease_ms then return refuse('invalid', 'expected INCARNATION LEASE_MS') end
-    beat(k, args[1], lease_ms)
     local freed, left, at_ms = 0, 0, now_ms()
+    beat(k, args[1], lease_ms, at_ms)
+    drop_results(k)
     mind_clock(k, at_ms, lease_ms)
     for _, incarnation in ipairs(call('ZRANGEBYSCORE', k.beats, '-inf', at_ms, 'LIMIT', 0, 4)) do
         freed, left = freed + 1, left + free_lanes(k, incarnation, 100)
@@ -59,7 +60,7 @@ end
 
 -- INCARNATION: it claims nothing for now. Whoever has woken it in vain wakes another.
 local function decline(k, args)
-    if call('SREM', k.idle, args[1]) == 0 and call('ZCARD', k.ready) > 0 then wake(k) end
+    if call('SREM', k.idle, args[1]) == 0 and call('ZCARD', k.ready) > 0 then wake(k, 1) end
     return redis.status_reply('OK')
 end
 
@@ -74,16 +75,17 @@ local function holds(k, args)
     return answer
 end
 
--- INCARNATION, then LANE SEQ …: claims that their processor does not know of
+-- INCARNATION, then LANE SEQ …: claims that their processor does not know of -> lanes of those that there were
 local function give_back(k, args)
-    local held = k.base .. 'held:' .. args[1]
+    local held, freed = k.base .. 'held:' .. args[1], {}
     for i = 2, #args, 2 do
         local claimed = call('HGET', held, args[i])
         if claimed and claimed:match('^%d+') == args[i + 1] then
             free_lane(k, args[1], args[i], claimed)
+            freed[#freed + 1] = args[i]
         end
     end
-    return redis.status_reply('OK')
+    return freed
 end
 
 -- INCARNATION LANE ID POISON_CRASHES: the lane of a dead processor's suspect goes to the quarantine.

@@ -1,23 +1,25 @@
 -- Records and ids of operations.
 
 local function record_of(o, at_us)
-    local flags = (o.reply and FLAG_REPLY or 0) + (o.journal and FLAG_JOURNAL or 0) + (o.policy and FLAG_POLICY or 0)
-    local record = struct.pack(HEADER, RECORD_VERSION, flags, #o.user, #o.op, #o.thread, #o.trace, o.attempt or 0, 0,
-        #o.payload, o.submitted_us or at_us)
-        .. o.id .. '\0' .. o.user .. '\0' .. o.op .. '\0' .. o.thread .. '\0' .. o.payload .. '\0'
-        .. o.trace .. '\0'
-    local policy = o.policy
+    local user, op, thread, payload, trace, policy = o.user, o.op, o.thread, o.payload, o.trace, o.policy
+    local flags = (o.reply and FLAG_REPLY or 0) + (o.journal and FLAG_JOURNAL or 0) + (policy and FLAG_POLICY or 0)
+    local record = struct.pack(HEADER, RECORD_VERSION, flags, #user, #op, #thread, #trace, o.attempt or 0, 0,
+        #payload, o.submitted_us or at_us)
+        .. o.id .. '\0' .. user .. '\0' .. op .. '\0' .. thread .. '\0' .. payload .. '\0' .. trace .. '\0'
     if not policy then return record end
     return record .. struct.pack(POLICY, policy.attempts or 0, ON_FAILURE[policy.on_failure] or 0,
         policy.backoff_ms or 0, policy.backoff_max_ms or 0, policy.deadline_ms or 0)
 end
 
--- What makes two submissions the same: user, op, thread and payload with their sizes.
+-- What makes two submissions the same: user, op, thread and payload, with a NUL between them.
 local function content_of(record)
     local _, _, user, op, thread, _, _, _, payload = struct.unpack(HEADER, record)
     local from = HEADER_SIZE + ID_SIZE + 2
-    return sub(record, 3, 6) .. sub(record, 13, 16)
-        .. sub(record, from, from + user + op + thread + payload + 2)
+    return sub(record, from, from + user + op + thread + payload + 2)
+end
+
+local function content_of_submission(o)
+    return o.user .. '\0' .. o.op .. '\0' .. o.thread .. '\0' .. o.payload
 end
 
 local function with_attempts(record, attempts)
@@ -53,11 +55,23 @@ local function user_of(record)
     return sub(record, HEADER_SIZE + ID_SIZE + 2, HEADER_SIZE + ID_SIZE + 1 + size)
 end
 
--- A UUID (version 8): µs since the epoch, partition, counter, salt.
-local function new_id(p, at_us)
-    process_salt = process_salt or sub(redis.sha1hex(SALT .. tostring({}) .. tostring(call)), 1, 8)
+local hex_of = {} -- of each byte
+
+-- A UUID (version 8): µs since the epoch, partition, counter, salt. Those of one call differ by the
+-- counter alone; `call_heads` keeps what they share.
+local function new_id(p, at_us, call_heads)
+    if not process_salt then
+        process_salt = sub(redis.sha1hex(SALT .. tostring({}) .. tostring(call)), 1, 8)
+        for i = 0, 255 do hex_of[i] = format('%02x', i) end
+    end
     id_count = (id_count + 1) % 0x40000
-    local high = math.floor(at_us / 0x1000)
-    return format('%08x-%04x-8%03x-%x%03x-%04x%s', math.floor(high / 0x10000), high % 0x10000,
-        at_us % 0x1000, 8 + math.floor(id_count / 0x10000), p, id_count % 0x10000, process_salt)
+    local low, middle = id_count % 0x100, id_count % 0x10000
+    local top = 8 + (id_count - middle) / 0x10000
+    local head = call_heads[top]
+    if not head then
+        local high = math.floor(at_us / 0x1000)
+        head = format('%08x-%04x-8%03x-%x%03x-', math.floor(high / 0x10000), high % 0x10000, at_us % 0x1000, top, p)
+        call_heads[top] = head
+    end
+    return head .. hex_of[(middle - low) / 0x100] .. hex_of[low] .. process_salt
 end

@@ -1,51 +1,49 @@
 -- Settling: ended operations leave, the lane goes on.
 
--- INCARNATION RESULT_TTL_MS, then for each lane LANE SEQ DISPOSITION ARGUMENT COST_US N and N times
--- ID STATE RESULT; STATE p: parked, it has not ended but leaves the lane. Dispositions: keep, release,
--- wait and pause (ARGUMENT: ms; a pause charges the next operation no attempt), halt (ARGUMENT: reason).
-local PARKED = 'p'
-local DISPOSITIONS = { keep = true, release = true, wait = true, pause = true, halt = true }
+-- INCARNATION RESULT_TTL_MS R P, then R times ID ENTRY: results (see results.lua), then P times ID:
+-- operations that are parked, which have not ended but leave their lane; then for each lane LANE SEQ
+-- DISPOSITION COST_US N and N IDs. Dispositions: keep, release, "wait MS", "pause MS" (which charges the
+-- next operation no attempt), "halt REASON". A lane may come several times.
+local SETTLE_HEAD = 4
+local DISPOSITIONS = { keep = '^$', release = '^$', wait = '^%d+$', pause = '^%d+$', halt = '' }
 
-local function read_settlements(args)
-    local lanes, i = {}, 3
+-- Where each lane stands: its first argument and its last id; nil where they make no sense.
+local function read_lanes_settled(args, first)
+    local starts, ends, i = {}, {}, first
     while i <= #args do
-        local lane = {
-            name = args[i], seq = args[i + 1], disposition = args[i + 2], argument = args[i + 3],
-            cost_us = tonumber(args[i + 4]), ids = {}, states = {}, results = {},
-        }
-        local count = tonumber(args[i + 5])
-        if not DISPOSITIONS[lane.disposition] or not lane.cost_us or not count
-            or i + 5 + 3 * count > #args
-            or ((lane.disposition == 'wait' or lane.disposition == 'pause') and not tonumber(lane.argument)) then
-            return nil, refuse('invalid', 'malformed settlement')
+        local kind, count = args[i + 2], tonumber(args[i + 4] or '')
+        if not count or not tonumber(args[i + 3]) or count < 0 or count % 1 ~= 0 or i + 4 + count > #args then
+            return nil
         end
-        for n = 1, count do
-            local at = i + 3 + 3 * n
-            lane.ids[n], lane.states[n], lane.results[n] = args[at], args[at + 1], args[at + 2]
-            if not STATES[lane.states[n]] and lane.states[n] ~= PARKED then
-                return nil, refuse('invalid', 'malformed settlement')
-            end
+        if kind ~= 'release' and kind ~= 'keep' then
+            local name, argument = kind:match('^(%l+) ?(.*)$')
+            if not DISPOSITIONS[name] or not find(argument, DISPOSITIONS[name]) then return nil end
         end
-        lanes[#lanes + 1] = lane
-        i = i + 6 + 3 * count
+        local n = #starts + 1
+        starts[n], ends[n] = i, i + 4 + count
+        i = i + 5 + count
     end
-    return lanes
+    return starts, ends
 end
 
--- Takes finished operations out of their lane, by id. They are its first ones, but for what others
--- did to the lane meanwhile; a settlement that is repeated after a lost answer finds none.
-local function remove_from_lane(k, lane)
-    local key, ids = k.lane .. lane.name, lane.ids
-    local popped = call('LPOP', key, #ids)
-    local wanted
-    for i = 1, popped and #popped or 0 do
-        if popped[i] ~= ids[i] then wanted = true end
-    end
-    if not wanted and popped and #popped == #ids then return #ids end
-    local removed = 0
-    wanted = {}
+-- The call as it is written; nil where it makes no sense.
+local function read_settlements(args)
+    local s = { incarnation = args[1], ttl_ms = tonumber(args[2] or ''), results = SETTLE_HEAD + 1, parked = {} }
+    local results, parked = tonumber(args[3] or ''), tonumber(args[4] or '')
+    if not s.ttl_ms or not results or not parked or results < 0 or parked < 0 then return nil end
+    s.results_end = SETTLE_HEAD + 2 * results
+    if s.results_end + parked > #args then return nil end
+    for i = s.results_end + 1, s.results_end + parked do s.parked[args[i]] = true end
+    s.starts, s.ends = read_lanes_settled(args, s.results_end + parked + 1)
+    return s.starts and s
+end
+
+-- Takes the first of finished operations out of a lane that others have changed; what was popped and is
+-- none of them goes back. -> how many were there
+local function remove_one_by_one(key, ids, popped)
+    local wanted, removed = {}, 0
     for _, id in ipairs(ids) do wanted[id] = true end
-    for i = popped and #popped or 0, 1, -1 do
+    for i = #popped, 1, -1 do
         if wanted[popped[i]] then
             wanted[popped[i]], removed = nil, removed + 1
         else
@@ -56,84 +54,134 @@ local function remove_from_lane(k, lane)
     return removed
 end
 
-local function keep_result(k, id, state, result, ttl_ms)
-    local record = call('HGET', k.ops, id)
-    if record then
-        call('SET', k.base .. 'result:' .. id, state .. redis.sha1hex(content_of(record)) .. result, 'PX', ttl_ms)
-    end
-end
-
--- Results go to those who asked. Returns ids whose reply is wanted and whose result did not come along.
-local function answer_replies(k, lane, ttl_ms, replies_wanted, late)
-    local counts = replies_wanted and call('HMGET', k.replies, unpack(lane.ids))
-    for i, id in ipairs(lane.ids) do
-        local count = counts and tonumber(counts[i] or '') or 0
-        local result = lane.results[i]
-        if result ~= '' then keep_result(k, id, lane.states[i], result, ttl_ms) end
-        if lane.states[i] == PARKED then
-            -- Whoever waits goes on waiting: it comes back.
-        elseif count > 0 and result == '' then
-            late[#late + 1] = id
-        elseif count > 0 then
-            push_reply(k, id, result, count, ttl_ms)
-            call('HDEL', k.replies, id)
+-- Takes finished operations, args[first] to args[last], out of their lane, by id. They are its first
+-- ones, but for what others did to the lane meanwhile; a settlement that is repeated after a lost
+-- answer finds none. One more is popped, to see whether any are left. -> how many were there, whether
+-- there are more
+local function remove_from_lane(k, lane, args, first, last)
+    local key, count = k.lane .. lane, last - first + 1
+    local popped = call('LPOP', key, count + 1) or {}
+    for i = 1, count do
+        if popped[i] ~= args[first + i - 1] then
+            return remove_one_by_one(key, { unpack(args, first, last) }, popped), call('EXISTS', key) == 1
         end
     end
+    local behind = popped[count + 1]
+    if behind then call('LPUSH', key, behind) end
+    return count, behind ~= nil
 end
 
-local function dispose(k, incarnation, lane, tag, left)
-    local held = k.base .. 'held:' .. incarnation
-    if lane.disposition == 'keep' then
-        call('HSET', held, lane.name, held_text(lane.seq, tag + lane.cost_us, left))
-        return
-    end
-    call('HDEL', held, lane.name)
-    local head = call('LINDEX', k.lane .. lane.name, 0)
-    if not head then return end
-    if lane.disposition == 'release' then
-        make_ready(k, lane.name, tag + lane.cost_us)
-        return
-    end
+-- A lane with operations whose next one has to wait, for a time or for somebody.
+local function stop(k, lane, disposition, tag)
+    local kind, argument = disposition:match('^(%l+) ?(.*)$')
+    local head = call('LINDEX', k.lane .. lane, 0)
     local record = call('HGET', k.ops, head)
     local looks = record and has_flag(record, FLAG_LOOK)
-    if record and lane.disposition == 'wait' then record = attempted(record) end
-    if looks or (record and lane.disposition == 'wait') then
-        call('HSET', k.ops, head, unflagged(record, FLAG_LOOK))
-    end
+    if record and kind == 'wait' then record = attempted(record) end
+    if looks or (record and kind == 'wait') then call('HSET', k.ops, head, unflagged(record, FLAG_LOOK)) end
     if looks then
-        make_ready(k, lane.name, tag + lane.cost_us)
-    elseif lane.disposition == 'wait' or lane.disposition == 'pause' then
-        call('ZADD', k.waiting, now_ms() + tonumber(lane.argument), lane.name)
-        -- Who sleeps until another lane is due has to hear of an earlier one.
-        if call('ZRANK', k.waiting, lane.name) == 0 then wake(k) end
+        make_ready(k, lane, tag)
+    elseif kind == 'halt' then
+        call('HSET', k.halted, lane, argument)
     else
-        call('HSET', k.halted, lane.name, lane.argument)
+        call('ZADD', k.waiting, now_ms() + tonumber(argument), lane)
+        -- Who sleeps until another lane is due has to hear of an earlier one.
+        if call('ZRANK', k.waiting, lane) == 0 then wake(k, 1) end
     end
+end
+
+-- lane -> "seq:tag:count" of its claim, false where it is not the processor's.
+local function claims_of(held, s, args)
+    local names, claims = {}, {}
+    for n, at in ipairs(s.starts) do names[n] = args[at] end
+    for from = 1, #names, UNPACK_MAX do
+        local found = call('HMGET', held, unpack(names, from, math.min(from + UNPACK_MAX - 1, #names)))
+        for n, claimed in ipairs(found) do claims[names[from + n - 1]] = claimed end
+    end
+    return claims
+end
+
+-- Settles a lane with this claim, args[at] to args[last] -> what its claim is then, false where it has
+-- none any more; and where it is ready, its tag.
+local function settle_lane(k, claimed, args, at, last)
+    local lane, disposition = args[at], args[at + 2]
+    local removed, has_more = remove_from_lane(k, lane, args, at + 5, last)
+    if not has_more and disposition ~= 'keep' then return false end
+    local seq, tag, count = claimed:match('^(%d+):(%d+):(%d+)$')
+    tag = tag + args[at + 3]
+    if disposition == 'keep' then return held_text(seq, format('%d', tag), count - removed) end
+    if disposition == 'release' then return false, tag end
+    stop(k, lane, disposition, tag)
+    return false
+end
+
+-- Settles the lanes that are still the processor's -> those that are not, and ids that have left theirs
+local function settle_lanes(k, s, args)
+    local held = k.base .. 'held:' .. s.incarnation
+    local claims = claims_of(held, s, args)
+    local lost, ended, released, ready, tags = {}, {}, {}, {}, {}
+    for n, at in ipairs(s.starts) do
+        local lane, last = args[at], s.ends[n]
+        local claimed = claims[lane]
+        if not claimed or find(claimed, args[at + 1] .. ':', 1, true) ~= 1 then
+            lost[#lost + 1] = lane
+        else
+            local after, tag = settle_lane(k, claimed, args, at, last)
+            claims[lane] = after
+            if after then call('HSET', held, lane, after) else released[#released + 1] = lane end
+            if tag then ready[#ready + 1], tags[#tags + 1] = lane, tag end
+            for i = at + 5, last do ended[#ended + 1] = args[i] end
+        end
+    end
+    in_chunks('HDEL', held, released)
+    if #ready > 0 then make_all_ready(k, ready, tags) end
+    return lost, ended
+end
+
+-- ID ENTRY … of operations that have left their lane, a part of a list: where a lane was lost, not all
+-- that came along.
+local function entries_of(s, args, lost, ended)
+    if #lost == 0 then return args, s.results, s.results_end end
+    local has_ended, fields = {}, {}
+    for _, id in ipairs(ended) do has_ended[id] = true end
+    for i = s.results, s.results_end, 2 do
+        if has_ended[args[i]] then fields[#fields + 1], fields[#fields + 2] = args[i], args[i + 1] end
+    end
+    return fields, 1, #fields
+end
+
+-- Results go to those who asked -> ids whose result is wanted and did not come along
+local function answer_replies(k, s, ended, list, first, last)
+    local late, entries = {}, {}
+    if call('EXISTS', k.replies) == 0 then return late end
+    for i = first, last, 2 do entries[list[i]] = list[i + 1] end
+    for from = 1, #ended, UNPACK_MAX do
+        local counts = call('HMGET', k.replies, unpack(ended, from, math.min(from + UNPACK_MAX - 1, #ended)))
+        for i, count in ipairs(counts) do
+            local id = ended[from + i - 1]
+            if not count or s.parked[id] then
+                -- Nobody waits, or goes on waiting: it comes back.
+            elseif entries[id] then
+                push_reply(k, id, text_of_entry(id, entries[id]), tonumber(count), s.ttl_ms)
+                call('HDEL', k.replies, id)
+            else
+                late[#late + 1] = id
+            end
+        end
+    end
+    return late
 end
 
 -- -> [[lanes that were no longer the processor's], [ids whose result is still wanted: see heddle_reply]]
 local function settle(k, args)
-    local incarnation, ttl_ms = args[1], tonumber(args[2])
-    if not ttl_ms then return refuse('invalid', 'expected INCARNATION RESULT_TTL_MS ...') end
-    local lanes, problem = read_settlements(args)
-    if problem then return problem end
-
-    local lost, late, ended = {}, {}, {}
-    local replies_wanted = call('EXISTS', k.replies) == 1
-    for _, lane in ipairs(lanes) do
-        local claimed = call('HGET', k.base .. 'held:' .. incarnation, lane.name)
-        local seq, tag, count = (claimed or ''):match('^(%d+):(%d+):(%d+)$')
-        if seq ~= lane.seq then
-            lost[#lost + 1] = lane.name
-        else
-            if #lane.ids > 0 then
-                answer_replies(k, lane, ttl_ms, replies_wanted, late)
-                count = count - remove_from_lane(k, lane)
-                for _, id in ipairs(lane.ids) do ended[#ended + 1] = id end
-            end
-            dispose(k, incarnation, lane, tonumber(tag), tonumber(count))
-        end
+    local s = read_settlements(args)
+    if not s then
+        return refuse('invalid', 'expected INCARNATION RESULT_TTL_MS R P [ID ENTRY]... [ID]... and lanes')
     end
+    local lost, ended = settle_lanes(k, s, args)
+    local list, first, last = entries_of(s, args, lost, ended)
+    if first <= last then keep_results(k, s.ttl_ms, list, first, last) end
+    local late = answer_replies(k, s, ended, list, first, last)
     in_chunks('HDEL', k.ops, ended)
     return { lost, late }
 end

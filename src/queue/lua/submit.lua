@@ -15,12 +15,6 @@ local function state_of(k, id, record)
     return 'queued'
 end
 
-local function push_reply(k, id, result, count, ttl_ms)
-    local key = k.base .. 'reply:' .. id
-    for _ = 1, count do call('RPUSH', key, result) end
-    call('PEXPIRE', key, ttl_ms)
-end
-
 -- The journal speaks again of an operation that is here: something was decided about it. A lane that
 -- waits or is halted for it looks at it once more; one that is claimed does so when it is settled.
 local function look_again(k, o, record)
@@ -44,21 +38,20 @@ end
 local function submitted_before(k, o)
     local record = call('HGET', k.ops, o.id)
     if record then
-        if content_of(record) ~= content_of(record_of(o, 0)) then
+        if content_of(record) ~= content_of_submission(o) then
             return refuse('conflict', 'the id is in use by another operation')
         end
         if o.reply then call('HINCRBY', k.replies, o.id, 1) end
         if o.journal then look_again(k, o, record) end
         return { o.id, state_of(k, o.id, record) }
     end
-    local key = k.base .. 'result:' .. o.id
-    local result = call('GET', key)
+    local result = find_result(k, o.id)
     if not result then return nil end
-    if sub(result, 2, 41) ~= redis.sha1hex(content_of(record_of(o, 0))) then
+    if result.digest ~= digest_of(content_of_submission(o)) then
         return refuse('conflict', 'the id is in use by another operation')
     end
-    if o.reply then push_reply(k, o.id, sub(result, 42), 1, math.max(call('PTTL', key), 1000)) end
-    return { o.id, STATES[sub(result, 1, 1)] }
+    if o.reply then push_reply(k, o.id, result.text, 1, result.ttl_ms) end
+    return { o.id, result.state }
 end
 
 local function read_policy(o, name, value)
@@ -99,27 +92,29 @@ local function read_option(o, name, value)
     end
 end
 
--- Reads USER OP THREAD PAYLOAD and `pairs` options at args[i]; an error where they are not fit.
-local function read_submission(args, i, pairs_count, payload_max)
-    local o = { user = args[i], op = args[i + 1], thread = args[i + 2], payload = args[i + 3], trace = '' }
-    if #o.user < 1 or #o.user > USER_MAX or not is_utf8(o.user) then
-        return nil, refuse('invalid', 'user must be 1 to 256 bytes of UTF-8 without NUL')
+-- Reads USER OP THREAD PAYLOAD at args[at] and the options in args[from] to args[to] into `o`; an error
+-- where they are not fit.
+local function read_submission(o, args, at, from, to, payload_max)
+    local user, op, thread, payload = args[at], args[at + 1], args[at + 2], args[at + 3]
+    if not hash_of(user) then
+        return refuse('invalid', 'user must be 1 to 256 bytes of UTF-8 without NUL')
     end
-    if #o.op > OP_MAX or not find(o.op, '^[a-z0-9_.]+$') then
-        return nil, refuse('invalid', 'op must be 1 to 64 characters of a-z0-9_.')
+    if #op > OP_MAX or not find(op, '^[a-z0-9_.]+$') then
+        return refuse('invalid', 'op must be 1 to 64 characters of a-z0-9_.')
     end
-    if #o.thread > THREAD_MAX or not is_utf8(o.thread) then
-        return nil, refuse('invalid', 'thread must be at most 64 bytes of UTF-8 without NUL')
+    if thread ~= '' and (#thread > THREAD_MAX or not is_utf8(thread)) then
+        return refuse('invalid', 'thread must be at most 64 bytes of UTF-8 without NUL')
     end
-    if #o.payload > payload_max then
-        return nil, refuse('invalid', 'payload must be at most ' .. payload_max .. ' bytes')
+    if #payload > payload_max then
+        return refuse('invalid', 'payload must be at most ' .. payload_max .. ' bytes')
     end
-    if o.payload == '' then o.payload = '{}' end
-    for n = i + 4, i + 3 + 2 * pairs_count, 2 do
+    if payload == '' then payload = '{}' end
+    o.user, o.op, o.thread, o.payload, o.trace, o.id = user, op, thread, payload, '', nil
+    o.reply, o.journal, o.attempt, o.submitted_us, o.policy = nil, nil, nil, nil, nil
+    for n = from, to, 2 do
         local problem = read_option(o, args[n], args[n + 1])
-        if problem then return nil, problem end
+        if problem then return problem end
     end
-    return o
 end
 
 -- A reply may be wanted of an operation that Redis has still to hear of; so far that wish has an end.
@@ -128,20 +123,45 @@ local function take_wish(k, id)
     if count then call('HINCRBY', k.replies, id, count) end
 end
 
--- The `place`th of those that came at this time, from 0 on: its record has a time of its own, so that
--- the order can be seen.
-local function enqueue(k, o, at_us, place)
+-- What one call has taken in and not yet written: a lane's operations go into it together.
+local function open_batch(k)
+    return { k = k, at_us = now(), count = 0, unwritten = 0, records = {}, lanes = {}, ids = {}, heads = {} }
+end
+
+local function write_batch(b)
+    local k, new = b.k, {}
+    in_chunks('HSET', k.ops, b.records)
+    for _, lane in ipairs(b.lanes) do
+        local ids = b.ids[lane]
+        if call('RPUSH', k.lane .. lane, unpack(ids)) == #ids then new[#new + 1] = lane end
+    end
+    if #new > 0 then make_all_ready(k, new) end
+    b.records, b.lanes, b.ids, b.unwritten = {}, {}, {}, 0
+end
+
+-- Each has a time of its own in its record, so that the order can be seen.
+local function enqueue(b, o)
+    local k = b.k
     if o.id then
+        -- It may stand in this very call.
+        if b.has_ids then write_batch(b) end
         local known = submitted_before(k, o)
         if known then return known end
         take_wish(k, o.id)
+        b.has_ids = true
     else
-        o.id = new_id(k.partition, at_us)
+        o.id = new_id(k.partition, b.at_us, b.heads)
     end
-    call('HSET', k.ops, o.id, record_of(o, at_us + place))
     if o.reply then call('HINCRBY', k.replies, o.id, 1) end
-    if call('RPUSH', k.lane .. o.user, o.id) == 1 then make_ready(k, o.user) end
-    return { o.id, 'queued' }
+    local records, ids, id, n = b.records, b.ids[o.user], o.id, b.unwritten
+    if ids then
+        ids[#ids + 1] = id
+    else
+        b.ids[o.user], b.lanes[#b.lanes + 1] = { id }, o.user
+    end
+    records[n + 1], records[n + 2] = id, record_of(o, b.at_us + b.count)
+    b.unwritten, b.count = n + 2, b.count + 1
+    return { id, 'queued' }
 end
 
 local function submit(k, args)
@@ -150,41 +170,53 @@ local function submit(k, args)
     end
     local meta = call('HMGET', k.meta, 'partitions', 'payload_max')
     if not meta[1] then return refuse('version', NOT_SET_UP) end
-    local o, problem = read_submission(args, 1, (#args - 4) / 2, tonumber(meta[2]))
+    local o = {}
+    local problem = read_submission(o, args, 1, 5, #args, tonumber(meta[2]))
     if problem then return problem end
     if partition_of(o.user, tonumber(meta[1])) ~= k.partition then
         return refuse('invalid', 'the user belongs to another partition')
     end
-    return enqueue(k, o, now(), 0)
+    local batch = open_batch(k)
+    local answer = enqueue(batch, o)
+    write_batch(batch)
+    return answer
+end
+
+-- Where each submission of a call with many stands, {first argument, last argument, …}; nil where
+-- they make no sense.
+local function places_of_many(args)
+    local places, n, i, count = {}, 0, 1, #args
+    while i <= count do
+        local pairs_count = tonumber(args[i + 4])
+        local last = pairs_count and i + 4 + 2 * pairs_count
+        if not last or pairs_count < 0 or pairs_count % 1 ~= 0 or last > count or n == 2 * MANY_MAX then
+            return nil
+        end
+        places[n + 1], places[n + 2] = i, last
+        n, i = n + 2, last + 1
+    end
+    return places
 end
 
 -- USER OP THREAD PAYLOAD N and N pairs OPTION VALUE, up to 256 times; an answer or error each.
 local function submit_many(k, args)
     local meta = call('HMGET', k.meta, 'partitions', 'payload_max')
     if not meta[1] then return refuse('version', NOT_SET_UP) end
-    local starts, i = {}, 1
-    while i <= #args do
-        local pairs_count = tonumber(args[i + 4])
-        if not pairs_count or pairs_count < 0 or pairs_count % 1 ~= 0
-            or i + 4 + 2 * pairs_count > #args or #starts == MANY_MAX then
-            return refuse('invalid', 'expected up to 256 times USER OP THREAD PAYLOAD N [OPTION VALUE]...')
-        end
-        starts[#starts + 1] = { i, pairs_count }
-        i = i + 5 + 2 * pairs_count
+    local places = places_of_many(args)
+    if not places then
+        return refuse('invalid', 'expected up to 256 times USER OP THREAD PAYLOAD N [OPTION VALUE]...')
     end
-    local answers, at_us, partitions = {}, now(), tonumber(meta[1])
-    for n, start in ipairs(starts) do
-        local from, pairs_count = start[1], start[2]
-        local o, answer = read_submission(args, from, 0, tonumber(meta[2]))
-        if o and pairs_count > 0 then
-            local flat = { o.user, o.op, o.thread, o.payload, unpack(args, from + 5, from + 4 + 2 * pairs_count) }
-            o, answer = read_submission(flat, 1, pairs_count, tonumber(meta[2]))
+    local answers, batch, o = {}, open_batch(k), {}
+    local partitions, payload_max = tonumber(meta[1]), tonumber(meta[2])
+    for i = 1, #places, 2 do
+        local at = places[i]
+        local problem = read_submission(o, args, at, at + 5, places[i + 1], payload_max)
+        if not problem and partition_of(o.user, partitions) ~= k.partition then
+            problem = refuse('invalid', 'the user belongs to another partition')
         end
-        if o and partition_of(o.user, partitions) ~= k.partition then
-            o, answer = nil, refuse('invalid', 'the user belongs to another partition')
-        end
-        answers[n] = o and enqueue(k, o, at_us, n - 1) or answer
+        answers[(i + 1) / 2] = problem or enqueue(batch, o)
     end
+    write_batch(batch)
     return answers
 end
 
@@ -192,10 +224,9 @@ local function find_status(k, id)
     local record = call('HGET', k.ops, id)
     -- A cancelled one keeps its place until its lane has come to it.
     if record and not has_flag(record, FLAG_CANCELLED) then return { state_of(k, id, record), false } end
-    local result = call('GET', k.base .. 'result:' .. id)
-    if record and not result then return { state_of(k, id, record), false } end
-    if result then return { STATES[sub(result, 1, 1)], sub(result, 42) } end
-    return { 'unknown', false }
+    local result = find_result(k, id)
+    if result then return { result.state, result.text } end
+    return { record and state_of(k, id, record) or 'unknown', false }
 end
 
 local function status(k, args)
@@ -215,11 +246,10 @@ end
 local function want(k, args)
     local id = args[1] and args[1]:lower()
     if not id or not find(id, UUID) then return refuse('invalid', 'ID must be a UUID') end
-    local key = k.base .. 'result:' .. id
-    local result = call('GET', key)
+    local result = find_result(k, id)
     if result then
-        push_reply(k, id, sub(result, 42), 1, math.max(call('PTTL', key), 1000))
-        return STATES[sub(result, 1, 1)]
+        push_reply(k, id, result.text, 1, result.ttl_ms)
+        return result.state
     end
     local record = call('HGET', k.ops, id)
     if record then
