@@ -11,11 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SUBMIT_PARAMS = 6 };
-
-static const struct heddle_statement submit = {
-    "heddle_submit", "select heddle.submit_text($1, $2, $3, $4, $5, $6)", 6};
-
 #define SUBMITTED_US "(extract(epoch from submitted_at) * 1000000)::bigint"
 
 /* Columns of an entry: seq, whether it is in the outbox, id, user, op, thread, payload, attempts,
@@ -88,52 +83,10 @@ static heddle_status ask(struct pg_link *link, const struct heddle_statement *st
 static heddle_status page_from(struct pg_link *link, const struct heddle_statement *statement,
                                const char *lane, int64_t seq, size_t most, struct arena *arena,
                                struct journal_page *page, struct heddle_error *err);
-static void bind_submission(const struct heddle_operation *operation,
-                            char options[POLICY_JSON_SIZE], const char **params);
-static int by_lane(const void *a, const void *b);
-static heddle_status refusal(heddle_status status, struct heddle_error *err);
 static void read_page(const struct heddle_rows *rows, struct arena *arena,
                       struct journal_page *page);
 static struct heddle_text field(const struct heddle_rows *rows, int row, int column,
                                 struct arena *arena);
-
-heddle_status journal_submit(struct pg_link *link, struct heddle_operation *operation,
-                             struct heddle_error *err)
-{
-    const char *params[SUBMIT_PARAMS];
-    char options[POLICY_JSON_SIZE];
-
-    /* A fresh id is ours, not the server's: after a lost answer the same call repeats nothing. */
-    if (operation->id[0] == '\0')
-        heddle_uuid_new(operation->id);
-    bind_submission(operation, options, params);
-    return refusal(pg_query(link, &submit, params, NULL, err), err);
-}
-
-heddle_status journal_submit_many(struct pg_link *link, const struct heddle_operation *operations,
-                                  size_t count, struct heddle_error *err)
-{
-    const struct heddle_operation **sorted = memory_take(count * sizeof *sorted);
-
-    for (size_t i = 0; i < count; i++)
-        sorted[i] = &operations[i];
-    /* Everybody takes lane tails in one order, so nobody waits in a circle. */
-    qsort(sorted, count, sizeof *sorted, by_lane);
-    heddle_status status = pg_begin(link, false, err);
-    for (size_t i = 0; status == HEDDLE_OK && i < count; i++) {
-        const char *params[SUBMIT_PARAMS];
-        char options[POLICY_JSON_SIZE];
-        bind_submission(sorted[i], options, params);
-        status = pg_queue(link, &submit, params, err);
-    }
-    if (status == HEDDLE_OK)
-        status = pg_commit(link, err);
-    if (status != HEDDLE_OK)
-        pg_rollback(link);
-    free(sorted);
-    /* The ids make it safe to ask again. */
-    return status == HEDDLE_UNKNOWN ? HEDDLE_RETRY : refusal(status, err);
-}
 
 heddle_status journal_outbox(struct pg_link *link, size_t most, struct arena *arena,
                              struct journal_page *page, struct heddle_error *err)
@@ -279,37 +232,6 @@ static heddle_status page_from(struct pg_link *link, const struct heddle_stateme
     if (status == HEDDLE_OK)
         read_page(rows, arena, page);
     return status;
-}
-
-static void bind_submission(const struct heddle_operation *operation,
-                            char options[POLICY_JSON_SIZE], const char **params)
-{
-    params[0] = operation->user.data;
-    params[1] = operation->op.data;
-    params[2] = operation->payload.size > 0 ? operation->payload.data : "{}";
-    params[3] = operation->thread.size > 0 ? operation->thread.data : NULL;
-    params[4] = operation->id;
-    params[5] = policy_to_json(&operation->policy, options) ? options : NULL;
-}
-
-/* By user, and a user's operations in the order in which they were given. */
-static int by_lane(const void *a, const void *b)
-{
-    const struct heddle_operation *first = *(const struct heddle_operation *const *)a;
-    const struct heddle_operation *second = *(const struct heddle_operation *const *)b;
-
-    int order = strcmp(first->user.data, second->user.data);
-    return order ? order : (first > second) - (first < second);
-}
-
-/* Data exceptions: JSON or UTF-8 that Postgres does not take. */
-static heddle_status refusal(heddle_status status, struct heddle_error *err)
-{
-    if (status != HEDDLE_PERMANENT || strncmp(err->sqlstate, "22", 2) != 0)
-        return status;
-    err->kind = HEDDLE_KIND_INVALID;
-    *err->where = '\0';
-    return HEDDLE_REFUSED;
 }
 
 static void read_page(const struct heddle_rows *rows, struct arena *arena,

@@ -13,22 +13,10 @@
 
 struct pg_link;
 
-/* Submits one operation (heddle.submit); gives it a new id where it has none. HEDDLE_REFUSED:
- * invalid or a conflict. HEDDLE_RETRY: submit again with the same id. */
-heddle_status journal_submit(struct pg_link *link, struct heddle_operation *operation,
+/* Submits, one receipt each: see heddle_journal_submit. Those without an id get one. */
+heddle_status journal_submit(struct pg_link *link, const struct heddle_submission *submissions,
+                             size_t count, struct heddle_receipt *receipts,
                              struct heddle_error *err) HEDDLE_MUST_CHECK;
-
-/* Submits all of them in one transaction and one round trip; every operation has its id. A refusal
- * of one refuses all: submit them one by one then. HEDDLE_RETRY: submit again, which repeats
- * nothing. */
-heddle_status journal_submit_many(struct pg_link *link, const struct heddle_operation *operations,
-                                  size_t count, struct heddle_error *err) HEDDLE_MUST_CHECK;
-
-/* The same for submissions, one receipt each: see heddle_journal_submit. Those without an id get
- * one. */
-heddle_status journal_submit_all(struct pg_link *link, const struct heddle_submission *submissions,
-                                 size_t count, struct heddle_receipt *receipts,
-                                 struct heddle_error *err) HEDDLE_MUST_CHECK;
 
 /* An operation that has not ended; `attempt` counts those it has had. Its texts lie in the arena of
  * the call. */

@@ -13,13 +13,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { BINARY_PARAMS_MAX = 8 };
+
 static const struct heddle_statement begin = {"heddle_begin", "begin", 0};
 static const struct heddle_statement begin_read = {"heddle_begin_read", "begin read only", 0};
 static const struct heddle_statement commit = {"heddle_commit", "commit", 0};
 static const struct heddle_statement rollback = {"heddle_rollback", "rollback", 0};
 
 static bool send_statement(struct pg_link *link, const struct heddle_statement *statement,
-                           const char *const *params);
+                           const char *const *params, const int *sizes);
 static bool send_sync(struct pg_link *link);
 static heddle_status answer_all(struct pg_link *link, PGresult **rows, struct heddle_error *err);
 static heddle_status answer_one(struct pg_link *link, const struct expectation *expected,
@@ -54,7 +56,7 @@ heddle_status pg_queue(struct pg_link *link, const struct heddle_statement *stat
 {
     if (!link->conn)
         return lost(link, "not connected", err);
-    if (!send_statement(link, statement, params))
+    if (!send_statement(link, statement, params, NULL))
         return lost(link, PQerrorMessage(link->conn), err);
     return HEDDLE_OK;
 }
@@ -87,7 +89,7 @@ heddle_status pg_commit(struct pg_link *link, struct heddle_error *err)
     start_deadline(link);
     /* From here on libpq may flush, and the server does not wait for the sync. */
     link->commit_is_sent = true;
-    if (!send_statement(link, &commit, NULL) || !send_sync(link))
+    if (!send_statement(link, &commit, NULL, NULL) || !send_sync(link))
         return lost(link, PQerrorMessage(link->conn), err);
     heddle_status status = answer_all(link, &result, err);
     link->commit_is_sent = false;
@@ -116,7 +118,7 @@ void pg_rollback(struct pg_link *link)
         (void)!answer_all(link, NULL, &err);
     if (is_sent && link->conn && link->in_transaction) {
         link->in_transaction = false;
-        if (!send_statement(link, &rollback, NULL) || !send_sync(link) ||
+        if (!send_statement(link, &rollback, NULL, NULL) || !send_sync(link) ||
             answer_all(link, NULL, &err) != HEDDLE_OK)
             is_sent = false;
     }
@@ -130,13 +132,20 @@ heddle_status pg_query(struct pg_link *link, const struct heddle_statement *stat
                        const char *const *params, struct heddle_rows **rows,
                        struct heddle_error *err)
 {
+    return pg_query_binary(link, statement, params, NULL, rows, err);
+}
+
+heddle_status pg_query_binary(struct pg_link *link, const struct heddle_statement *statement,
+                              const char *const *params, const int *sizes,
+                              struct heddle_rows **rows, struct heddle_error *err)
+{
     PGresult *result = NULL;
 
     heddle_status status = pg_connect(link, err);
     if (status != HEDDLE_OK)
         return status;
     start_deadline(link);
-    if (!send_statement(link, statement, params) || !send_sync(link))
+    if (!send_statement(link, statement, params, sizes) || !send_sync(link))
         return lost(link, PQerrorMessage(link->conn), err);
     status = answer_all(link, rows ? &result : NULL, err);
     if (status == HEDDLE_OK && rows)
@@ -161,13 +170,16 @@ heddle_status pg_script(struct pg_link *link, const char *sql, struct heddle_err
     return status;
 }
 
+/* The parameters are texts, or where their sizes are given, of binary form. */
 static bool send_statement(struct pg_link *link, const struct heddle_statement *statement,
-                           const char *const *params)
+                           const char *const *params, const int *sizes)
 {
+    static const int all_binary[BINARY_PARAMS_MAX] = {1, 1, 1, 1, 1, 1, 1, 1};
     const int count = statement->param_count;
+    const int *formats = sizes && count <= BINARY_PARAMS_MAX ? all_binary : NULL;
 
     if (!link->options.with_prepared_statements) {
-        if (!PQsendQueryParams(link->conn, statement->sql, count, NULL, params, NULL, NULL, 0))
+        if (!PQsendQueryParams(link->conn, statement->sql, count, NULL, params, sizes, formats, 0))
             return false;
         expect(link, EXPECT_ROWS, statement);
         return true;
@@ -183,7 +195,7 @@ static bool send_statement(struct pg_link *link, const struct heddle_statement *
         }
         link->prepared[link->prepared_count++] = (struct prepared){statement, false};
     }
-    if (!PQsendQueryPrepared(link->conn, statement->name, count, params, NULL, NULL, 0))
+    if (!PQsendQueryPrepared(link->conn, statement->name, count, params, sizes, formats, 0))
         return false;
     expect(link, EXPECT_ROWS, statement);
     return true;
