@@ -20,15 +20,16 @@ static const struct heddle_statement outbox = {
     "select x.seq, true, x.id, o.user_id, o.op, o.thread, o.payload, o.attempt, o.options,"
     " " SUBMITTED_US
     " from heddle.outbox x left join heddle.operations o on o.id = x.id and o.finished_at is null"
-    " order by x.seq limit $1",
-    1};
+    " where x.seq > $1 order by x.seq limit $2",
+    2};
 
-static const struct heddle_statement relayed = {
-    "heddle_relayed", "delete from heddle.outbox where seq = any ($1::bigint[])", 1};
+static const struct heddle_statement forget_relayed = {
+    "heddle_forget_relayed", "delete from heddle.outbox where seq = any ($1::bigint[])", 1};
 
 static const struct heddle_statement unfinished = {
     "heddle_unfinished",
-    "select seq, exists (select from heddle.outbox x where x.seq = o.seq), id, user_id, op, thread,"
+    "select seq, coalesce((select true from heddle.outbox x where x.seq = o.seq), false), id, "
+    "user_id, op, thread,"
     " null, attempt, null, " SUBMITTED_US " from heddle.operations o"
     " where finished_at is null and seq is not null and (user_id, seq) > ($1, $2)"
     " order by user_id, seq limit $3",
@@ -88,30 +89,26 @@ static void read_page(const struct heddle_rows *rows, struct arena *arena,
 static struct heddle_text field(const struct heddle_rows *rows, int row, int column,
                                 struct arena *arena);
 
-heddle_status journal_outbox(struct pg_link *link, size_t most, struct arena *arena,
-                             struct journal_page *page, struct heddle_error *err)
+heddle_status journal_outbox(struct pg_link *link, const char *relayed, int64_t behind, size_t most,
+                             struct arena *arena, struct journal_page *page,
+                             struct heddle_error *err)
 {
     AUTO_ROWS rows = NULL;
+    char behind_text[24], limit[24];
+    const char *const params[] = {behind_text, limit};
 
-    heddle_status status = ask(link, &outbox, (int64_t)most, &rows, err);
+    snprintf(behind_text, sizeof behind_text, "%" PRId64, behind);
+    snprintf(limit, sizeof limit, "%zu", most);
+    heddle_status status = pg_connect(link, err);
+    if (status == HEDDLE_OK && relayed)
+        status = pg_queue(link, &forget_relayed, &relayed, err);
+    if (status == HEDDLE_OK)
+        status = pg_queue(link, &outbox, params, err);
+    if (status == HEDDLE_OK)
+        status = pg_flush(link, &rows, err);
     if (status == HEDDLE_OK)
         read_page(rows, arena, page);
     return status;
-}
-
-heddle_status journal_relayed(struct pg_link *link, const struct journal_page *page,
-                              struct arena *arena, struct heddle_error *err)
-{
-    enum { NUMBER_SIZE = 21 };
-    char *list = arena_alloc(arena, page->count * NUMBER_SIZE + 3);
-    const char *const params[] = {list};
-    size_t used = 0;
-
-    for (size_t i = 0; i < page->count; i++)
-        used +=
-            (size_t)sprintf(list + used, "%c%" PRId64, i == 0 ? '{' : ',', page->entries[i].seq);
-    strcpy(list + used, used > 0 ? "}" : "{}");
-    return pg_query(link, &relayed, params, NULL, err);
 }
 
 heddle_status journal_unfinished(struct pg_link *link, const char *user, int64_t seq, size_t most,

@@ -31,14 +31,12 @@ struct journal_page {
     size_t count;
 };
 
-/* What Redis has still to hear of, in the order of submission. Entries whose operation has ended
- * meanwhile have no user. */
-heddle_status journal_outbox(struct pg_link *link, size_t most, struct arena *arena,
-                             struct journal_page *page, struct heddle_error *err) HEDDLE_MUST_CHECK;
-
-/* Removes a page that Redis has taken from the outbox. */
-heddle_status journal_relayed(struct pg_link *link, const struct journal_page *page,
-                              struct arena *arena, struct heddle_error *err) HEDDLE_MUST_CHECK;
+/* What Redis has still to hear of, behind number `behind`, in the order of submission. Entries
+ * whose operation has ended meanwhile have no user. `relayed`, a list `{SEQ,…}` or NULL: what Redis
+ * has taken is first removed, in the same exchange. */
+heddle_status journal_outbox(struct pg_link *link, const char *relayed, int64_t behind, size_t most,
+                             struct arena *arena, struct journal_page *page,
+                             struct heddle_error *err) HEDDLE_MUST_CHECK;
 
 /* Unfinished operations behind (user, seq), in the order of users and their lanes; without
  * payloads. */

@@ -27,7 +27,7 @@ select lane, o.id::text, h.seq is not null, h.seq = t.seq
        left join heddle.lane_heads h using (lane) order by 1
 """
 OUTBOX = """
-select o.user_id, rank() over (partition by o.user_id order by x.seq), o.id::text, x.seq = o.seq
+select o.user_id, rank() over (partition by o.user_id order by x.seq), o.id::text, x.seq = o.seq, x.seq > 0
   from heddle.outbox x left join heddle.operations o using (id) order by 1, 2
 """
 NEXT = "select id from heddle.operations where user_id = %s and finished_at is null order by seq limit 1"

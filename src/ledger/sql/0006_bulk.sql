@@ -2,7 +2,9 @@
 
 -- A number is the last of 1000 that belong to whoever drew it: the operations of one lane in one call
 -- are numbered down from it.
+-- The very first is 1, which has none below it.
 alter sequence heddle.operation_seq increment by 1000;
+select nextval('heddle.operation_seq');
 
 comment on table heddle.lane_tails is
     'The newest number of each lane that is not idle, and the one before the submission that gave it';
