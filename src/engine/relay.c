@@ -38,9 +38,13 @@ enum {
 #define ASLEEP_KEY "7522537965569666159"
 
 static const struct heddle_statement listen_outbox = {"heddle_listen", "listen heddle_outbox", 0};
-/* What it writes is done again where it was lost. */
-static const struct heddle_statement write_lazily = {"heddle_write_lazily",
-                                                     "set synchronous_commit = off", 0};
+/* What it writes is done again where it was lost. And it walks along indexes: a plan that is made
+ * while tables are empty, or their sizes not known yet, stays in use. */
+static const struct heddle_statement set_session = {
+    "heddle_relay_session",
+    "select set_config(name, 'off', false) from unnest('{synchronous_commit, enable_seqscan,"
+    " enable_bitmapscan, enable_sort, jit}'::text[]) as name",
+    0};
 static const struct heddle_statement lead = {"heddle_lead",
                                              "select pg_try_advisory_lock(" LEADER_KEY ")", 0};
 static const struct heddle_statement fall_asleep = {
@@ -218,7 +222,7 @@ static heddle_status take_office(struct relay *relay, struct heddle_error *err)
     if (!pg_is_connected(relay->pg))
         relay->is_listening = relay->is_leader = false;
     if (!relay->is_listening)
-        status = pg_query(relay->pg, &write_lazily, NULL, NULL, err);
+        status = pg_query(relay->pg, &set_session, NULL, NULL, err);
     if (status == HEDDLE_OK && !relay->is_listening)
         status = pg_query(relay->pg, &listen_outbox, NULL, NULL, err);
     relay->is_listening = status == HEDDLE_OK;

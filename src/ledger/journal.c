@@ -15,12 +15,14 @@
 
 /* Columns of an entry: seq, whether it is in the outbox, id, user, op, thread, payload, attempts,
  * options, submitted. */
+/* Whatever the planner knows of the tables: an operation is looked up by its id. */
 static const struct heddle_statement outbox = {
     "heddle_outbox",
     "select x.seq, true, x.id, o.user_id, o.op, o.thread, o.payload, o.attempt, o.options,"
     " " SUBMITTED_US
-    " from heddle.outbox x left join heddle.operations o on o.id = x.id and o.finished_at is null"
-    " where x.seq > $1 order by x.seq limit $2",
+    " from (select seq, id from heddle.outbox where seq > $1 order by seq limit $2) x"
+    " left join lateral (select * from heddle.operations where id = x.id and finished_at is null"
+    " offset 0) o on true order by x.seq",
     2};
 
 static const struct heddle_statement forget_relayed = {
