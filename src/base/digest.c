@@ -97,12 +97,14 @@ static void check(bool is_done)
 
 static void format_uuid(const unsigned char bytes[16], char uuid[HEDDLE_ID_SIZE + 1])
 {
+    static const char digits[] = "0123456789abcdef";
     char *out = uuid;
 
     for (int i = 0; i < 16; i++) {
         if (i == 4 || i == 6 || i == 8 || i == 10)
             *out++ = '-';
-        snprintf(out, 3, "%02x", bytes[i]);
-        out += 2;
+        *out++ = digits[bytes[i] >> 4];
+        *out++ = digits[bytes[i] & 15];
     }
+    *out = '\0';
 }

@@ -2,6 +2,7 @@
 #include "base/json.h"
 
 #include "base/arena.h"
+#include "base/json_scan.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,8 @@ heddle_status json_check_payload(struct heddle_text payload, struct heddle_error
 {
     json_t *root;
 
+    if (json_is_plain_object(payload))
+        return HEDDLE_OK;
     heddle_status status = json_read_payload(payload, &root, err);
     if (status == HEDDLE_OK)
         json_decref(root);
