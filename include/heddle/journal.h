@@ -24,11 +24,11 @@ heddle_status heddle_journal_new(const char *postgres, int timeout_ms,
 /* Closes and frees; takes NULL. */
 void heddle_journal_free(struct heddle_journal *journal);
 
-/* Submits in one transaction; where one of them is refused, each in its own. A user's operations
- * are accepted in the order in which they stand. `reply` has no effect: call heddle_client_want
- * with the submission's own id before. HEDDLE_OK: every receipt is filled, look at each status;
- * partitions are not. HEDDLE_RETRY: the connection failed and nothing or all was accepted; submit
- * again with the same ids, which repeats nothing. */
+/* Submits, up to 1000 in one transaction; one that is refused keeps no other back. A user's
+ * operations are accepted in the order in which they stand. `reply` has no effect: call
+ * heddle_client_want with the submission's own id before. HEDDLE_OK: every receipt is filled, look
+ * at each status; partitions are not. HEDDLE_RETRY: the connection failed, or another one submitted
+ * the same; an unknown part was accepted: submit again with the same ids, which repeats nothing. */
 heddle_status heddle_journal_submit(struct heddle_journal *journal,
                                     const struct heddle_submission *submissions, size_t count,
                                     struct heddle_receipt *receipts,

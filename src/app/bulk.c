@@ -64,11 +64,12 @@ void bulk_free(struct bulk *bulk)
 
 heddle_status bulk_fill(struct bulk *bulk, bool *is_last, struct heddle_error *err)
 {
+    const size_t window = bulk->door->journal ? BULK_WINDOW : BULK_WINDOW_DIRECT;
     size_t bytes = 0;
 
     arena_reset(&bulk->arena);
     *is_last = false;
-    while (bulk->window_count < BULK_WINDOW && bytes < BULK_WINDOW_BYTES) {
+    while (bulk->window_count < window && bytes < BULK_WINDOW_BYTES) {
         struct line line;
         bool found;
         heddle_status status = lines_next(bulk->lines, &line, &found, err);
@@ -150,9 +151,10 @@ static heddle_status take_line(struct bulk *bulk, const struct line *line, struc
         return reject_line(bulk, line, &reason, err);
 
     item->number = line->number;
-    item->line = arena_copy_text(&bulk->arena, line->text.data, line->text.size);
+    if (bulk->rejects)
+        item->line = arena_copy_text(&bulk->arena, line->text.data, line->text.size);
     if (submission->id.size == 0) {
-        submission_line_id(bulk->batch, line->number, item->id);
+        submission_line_id(bulk->batch_id, line->number, item->id);
         submission->id = (struct heddle_text){item->id, HEDDLE_ID_SIZE};
     }
     submission->reply = bulk->with_wait;

@@ -18,7 +18,8 @@
 #include <stdio.h>
 
 enum {
-    BULK_WINDOW = 256, /* lines of a submission: one call a partition, so all or none of it */
+    BULK_WINDOW = 1000,          /* lines of a submission at most: one transaction */
+    BULK_WINDOW_DIRECT = 256,    /* one call a partition, so all or none of it */
     BULK_WINDOW_BYTES = 3 << 20, /* payloads of a window, for the same reason */
     BULK_AHEAD_MAX = 4096,       /* operations that are submitted and not known to have ended */
 };
@@ -32,7 +33,7 @@ struct bulk_counts {
 /* A line of the window that is being filled. */
 struct bulk_item {
     uint64_t number;
-    struct heddle_text line;
+    struct heddle_text line; /* where there are rejects */
     char id[HEDDLE_ID_SIZE + 1];
 };
 
@@ -49,7 +50,7 @@ struct bulk_pending {
 
 struct bulk {
     const struct options *options;
-    const char *batch;
+    char batch_id[HEDDLE_ID_SIZE + 1]; /* see submission_line_id */
     struct lines *lines;
     FILE *rejects;  /* NULL: a bad line ends the batch */
     bool with_wait; /* results are awaited */

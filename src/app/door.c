@@ -77,7 +77,7 @@ static heddle_status submit_durable(struct door *door, const struct heddle_submi
                                         err);
     }
     if (status == HEDDLE_OK)
-        status = journal_submit_all(door->journal, named, count, receipts, err);
+        status = journal_submit(door->journal, named, count, receipts, err);
     for (size_t i = 0; status == HEDDLE_OK && i < count; i++)
         if (receipts[i].status != HEDDLE_OK && named[i].reply)
             door_forget(door, receipts[i].partition, receipts[i].id);

@@ -86,12 +86,19 @@ heddle_status submission_read(const struct line *line, int64_t payload_bytes_max
     return status;
 }
 
-void submission_line_id(const char *batch, uint64_t number, char id[HEDDLE_ID_SIZE + 1])
+void submission_batch_id(const char *batch, char id[HEDDLE_ID_SIZE + 1])
 {
     char name[300];
 
-    int size = snprintf(name, sizeof name, "heddle batch %s line %" PRIu64, batch, number);
+    int size = snprintf(name, sizeof name, "heddle batch %s", batch);
     digest_uuid(name, (size_t)size, id);
+}
+
+void submission_line_id(const char *batch_id, uint64_t number, char id[HEDDLE_ID_SIZE + 1])
+{
+    memcpy(id, batch_id, HEDDLE_ID_SIZE + 1);
+    for (char *digit = id + HEDDLE_ID_SIZE; *--digit != '-'; number /= 16)
+        *digit = "0123456789abcdef"[number % 16];
 }
 
 static heddle_status check_text(const char *name, struct heddle_text text, size_t least,

@@ -23,8 +23,11 @@ heddle_status submission_read(const struct line *line, int64_t payload_bytes_max
                               struct arena *arena, struct heddle_submission *submission,
                               struct heddle_error *err) HEDDLE_MUST_CHECK;
 
-/* The id of a batch's line: the same for the same name and number, so that a
- * batch that is submitted again repeats nothing. `batch` has 200 bytes at most. */
-void submission_line_id(const char *batch, uint64_t number, char id[HEDDLE_ID_SIZE + 1]);
+/* What the ids of a batch's lines begin with: the same for the same name, so that a batch that is
+ * submitted again repeats nothing. `batch` has 200 bytes at most. */
+void submission_batch_id(const char *batch, char id[HEDDLE_ID_SIZE + 1]);
+
+/* The id of a line: ids of a batch rise with the lines, which is what indexes like. */
+void submission_line_id(const char *batch_id, uint64_t number, char id[HEDDLE_ID_SIZE + 1]);
 
 #endif

@@ -120,7 +120,7 @@ static enum exit_code prepare(struct job *job)
         return code;
 
     job->bulk = bulk_new(options, &job->door);
-    job->bulk->batch = job->batch;
+    submission_batch_id(job->batch, job->bulk->batch_id);
     job->bulk->lines = job->lines;
     job->bulk->rejects = job->rejects;
     job->bulk->with_wait = arguments_get(invocation->arguments, "wait") != NULL;

@@ -7,16 +7,25 @@
 #include "heddle/client.h"
 #include "ledger/journal.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
 enum {
     PAGE_COUNT = 1000,
+    FULL_PAGES_MAX = 16,
     ARENA_KEEP_BYTES = 4 << 20,
     UNPARK_COUNT = 1000,
     UNPARK_MOST_MS = 1000, /* sooner where one is known to be due */
     UNPARK_LEAST_MS = 20,
 };
 
+static heddle_status next_page(struct outbox *outbox, struct journal_page *page,
+                               struct heddle_error *err);
 static heddle_status push(struct outbox *outbox, const struct journal_page *page,
                           struct heddle_error *err);
+static void note_relayed(struct outbox *outbox, const struct journal_page *page);
 
 void outbox_init(struct outbox *outbox, struct pg_link *pg, struct heddle_client *client)
 {
@@ -26,26 +35,40 @@ void outbox_init(struct outbox *outbox, struct pg_link *pg, struct heddle_client
 
 void outbox_done(struct outbox *outbox)
 {
+    free(outbox->relayed);
     arena_done(&outbox->arena);
 }
 
-/* Pushes first and forgets then: a crash in between pushes twice, which is idempotent by id. */
+/* Pushes first and forgets then, with the look at the next page: a crash in between pushes twice,
+ * which is idempotent by id. */
 heddle_status outbox_relay(struct outbox *outbox, size_t *count, struct heddle_error *err)
 {
     struct journal_page page;
+    int64_t behind;
 
-    heddle_status status = journal_outbox(outbox->pg, PAGE_COUNT, &outbox->arena, &page, err);
-    *count = status == HEDDLE_OK ? page.count : 0;
+    do {
+        behind = outbox->behind;
+        heddle_status status = next_page(outbox, &page, err);
+        *count = status == HEDDLE_OK ? page.count : 0;
+        if (status != HEDDLE_OK)
+            return status;
+    } while (*count == 0 && behind > 0);
     if (*count == 0)
-        return status;
+        return HEDDLE_OK;
     fault_point("outbox_read");
-    status = push(outbox, &page, err);
+    heddle_status status = push(outbox, &page, err);
     fault_point("outbox_pushed");
     if (status == HEDDLE_OK)
-        status = journal_relayed(outbox->pg, &page, &outbox->arena, err);
-    fault_point("outbox_forgotten");
+        note_relayed(outbox, &page);
     arena_reset(&outbox->arena);
     return status;
+}
+
+void outbox_begin_anew(struct outbox *outbox)
+{
+    free(outbox->relayed);
+    outbox->relayed = NULL;
+    outbox->behind = 0;
 }
 
 heddle_status outbox_unpark(struct outbox *outbox, struct heddle_error *err)
@@ -68,6 +91,38 @@ int64_t outbox_idle_ms(const struct outbox *outbox)
 {
     int64_t left_ms = outbox->next_unpark_ms - clock_now_ms();
     return left_ms > 0 ? left_ms : 0;
+}
+
+/* Where there is much, the next page begins behind this one: in front of it are the remains of rows
+ * that were removed, and a few that were committed late, whose turn comes every some pages. */
+static heddle_status next_page(struct outbox *outbox, struct journal_page *page,
+                               struct heddle_error *err)
+{
+    heddle_status status = journal_outbox(outbox->pg, outbox->relayed, outbox->behind, PAGE_COUNT,
+                                          &outbox->arena, page, err);
+    if (status != HEDDLE_OK)
+        return status;
+    if (outbox->relayed)
+        fault_point("outbox_forgotten");
+    free(outbox->relayed);
+    outbox->relayed = NULL;
+    outbox->full_pages = page->count == PAGE_COUNT ? outbox->full_pages + 1 : 0;
+    outbox->behind =
+        outbox->full_pages % FULL_PAGES_MAX == 0 ? 0 : page->entries[PAGE_COUNT - 1].seq;
+    return HEDDLE_OK;
+}
+
+static void note_relayed(struct outbox *outbox, const struct journal_page *page)
+{
+    enum { NUMBER_SIZE = 21 };
+    char *list = memory_take(page->count * NUMBER_SIZE + 2);
+    size_t used = 0;
+
+    for (size_t i = 0; i < page->count; i++)
+        used +=
+            (size_t)sprintf(list + used, "%c%" PRId64, i == 0 ? '{' : ',', page->entries[i].seq);
+    strcpy(list + used, "}");
+    outbox->relayed = list;
 }
 
 static heddle_status push(struct outbox *outbox, const struct journal_page *page,

@@ -27,6 +27,7 @@ enum {
     /* A submitter that believes us awake has not committed yet: look again soon. */
     DOZE_MS = 10,
     RECONCILE_EVERY_MS = 1000,
+    RECONCILE_PAUSE = 9, /* times what a page took */
     FORGET_COUNT = 1000,
     RETRY_BASE_MS = 20,
     RETRY_CAP_MS = 1000,
@@ -37,6 +38,13 @@ enum {
 #define ASLEEP_KEY "7522537965569666159"
 
 static const struct heddle_statement listen_outbox = {"heddle_listen", "listen heddle_outbox", 0};
+/* What it writes is done again where it was lost. And it walks along indexes: a plan that is made
+ * while tables are empty, or their sizes not known yet, stays in use. */
+static const struct heddle_statement set_session = {
+    "heddle_relay_session",
+    "select set_config(name, 'off', false) from unnest('{synchronous_commit, enable_seqscan,"
+    " enable_bitmapscan, enable_sort, jit}'::text[]) as name",
+    0};
 static const struct heddle_statement lead = {"heddle_lead",
                                              "select pg_try_advisory_lock(" LEADER_KEY ")", 0};
 static const struct heddle_statement fall_asleep = {
@@ -214,6 +222,8 @@ static heddle_status take_office(struct relay *relay, struct heddle_error *err)
     if (!pg_is_connected(relay->pg))
         relay->is_listening = relay->is_leader = false;
     if (!relay->is_listening)
+        status = pg_query(relay->pg, &set_session, NULL, NULL, err);
+    if (status == HEDDLE_OK && !relay->is_listening)
         status = pg_query(relay->pg, &listen_outbox, NULL, NULL, err);
     relay->is_listening = status == HEDDLE_OK;
     if (status == HEDDLE_OK && !relay->is_leader) {
@@ -247,19 +257,26 @@ static heddle_status serve_requests(struct relay *relay, struct heddle_error *er
     return status;
 }
 
+/* A page of the comparison. In a large journal it takes a small part of the time, unless Redis has
+ * lost something. */
 static heddle_status reconcile(struct relay *relay, struct heddle_error *err)
 {
+    const int64_t begin_ms = clock_now_ms(), lost = relay->reconciler.counts.lost;
     bool is_last = false, is_new;
     int forgotten = 0;
 
     heddle_status status = pass_set_up(relay->pg, relay->redis, &is_new, err);
     if (status == HEDDLE_OK)
         status = reconciler_step(&relay->reconciler, &is_last, err);
-    if (status == HEDDLE_OK && is_last) {
-        relay->next_reconcile_ms = clock_now_ms() + RECONCILE_EVERY_MS;
-        status = journal_forget_idle(relay->pg, FORGET_COUNT, &forgotten, err);
-    }
-    return status;
+    if (status != HEDDLE_OK)
+        return status;
+    const int64_t now_ms = clock_now_ms();
+    relay->next_reconcile_ms = now_ms;
+    if (is_last)
+        relay->next_reconcile_ms += RECONCILE_EVERY_MS;
+    else if (!is_new && relay->reconciler.counts.lost == lost)
+        relay->next_reconcile_ms += (now_ms - begin_ms) * RECONCILE_PAUSE;
+    return is_last ? journal_forget_idle(relay->pg, FORGET_COUNT, &forgotten, err) : HEDDLE_OK;
 }
 
 /* Sleeps without losing a wake-up: asleep is said first, then the outbox is looked at once more. */
@@ -286,8 +303,12 @@ static heddle_status rest(struct relay *relay, struct heddle_error *err)
 
 static int64_t rest_ms(const struct relay *relay)
 {
-    int64_t idle_ms = outbox_idle_ms(&relay->outbox);
-    return relay->is_leader && idle_ms < SLEEP_MS ? idle_ms : SLEEP_MS;
+    const int64_t reconcile_ms = relay->next_reconcile_ms - clock_now_ms();
+    int64_t ms = outbox_idle_ms(&relay->outbox);
+
+    if (reconcile_ms < ms)
+        ms = reconcile_ms > 0 ? reconcile_ms : 0;
+    return relay->is_leader && ms < SLEEP_MS ? ms : SLEEP_MS;
 }
 
 static heddle_status is_granted(struct relay *relay, const struct heddle_statement *statement,
@@ -313,6 +334,7 @@ static void recover(struct relay *relay, const struct heddle_error *cause, int f
     (void)!pass_set_up(relay->pg, relay->redis, &is_new, &err);
     redis_close(relay->redis);
     pg_close(relay->pg);
+    outbox_begin_anew(&relay->outbox);
     if (!atomic_load(&relay->is_stopping))
         clock_sleep_ms(clock_backoff_ms(failures, RETRY_BASE_MS, RETRY_CAP_MS));
 }

@@ -11,29 +11,27 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SUBMIT_PARAMS = 6 };
-
-static const struct heddle_statement submit = {
-    "heddle_submit", "select heddle.submit_text($1, $2, $3, $4, $5, $6)", 6};
-
 #define SUBMITTED_US "(extract(epoch from submitted_at) * 1000000)::bigint"
 
 /* Columns of an entry: seq, whether it is in the outbox, id, user, op, thread, payload, attempts,
  * options, submitted. */
+/* Whatever the planner knows of the tables: an operation is looked up by its id. */
 static const struct heddle_statement outbox = {
     "heddle_outbox",
     "select x.seq, true, x.id, o.user_id, o.op, o.thread, o.payload, o.attempt, o.options,"
     " " SUBMITTED_US
-    " from heddle.outbox x left join heddle.operations o on o.id = x.id and o.finished_at is null"
-    " order by x.seq limit $1",
-    1};
+    " from (select seq, id from heddle.outbox where seq > $1 order by seq limit $2) x"
+    " left join lateral (select * from heddle.operations where id = x.id and finished_at is null"
+    " offset 0) o on true order by x.seq",
+    2};
 
-static const struct heddle_statement relayed = {
-    "heddle_relayed", "delete from heddle.outbox where seq = any ($1::bigint[])", 1};
+static const struct heddle_statement forget_relayed = {
+    "heddle_forget_relayed", "delete from heddle.outbox where seq = any ($1::bigint[])", 1};
 
 static const struct heddle_statement unfinished = {
     "heddle_unfinished",
-    "select seq, exists (select from heddle.outbox x where x.seq = o.seq), id, user_id, op, thread,"
+    "select seq, coalesce((select true from heddle.outbox x where x.seq = o.seq), false), id, "
+    "user_id, op, thread,"
     " null, attempt, null, " SUBMITTED_US " from heddle.operations o"
     " where finished_at is null and seq is not null and (user_id, seq) > ($1, $2)"
     " order by user_id, seq limit $3",
@@ -88,77 +86,31 @@ static heddle_status ask(struct pg_link *link, const struct heddle_statement *st
 static heddle_status page_from(struct pg_link *link, const struct heddle_statement *statement,
                                const char *lane, int64_t seq, size_t most, struct arena *arena,
                                struct journal_page *page, struct heddle_error *err);
-static void bind_submission(const struct heddle_operation *operation,
-                            char options[POLICY_JSON_SIZE], const char **params);
-static int by_lane(const void *a, const void *b);
-static heddle_status refusal(heddle_status status, struct heddle_error *err);
 static void read_page(const struct heddle_rows *rows, struct arena *arena,
                       struct journal_page *page);
 static struct heddle_text field(const struct heddle_rows *rows, int row, int column,
                                 struct arena *arena);
 
-heddle_status journal_submit(struct pg_link *link, struct heddle_operation *operation,
+heddle_status journal_outbox(struct pg_link *link, const char *relayed, int64_t behind, size_t most,
+                             struct arena *arena, struct journal_page *page,
                              struct heddle_error *err)
 {
-    const char *params[SUBMIT_PARAMS];
-    char options[POLICY_JSON_SIZE];
-
-    /* A fresh id is ours, not the server's: after a lost answer the same call repeats nothing. */
-    if (operation->id[0] == '\0')
-        heddle_uuid_new(operation->id);
-    bind_submission(operation, options, params);
-    return refusal(pg_query(link, &submit, params, NULL, err), err);
-}
-
-heddle_status journal_submit_many(struct pg_link *link, const struct heddle_operation *operations,
-                                  size_t count, struct heddle_error *err)
-{
-    const struct heddle_operation **sorted = memory_take(count * sizeof *sorted);
-
-    for (size_t i = 0; i < count; i++)
-        sorted[i] = &operations[i];
-    /* Everybody takes lane tails in one order, so nobody waits in a circle. */
-    qsort(sorted, count, sizeof *sorted, by_lane);
-    heddle_status status = pg_begin(link, false, err);
-    for (size_t i = 0; status == HEDDLE_OK && i < count; i++) {
-        const char *params[SUBMIT_PARAMS];
-        char options[POLICY_JSON_SIZE];
-        bind_submission(sorted[i], options, params);
-        status = pg_queue(link, &submit, params, err);
-    }
-    if (status == HEDDLE_OK)
-        status = pg_commit(link, err);
-    if (status != HEDDLE_OK)
-        pg_rollback(link);
-    free(sorted);
-    /* The ids make it safe to ask again. */
-    return status == HEDDLE_UNKNOWN ? HEDDLE_RETRY : refusal(status, err);
-}
-
-heddle_status journal_outbox(struct pg_link *link, size_t most, struct arena *arena,
-                             struct journal_page *page, struct heddle_error *err)
-{
     AUTO_ROWS rows = NULL;
+    char behind_text[24], limit[24];
+    const char *const params[] = {behind_text, limit};
 
-    heddle_status status = ask(link, &outbox, (int64_t)most, &rows, err);
+    snprintf(behind_text, sizeof behind_text, "%" PRId64, behind);
+    snprintf(limit, sizeof limit, "%zu", most);
+    heddle_status status = pg_connect(link, err);
+    if (status == HEDDLE_OK && relayed)
+        status = pg_queue(link, &forget_relayed, &relayed, err);
+    if (status == HEDDLE_OK)
+        status = pg_queue(link, &outbox, params, err);
+    if (status == HEDDLE_OK)
+        status = pg_flush(link, &rows, err);
     if (status == HEDDLE_OK)
         read_page(rows, arena, page);
     return status;
-}
-
-heddle_status journal_relayed(struct pg_link *link, const struct journal_page *page,
-                              struct arena *arena, struct heddle_error *err)
-{
-    enum { NUMBER_SIZE = 21 };
-    char *list = arena_alloc(arena, page->count * NUMBER_SIZE + 3);
-    const char *const params[] = {list};
-    size_t used = 0;
-
-    for (size_t i = 0; i < page->count; i++)
-        used +=
-            (size_t)sprintf(list + used, "%c%" PRId64, i == 0 ? '{' : ',', page->entries[i].seq);
-    strcpy(list + used, used > 0 ? "}" : "{}");
-    return pg_query(link, &relayed, params, NULL, err);
 }
 
 heddle_status journal_unfinished(struct pg_link *link, const char *user, int64_t seq, size_t most,
@@ -279,37 +231,6 @@ static heddle_status page_from(struct pg_link *link, const struct heddle_stateme
     if (status == HEDDLE_OK)
         read_page(rows, arena, page);
     return status;
-}
-
-static void bind_submission(const struct heddle_operation *operation,
-                            char options[POLICY_JSON_SIZE], const char **params)
-{
-    params[0] = operation->user.data;
-    params[1] = operation->op.data;
-    params[2] = operation->payload.size > 0 ? operation->payload.data : "{}";
-    params[3] = operation->thread.size > 0 ? operation->thread.data : NULL;
-    params[4] = operation->id;
-    params[5] = policy_to_json(&operation->policy, options) ? options : NULL;
-}
-
-/* By user, and a user's operations in the order in which they were given. */
-static int by_lane(const void *a, const void *b)
-{
-    const struct heddle_operation *first = *(const struct heddle_operation *const *)a;
-    const struct heddle_operation *second = *(const struct heddle_operation *const *)b;
-
-    int order = strcmp(first->user.data, second->user.data);
-    return order ? order : (first > second) - (first < second);
-}
-
-/* Data exceptions: JSON or UTF-8 that Postgres does not take. */
-static heddle_status refusal(heddle_status status, struct heddle_error *err)
-{
-    if (status != HEDDLE_PERMANENT || strncmp(err->sqlstate, "22", 2) != 0)
-        return status;
-    err->kind = HEDDLE_KIND_INVALID;
-    *err->where = '\0';
-    return HEDDLE_REFUSED;
 }
 
 static void read_page(const struct heddle_rows *rows, struct arena *arena,

@@ -13,22 +13,10 @@
 
 struct pg_link;
 
-/* Submits one operation (heddle.submit); gives it a new id where it has none. HEDDLE_REFUSED:
- * invalid or a conflict. HEDDLE_RETRY: submit again with the same id. */
-heddle_status journal_submit(struct pg_link *link, struct heddle_operation *operation,
+/* Submits, one receipt each: see heddle_journal_submit. Those without an id get one. */
+heddle_status journal_submit(struct pg_link *link, const struct heddle_submission *submissions,
+                             size_t count, struct heddle_receipt *receipts,
                              struct heddle_error *err) HEDDLE_MUST_CHECK;
-
-/* Submits all of them in one transaction and one round trip; every operation has its id. A refusal
- * of one refuses all: submit them one by one then. HEDDLE_RETRY: submit again, which repeats
- * nothing. */
-heddle_status journal_submit_many(struct pg_link *link, const struct heddle_operation *operations,
-                                  size_t count, struct heddle_error *err) HEDDLE_MUST_CHECK;
-
-/* The same for submissions, one receipt each: see heddle_journal_submit. Those without an id get
- * one. */
-heddle_status journal_submit_all(struct pg_link *link, const struct heddle_submission *submissions,
-                                 size_t count, struct heddle_receipt *receipts,
-                                 struct heddle_error *err) HEDDLE_MUST_CHECK;
 
 /* An operation that has not ended; `attempt` counts those it has had. Its texts lie in the arena of
  * the call. */
@@ -43,14 +31,12 @@ struct journal_page {
     size_t count;
 };
 
-/* What Redis has still to hear of, in the order of submission. Entries whose operation has ended
- * meanwhile have no user. */
-heddle_status journal_outbox(struct pg_link *link, size_t most, struct arena *arena,
-                             struct journal_page *page, struct heddle_error *err) HEDDLE_MUST_CHECK;
-
-/* Removes a page that Redis has taken from the outbox. */
-heddle_status journal_relayed(struct pg_link *link, const struct journal_page *page,
-                              struct arena *arena, struct heddle_error *err) HEDDLE_MUST_CHECK;
+/* What Redis has still to hear of, behind number `behind`, in the order of submission. Entries
+ * whose operation has ended meanwhile have no user. `relayed`, a list `{SEQ,…}` or NULL: what Redis
+ * has taken is first removed, in the same exchange. */
+heddle_status journal_outbox(struct pg_link *link, const char *relayed, int64_t behind, size_t most,
+                             struct arena *arena, struct journal_page *page,
+                             struct heddle_error *err) HEDDLE_MUST_CHECK;
 
 /* Unfinished operations behind (user, seq), in the order of users and their lanes; without
  * payloads. */

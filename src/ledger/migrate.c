@@ -15,6 +15,7 @@ extern const char migration_0002_data[];
 extern const char migration_0003_data[];
 extern const char migration_0004_data[];
 extern const char migration_0005_data[];
+extern const char migration_0006_data[];
 
 static const struct migration {
     int number;
@@ -23,7 +24,7 @@ static const struct migration {
 } migrations[] = {
     {1, "heddle", migration_0001_data},  {2, "chat", migration_0002_data},
     {3, "durable", migration_0003_data}, {4, "ends", migration_0004_data},
-    {5, "bundles", migration_0005_data},
+    {5, "bundles", migration_0005_data}, {6, "bulk", migration_0006_data},
 };
 
 enum { MIGRATION_COUNT = sizeof migrations / sizeof *migrations };

@@ -32,6 +32,8 @@ static bool send_statement(struct pg_link *link, const struct heddle_statement *
 static bool send_with(struct pg_link *link, const struct heddle_statement *statement,
                       const struct parameters *params);
 static bool send_sync(struct pg_link *link);
+static heddle_status flush_alone(struct pg_link *link, struct heddle_rows **rows,
+                                 struct heddle_error *err);
 static heddle_status answer_all(struct pg_link *link, PGresult **rows, struct heddle_error *err);
 static heddle_status answer_one(struct pg_link *link, const struct expectation *expected,
                                 PGresult **rows, struct heddle_error *err);
@@ -160,15 +162,32 @@ heddle_status pg_query(struct pg_link *link, const struct heddle_statement *stat
                        const char *const *params, struct heddle_rows **rows,
                        struct heddle_error *err)
 {
+    heddle_status status = pg_connect(link, err);
+    if (status == HEDDLE_OK)
+        status = pg_queue(link, statement, params, err);
+    return status == HEDDLE_OK ? flush_alone(link, rows, err) : status;
+}
+
+heddle_status pg_query_binary(struct pg_link *link, const struct heddle_statement *statement,
+                              const struct heddle_text *bytes, struct heddle_rows **rows,
+                              struct heddle_error *err)
+{
+    heddle_status status = pg_connect(link, err);
+    if (status == HEDDLE_OK)
+        status = pg_queue_binary(link, statement, bytes, err);
+    return status == HEDDLE_OK ? flush_alone(link, rows, err) : status;
+}
+
+/* Outside a transaction: nothing that is waited for here is cancelled. */
+static heddle_status flush_alone(struct pg_link *link, struct heddle_rows **rows,
+                                 struct heddle_error *err)
+{
     PGresult *result = NULL;
 
-    heddle_status status = pg_connect(link, err);
-    if (status != HEDDLE_OK)
-        return status;
     start_deadline(link);
-    if (!send_statement(link, statement, params) || !send_sync(link))
+    if (!send_sync(link))
         return lost(link, PQerrorMessage(link->conn), err);
-    status = answer_all(link, rows ? &result : NULL, err);
+    heddle_status status = answer_all(link, rows ? &result : NULL, err);
     if (status == HEDDLE_OK && rows)
         *rows = (struct heddle_rows *)(void *)result;
     return status;

@@ -85,6 +85,11 @@ heddle_status pg_query(struct pg_link *link, const struct heddle_statement *stat
                        const char *const *params, struct heddle_rows **rows,
                        struct heddle_error *err) HEDDLE_MUST_CHECK;
 
+/* The same with parameters as pg_queue_binary takes them. */
+heddle_status pg_query_binary(struct pg_link *link, const struct heddle_statement *statement,
+                              const struct heddle_text *bytes, struct heddle_rows **rows,
+                              struct heddle_error *err) HEDDLE_MUST_CHECK;
+
 /* Several statements without parameters as one script, outside the pipeline:
  * for migrations. */
 heddle_status pg_script(struct pg_link *link, const char *sql,

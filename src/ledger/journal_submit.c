@@ -1,0 +1,150 @@
+/* Submissions on their way into the journal (journal.h). Runs on the caller's thread. The rules
+ * stand in sql/0006_bulk.sql. */
+#include "ledger/journal.h"
+
+#include "base/array.h"
+#include "base/policy.h"
+#include "base/text.h"
+#include "heddle/uow.h"
+#include "link/pg.h"
+#include "link/refusal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { CALL_COUNT_MAX = 1000, PARAM_COUNT = 6 };
+
+static const struct heddle_statement submit = {
+    "heddle_submit", "select heddle.submit_text($1, $2, $3, $4, $5, $6)", PARAM_COUNT};
+
+static const struct heddle_statement submit_many = {
+    "heddle_submit_many",
+    "select refusal from heddle.submit_many($1, $2, $3, $4, $5::text[]::uuid[],"
+    " $6::text[]::jsonb[])",
+    PARAM_COUNT};
+
+static heddle_status submit_call(struct pg_link *link, const struct heddle_submission *submissions,
+                                 size_t count, struct heddle_receipt *receipts,
+                                 struct heddle_error *err);
+static heddle_status submit_each(struct pg_link *link, const struct heddle_submission *submissions,
+                                 size_t count, struct heddle_receipt *receipts,
+                                 struct heddle_error *err);
+static heddle_status submit_one(struct pg_link *link, const struct heddle_submission *submission,
+                                const char *id, struct heddle_error *err);
+static void add(struct heddle_array columns[PARAM_COUNT],
+                const struct heddle_submission *submission, const char *id);
+static struct heddle_text payload_of(const struct heddle_submission *submission);
+static heddle_status refusal(heddle_status status, struct heddle_error *err);
+
+heddle_status journal_submit(struct pg_link *link, const struct heddle_submission *submissions,
+                             size_t count, struct heddle_receipt *receipts,
+                             struct heddle_error *err)
+{
+    heddle_status status = HEDDLE_OK;
+
+    /* A fresh id is ours, not the server's: after a lost answer the same call repeats nothing. */
+    for (size_t i = 0; i < count; i++) {
+        receipts[i].status = HEDDLE_OK;
+        strcpy(receipts[i].state, "queued");
+        if (submissions[i].id.size > 0)
+            snprintf(receipts[i].id, sizeof receipts[i].id, "%s", submissions[i].id.data);
+        else
+            heddle_uuid_new(receipts[i].id);
+    }
+    for (size_t from = 0; status == HEDDLE_OK && from < count; from += CALL_COUNT_MAX) {
+        const size_t part = count - from < CALL_COUNT_MAX ? count - from : CALL_COUNT_MAX;
+        /* The single form is the faster one for one. */
+        if (part > 1)
+            status = submit_call(link, submissions + from, part, receipts + from, err);
+        /* One that Postgres can't even read spoils the whole call: each gets its own answer. */
+        if (part == 1 || status == HEDDLE_REFUSED)
+            status = submit_each(link, submissions + from, part, receipts + from, err);
+    }
+    return status;
+}
+
+static heddle_status submit_call(struct pg_link *link, const struct heddle_submission *submissions,
+                                 size_t count, struct heddle_receipt *receipts,
+                                 struct heddle_error *err)
+{
+    struct heddle_array columns[PARAM_COUNT];
+    struct heddle_text params[PARAM_COUNT];
+    struct arena arena;
+    AUTO_ROWS rows = NULL;
+
+    arena_init(&arena, 0);
+    for (size_t c = 0; c < PARAM_COUNT; c++)
+        array_init(&columns[c], HEDDLE_ARRAY_TEXT, &arena);
+    for (size_t i = 0; i < count; i++)
+        add(columns, &submissions[i], receipts[i].id);
+    for (size_t c = 0; c < PARAM_COUNT; c++)
+        params[c] = array_bytes(&columns[c]);
+    heddle_status status = refusal(pg_query_binary(link, &submit_many, params, &rows, err), err);
+    for (size_t i = 0; status == HEDDLE_OK && i < count; i++) {
+        const char *line = heddle_rows_text(rows, (int)i, 0);
+        if (line)
+            (void)refusal_read(line, &receipts[i].status, &receipts[i].error);
+    }
+    arena_done(&arena);
+    return status;
+}
+
+static heddle_status submit_each(struct pg_link *link, const struct heddle_submission *submissions,
+                                 size_t count, struct heddle_receipt *receipts,
+                                 struct heddle_error *err)
+{
+    heddle_status status = HEDDLE_OK;
+
+    for (size_t i = 0; status != HEDDLE_RETRY && i < count; i++) {
+        status = submit_one(link, &submissions[i], receipts[i].id, &receipts[i].error);
+        receipts[i].status = status;
+        if (status == HEDDLE_RETRY)
+            *err = receipts[i].error;
+    }
+    return status == HEDDLE_RETRY ? HEDDLE_RETRY : HEDDLE_OK;
+}
+
+static heddle_status submit_one(struct pg_link *link, const struct heddle_submission *submission,
+                                const char *id, struct heddle_error *err)
+{
+    char options[POLICY_JSON_SIZE];
+    const char *const params[PARAM_COUNT] = {
+        submission->user.data,
+        submission->op.data,
+        payload_of(submission).data,
+        submission->thread.size > 0 ? submission->thread.data : NULL,
+        id,
+        policy_to_json(&submission->policy, options) ? options : NULL,
+    };
+
+    return refusal(pg_query(link, &submit, params, NULL, err), err);
+}
+
+/* In the order of the parameters. */
+static void add(struct heddle_array columns[PARAM_COUNT],
+                const struct heddle_submission *submission, const char *id)
+{
+    char options[POLICY_JSON_SIZE];
+
+    array_add_text(&columns[0], submission->user);
+    array_add_text(&columns[1], submission->op);
+    array_add_text(&columns[2], payload_of(submission));
+    array_add_text(&columns[3], submission->thread);
+    array_add_text(&columns[4], text_of(id));
+    heddle_array_add(&columns[5], policy_to_json(&submission->policy, options) ? options : NULL);
+}
+
+static struct heddle_text payload_of(const struct heddle_submission *submission)
+{
+    return submission->payload.size > 0 ? submission->payload : TEXT("{}");
+}
+
+/* Data exceptions: JSON or UTF-8 that Postgres does not take. */
+static heddle_status refusal(heddle_status status, struct heddle_error *err)
+{
+    if (status != HEDDLE_PERMANENT || strncmp(err->sqlstate, "22", 2) != 0)
+        return status;
+    err->kind = HEDDLE_KIND_INVALID;
+    *err->where = '\0';
+    return HEDDLE_REFUSED;
+}
