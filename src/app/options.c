@@ -64,7 +64,7 @@ const struct setting options_table[] = {
      .most = 1000, .help = "operations of one lane that a claim takes at most"},
     {"bundle_max", SETTING_INTEGER, 0, OPTION(bundle_max), .standard = "128", .least = 1,
      .most = 1000, .help = "operations of one transaction at most; 1: each has its own"},
-    {"bundle_time", SETTING_DURATION, 0, OPTION(bundle_time_ms), .standard = "20ms", .least = 1,
+    {"bundle_time", SETTING_DURATION, 0, OPTION(bundle_time_ms), .standard = "50ms", .least = 1,
      .most = MINUTE, .help = "what such a transaction may take, so far as that can be known"},
     {"redis_timeout", SETTING_DURATION, 0, OPTION(redis_timeout_ms), .standard = "2s", .least = 10,
      .most = MINUTE, .help = "patience with one answer of Redis"},
