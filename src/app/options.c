@@ -60,7 +60,7 @@ const struct setting options_table[] = {
      .most = 7 * DAY, .help = "how long Redis keeps results and replies"},
     {"claim_lanes", SETTING_INTEGER, 0, OPTION(claim_lanes), .standard = "64", .least = 1,
      .most = 1000, .help = "lanes that one claim takes at most"},
-    {"claim_operations", SETTING_INTEGER, 0, OPTION(claim_operations), .standard = "32", .least = 1,
+    {"claim_operations", SETTING_INTEGER, 0, OPTION(claim_operations), .standard = "64", .least = 1,
      .most = 1000, .help = "operations of one lane that a claim takes at most"},
     {"bundle_max", SETTING_INTEGER, 0, OPTION(bundle_max), .standard = "128", .least = 1,
      .most = 1000, .help = "operations of one transaction at most; 1: each has its own"},

@@ -35,36 +35,42 @@ static bool is_string(struct heddle_text text);
 static uint64_t big_endian(const char *data, size_t size);
 
 heddle_status claim_new(unsigned partition, uint64_t seq, struct heddle_text lane,
-                        struct heddle_text records, struct claim **claim, struct heddle_error *err)
+                        const struct heddle_text *pieces, size_t piece_count, struct claim **claim,
+                        struct heddle_error *err)
 {
     struct record_header header;
-    size_t count = 0;
+    size_t count = 0, records_size = 0;
 
-    for (size_t at = 0; at < records.size; at += header.size, count++) {
-        struct claimed_operation ignored;
-        if (!read_header(records.data + at, records.size - at, &header) ||
-            !read_operation(records.data + at, &header, &ignored))
-            return heddle_fail(err, HEDDLE_FATAL, "claim",
-                               "operation record of an unknown version in partition %u", partition);
+    for (size_t p = 0; p < piece_count; p++) {
+        records_size += pieces[p].size;
+        for (size_t at = 0; at < pieces[p].size; at += header.size, count++) {
+            struct claimed_operation ignored;
+            if (!read_header(pieces[p].data + at, pieces[p].size - at, &header) ||
+                !read_operation(pieces[p].data + at, &header, &ignored))
+                return heddle_fail(err, HEDDLE_FATAL, "claim",
+                                   "operation record of an unknown version in partition %u",
+                                   partition);
+        }
     }
 
     /* One piece of memory: the claim, its operations, the lane's name, the records. */
     size_t head_size = sizeof(struct claim) + count * sizeof(struct claimed_operation);
-    struct claim *fresh = memory_take(head_size + lane.size + 1 + records.size + 1);
+    struct claim *fresh = memory_take(head_size + lane.size + 1 + records_size + 1);
     char *name = (char *)fresh + head_size;
     char *data = name + lane.size + 1;
 
     memset(fresh, 0, head_size);
     memcpy(name, lane.data, lane.size);
     name[lane.size] = '\0';
-    memcpy(data, records.data, records.size);
+    for (size_t p = 0, at = 0; p < piece_count; at += pieces[p++].size)
+        memcpy(data + at, pieces[p].data, pieces[p].size);
     fresh->partition = partition;
     fresh->seq = seq;
     fresh->lane = (struct heddle_text){name, lane.size};
     fresh->operation_count = count;
     arena_init(&fresh->arena, RESULTS_KEEP_BYTES);
     for (size_t i = 0; i < count; i++) {
-        if (!read_header(data, records.size, &header) ||
+        if (!read_header(data, records_size, &header) ||
             !read_operation(data, &header, &fresh->operations[i]))
             abort();
         data += header.size;

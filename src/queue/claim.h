@@ -64,10 +64,10 @@ struct claim {
     struct claimed_operation operations[];
 };
 
-/* Reads the records that Redis handed out with a lane: a fresh claim that owns a copy of them.
- * HEDDLE_FATAL: records of a version that this binary does not know. */
+/* Reads the records that Redis handed out with a lane, in pieces of one or several: a fresh claim
+ * that owns a copy of them. HEDDLE_FATAL: records of a version that this binary does not know. */
 heddle_status claim_new(unsigned partition, uint64_t seq, struct heddle_text lane,
-                        struct heddle_text records, struct claim **claim,
+                        const struct heddle_text *pieces, size_t piece_count, struct claim **claim,
                         struct heddle_error *err) HEDDLE_MUST_CHECK;
 void claim_free(struct claim *claim);
 

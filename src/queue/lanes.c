@@ -12,7 +12,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RELEASE_ROUNDS_MAX = 100000, FREED_MAX = 1000 /* that a partition counts */ };
+enum {
+    RELEASE_ROUNDS_MAX = 100000,
+    FREED_MAX = 1000,      /* that a partition counts */
+    OPERATIONS_MAX = 1000, /* of one lane that a claim takes */
+};
 
 static void append_request(struct command *command, const struct lanes_request *request);
 static heddle_status read_claims(const struct redis_reply *reply, unsigned partition,
@@ -246,12 +250,20 @@ static heddle_status read_claims(const struct redis_reply *reply, unsigned parti
                                  const struct lanes_request *request, struct lanes_answer *answer,
                                  struct heddle_error *err)
 {
+    struct heddle_text records[OPERATIONS_MAX];
+    size_t count;
+
     claim_list_init(&answer->claims);
-    for (size_t i = 3; i + 1 < redis_reply_count(reply); i += 2) {
+    for (size_t i = 3; i + 2 < redis_reply_count(reply); i += 2 + count) {
         struct claim *claim;
+        count = (size_t)redis_reply_amount(redis_reply_at(reply, i + 1));
+        for (size_t n = 0; n < count && n < OPERATIONS_MAX; n++)
+            records[n] = redis_reply_text(redis_reply_at(reply, i + 2 + n));
         heddle_status status =
-            claim_new(partition, request->seq, redis_reply_text(redis_reply_at(reply, i)),
-                      redis_reply_text(redis_reply_at(reply, i + 1)), &claim, err);
+            count == 0 || count > OPERATIONS_MAX
+                ? heddle_fail(err, HEDDLE_FATAL, "redis", "unexpected answer to a claim")
+                : claim_new(partition, request->seq, redis_reply_text(redis_reply_at(reply, i)),
+                            records, count, &claim, err);
         if (status != HEDDLE_OK) {
             while ((claim = claim_list_pop(&answer->claims)))
                 claim_free(claim);

@@ -22,8 +22,9 @@ heddle_status operator_find(struct redis_link *link, unsigned partitions, const 
     for (unsigned p = 0; status == HEDDLE_OK && p < partitions; p++) {
         AUTO_REPLY reply = NULL;
         status = command_receive(link, &reply, err);
+        const struct heddle_text record = redis_reply_text(reply);
         if (status == HEDDLE_OK && !*claim && redis_reply_type(reply) == REDIS_TEXT)
-            status = claim_new(p, 0, TEXT(""), redis_reply_text(reply), claim, err);
+            status = claim_new(p, 0, TEXT(""), &record, 1, claim, err);
         if (status == HEDDLE_OK && *claim && (*claim)->operation_count != 1)
             status = heddle_fail(err, HEDDLE_PERMANENT, "redis", "unexpected answer to a question");
     }

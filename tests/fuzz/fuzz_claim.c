@@ -65,7 +65,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct claim *claim = NULL;
     struct heddle_error err;
 
-    heddle_status status = claim_new(7, 42, lane, records, &claim, &err);
+    heddle_status status = claim_new(7, 42, lane, &records, 1, &claim, &err);
     if (status != HEDDLE_OK) {
         FUZZ_CHECK(status == HEDDLE_FATAL && claim == NULL);
         fuzz_check_error(&err);

@@ -271,6 +271,24 @@ static bool what_comes_back_keeps_its_age(void)
     return is_kept;
 }
 
+/* As old as results have to get, and then there is one more. */
+static bool results_change_generations(void)
+{
+    for (int i = 0; i < 2; i++) {
+        submit_some("ann", 1);
+        struct claim *claim = desk_take("p", 1);
+        const struct settlement settlement = {
+            .claim = claim, .count = 1, .disposition = LANE_RELEASE};
+        desk_end(claim, 0, 1, true);
+        desk_settle_as("p", &settlement, NULL, NULL);
+        claim_free(claim);
+        if (i == 0)
+            desk_number("PEXPIRE", "heddle:{0}:results:new", "59000", NULL);
+    }
+    return desk_number("PTTL", "heddle:{0}:results:new", NULL) > DESK_TTL_MS &&
+           desk_number("PTTL", "heddle:{0}:results:old", NULL) >= DESK_TTL_MS;
+}
+
 static const struct mutant {
     const char *old, *broken;
     bool (*holds)(void);
@@ -302,6 +320,8 @@ static const struct mutant {
      "if not count or s.parked[id] then call('HDEL', k.replies, id)",
      what_is_parked_owes_its_reply},
     {"o.submitted_us or at_us", "at_us", what_comes_back_keeps_its_age},
+    {"if left >= 0 and left < lasts_ms then", "if false then", results_change_generations},
+    {"call('PEXPIRE', k.old_results, lasts_ms)", "", results_change_generations},
 };
 
 static void each_broken_rule_breaks_its_experiment(void **state)

@@ -70,8 +70,9 @@ static unsigned char *put_record(unsigned char *at, const struct record *r)
 static heddle_status read_bytes(const unsigned char *bytes, size_t size, struct claim **claim,
                                 struct heddle_error *err)
 {
-    return claim_new(3, 42, TEXT("ann"), (struct heddle_text){(const char *)bytes, size}, claim,
-                     err);
+    const struct heddle_text records = {(const char *)bytes, size};
+
+    return claim_new(3, 42, TEXT("ann"), &records, 1, claim, err);
 }
 
 static void assert_text(struct heddle_text text, const char *expected)

@@ -60,7 +60,7 @@ local function held_text(seq, tag, count)
 end
 
 -- Gives lanes {name, tag, …} to a processor, within its caps; those beyond its bytes go back, and then
--- it answers false. Appends name and records of each to `answer`.
+-- it answers false. Appends to `answer` each one's name, how many records, and these.
 local function give(k, claim, lanes, answer)
     local held, i = {}, 1
     while i <= #lanes and claim.bytes < claim.bytes_max do
@@ -75,9 +75,10 @@ local function give(k, claim, lanes, answer)
                 count = count_fitting(claim, list, 1, #list)
             end
             if count > 0 then
-                held[#held + 1], answer[#answer + 1] = lane, lane
-                held[#held + 1] = held_text(claim.seq, lanes[i + 1], count)
-                answer[#answer + 1] = count == 1 and list[from] or table.concat(list, '', from, from + count - 1)
+                held[#held + 1], held[#held + 2] = lane, held_text(claim.seq, lanes[i + 1], count)
+                local size = #answer
+                answer[size + 1], answer[size + 2] = lane, count
+                for at = 1, count do answer[size + 2 + at] = list[from + at - 1] end
             end
             first, i = ends[n] + 1, i + 2
         end
@@ -104,7 +105,7 @@ local function read_claim(args)
     return claim
 end
 
--- INCARNATION SEQ LANES OPERATIONS BYTES LEASE_MS -> [next due ms or -1, halted lanes, 1 where none is left, lane, records, …]
+-- INCARNATION SEQ LANES OPERATIONS BYTES LEASE_MS -> [next due ms or -1, halted lanes, 1 where none is left, lane, n, n records, …]
 -- A processor that found the last ready lane is woken when there are more.
 local function claim(k, args)
     local asked, problem = read_claim(args)
@@ -133,7 +134,7 @@ local function claim(k, args)
 end
 
 -- The same for lanes that are halted for one of these reasons: … LEASE_MS CURSOR REASON…
--- -> [next cursor, 0, 0, lane, records, …]
+-- -> [next cursor, 0, 0, lane, n, n records, …]
 local function adopt(k, args)
     local asked, problem = read_claim(args)
     if problem then return problem end
