@@ -4,6 +4,7 @@
 
 #include "base/digest.h"
 #include "base/text.h"
+#include "engine/userlock.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,6 +20,19 @@
 #define ARCHIVED "75f8796b-bf15-4028-a476-630218bd7b91"
 #define MISSING "75f8796b-bf15-4028-a476-630218bd7b92"
 #define SAY(text) "{\"role\": \"user\", \"content\": \"" text "\"}"
+
+static char entered[LOAD_LANES_MAX * 8]; /* lanes whose critical sections were */
+
+struct userlock *__real_userlock_acquire(struct userlock_table *table, struct heddle_text lane);
+struct userlock *__wrap_userlock_acquire(struct userlock_table *table, struct heddle_text lane);
+
+struct userlock *__wrap_userlock_acquire(struct userlock_table *table, struct heddle_text lane)
+{
+    size_t used = strlen(entered);
+
+    snprintf(entered + used, sizeof entered - used, "%s ", lane.data);
+    return __real_userlock_acquire(table, lane);
+}
 
 static void assert_nobody_was_charged(void)
 {
@@ -55,6 +69,20 @@ static void lanes_and_their_operations_are_one_transaction(void **state)
                             " count(*) as n from heddle.operations group by 1) as s"),
                         "done 12,failed 4");
     assert_nobody_was_charged();
+}
+
+/* Two workers with the same lanes, which they got in another order, would wait for each other. */
+static void lanes_are_entered_in_the_order_of_their_names(void **state)
+{
+    static const char *const users[] = {"cid", "ann", "dan", "bob"};
+
+    (void)state;
+    load_warm_up();
+    for (int i = 0; i < 4; i++)
+        load_add(load_lane(users[i]), "set", "ok");
+    entered[0] = '\0';
+    load_run();
+    assert_string_equal(entered, "ann bob cid dan ");
 }
 
 /* Two kinds in lanes that don't stand in step: each lane keeps its order. */
@@ -315,6 +343,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(lanes_and_their_operations_are_one_transaction),
+        TEST(lanes_are_entered_in_the_order_of_their_names),
         TEST(kinds_of_operations_mix_in_a_bundle),
         TEST(what_must_not_be_bundled_is_alone_in_its_place),
         TEST(messages_that_are_refused_fail_alone_in_the_transaction_of_the_others),

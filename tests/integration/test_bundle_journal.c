@@ -104,6 +104,26 @@ static void a_gap_is_found_and_what_is_before_it_is_done(void **state)
     assert_string_equal(rebuilt, "ann.bob.");
 }
 
+/* And here the first. */
+static void what_stands_behind_a_gap_is_not_begun(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        const char *user = i ? "bob" : "ann";
+        ask("select heddle.submit('%s', 'set', '{}')", user);
+        struct claim *claim = load_lane(user);
+        const char *first = load_add_journaled(claim, ops[i], "ok");
+        load_add_journaled(claim, ops[i], "ok");
+        const char *neighbour = add_neighbour(ops[i]);
+        load_run();
+        assert_done(neighbour);
+        assert_string_equal(load_ledger(first), "queued 0");
+        assert_int_equal(load_disposition(claim), LANE_GAP);
+        assert_string_equal(load_effects(user), "");
+    }
+    assert_string_equal(rebuilt, "ann.bob.");
+}
+
 static void what_is_cancelled_in_the_ledger_takes_its_place_and_no_effect(void **state)
 {
     (void)state;
@@ -258,6 +278,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(lanes_advance_by_all_of_their_operations),
         TEST(a_gap_is_found_and_what_is_before_it_is_done),
+        TEST(what_stands_behind_a_gap_is_not_begun),
         TEST(what_is_cancelled_in_the_ledger_takes_its_place_and_no_effect),
         TEST(what_has_ended_is_recalled_and_the_next_goes_on),
         TEST(what_is_parked_leaves_its_place_to_the_next),
