@@ -315,6 +315,15 @@ void load_resume(void)
     load_run();
 }
 
+int load_left(void)
+{
+    int left = 0;
+
+    for (int i = 0; i < lane_count; i++)
+        left += lanes[i].settled < lanes[i].claim->operation_count;
+    return left;
+}
+
 const struct board *load_board(void)
 {
     return board;

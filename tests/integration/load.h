@@ -63,6 +63,9 @@ void load_step(void);
  * charged for that. */
 void load_resume(void);
 
+/* Lanes that have something left. */
+int load_left(void);
+
 /* What the supervisor would see. */
 const struct board *load_board(void);
 
