@@ -97,6 +97,8 @@ void bundle_execute(struct bundle *bundle, struct claim_list *claims, struct pos
     bundle->started_us = clock_now_us();
     take_lanes(bundle, claims);
     collect(bundle);
+    if (bundle->count == 0)
+        return;
     post_enter_bundle(post, bundle->entries, bundle->count);
     heddle_status status = HEDDLE_OK;
     if (bundle->way == WAY_PURE)
@@ -185,11 +187,23 @@ static int compare_lanes(const void *a, const void *b)
     return strcmp(first->claim->lane.data, second->claim->lane.data);
 }
 
+/* A lane without operations that go this way (one was cancelled meanwhile, or there is no room) is
+ * none of the bundle's. */
 static void collect(struct bundle *bundle)
 {
+    size_t kept = 0;
+
     bundle->count = 0;
-    for (size_t i = 0; i < bundle->lane_count; i++)
-        collect_lane(bundle, &bundle->lanes[i]);
+    for (size_t i = 0; i < bundle->lane_count; i++) {
+        struct bundle_lane *lane = &bundle->lanes[kept];
+        *lane = bundle->lanes[i];
+        collect_lane(bundle, lane);
+        if (lane->count > 0)
+            kept++;
+        else
+            userlock_release(bundle->shared->locks, lane->lock);
+    }
+    bundle->lane_count = kept;
 }
 
 /* The lane's next operations, as many as go this way. */

@@ -167,9 +167,15 @@ static heddle_status apply_one(struct bundle *bundle, struct bundle_lane *lane,
     struct bundle_item *item = &lane->items[lane->next];
     const int64_t started_us = clock_now_us();
     const bool is_read = is_pure_read(item);
+    struct heddle_error of_rollback; /* hides nothing */
 
     if (item->outcome.end != HEDDLE_END_NONE && !item->claimed->is_journaled) {
         lane->next++;
+        return HEDDLE_OK;
+    }
+    /* Cancelled before it has begun. */
+    if (claimed_cancel_cause(item->claimed) != CANCEL_NONE) {
+        bundle_cut(lane, lane->next);
         return HEDDLE_OK;
     }
     bundle->savepoints++;
@@ -183,7 +189,7 @@ static heddle_status apply_one(struct bundle *bundle, struct bundle_lane *lane,
      * refused has no effects, but its place in the journal. */
     heddle_status status = HEDDLE_OK;
     if (item->status != HEDDLE_OK || is_read)
-        status = uow_rollback_to(&bundle->uow, err);
+        status = uow_rollback_to(&bundle->uow, item->status == HEDDLE_OK ? err : &of_rollback);
     if (item->outcome.end == HEDDLE_END_NONE) {
         bundle_send_alone(lane, lane->next);
         return status;

@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { ARRAYS_MAX = 16 };
 
@@ -24,7 +25,8 @@ static heddle_status refuse(const struct heddle_uow *uow, const struct heddle_st
                             struct heddle_error *err);
 static heddle_status take_rows(struct heddle_uow *uow, const struct heddle_rows **rows,
                                struct heddle_error *err);
-static heddle_status note(struct heddle_uow *uow, heddle_status status);
+static heddle_status note(struct heddle_uow *uow, heddle_status status,
+                          const struct heddle_error *err);
 static void keep_rows(struct heddle_uow *uow, struct heddle_rows *rows);
 static void end(struct heddle_uow *uow);
 
@@ -62,7 +64,7 @@ heddle_status uow_flush(struct heddle_uow *uow, struct heddle_error *err)
 {
     if (uow->failed != HEDDLE_OK || pg_is_answered(uow->link))
         return uow->failed;
-    return note(uow, pg_flush(uow->link, NULL, err));
+    return note(uow, pg_flush(uow->link, NULL, err), err);
 }
 
 heddle_status uow_rollback_to(struct heddle_uow *uow, struct heddle_error *err)
@@ -71,6 +73,9 @@ heddle_status uow_rollback_to(struct heddle_uow *uow, struct heddle_error *err)
 
     /* What is under way is answered first: behind a failure the server would skip the rollback. */
     (void)!uow_flush(uow, &ignored);
+    /* Its place is that of an earlier one, whose effects are wanted. */
+    if (uow->has_lost_savepoint)
+        return refuse(uow, &rollback_to, err);
     heddle_status status = pg_queue(uow->link, &rollback_to, NULL, err);
     if (status == HEDDLE_OK)
         status = pg_flush(uow->link, NULL, err);
@@ -127,7 +132,7 @@ heddle_status uow_send_arrays(struct heddle_uow *uow, const struct heddle_statem
     assert(statement->param_count <= ARRAYS_MAX);
     for (int i = 0; i < statement->param_count; i++)
         bytes[i] = array_bytes(params[i]);
-    return note(uow, pg_queue_binary(uow->link, statement, bytes, err));
+    return note(uow, pg_queue_binary(uow->link, statement, bytes, err), err);
 }
 
 heddle_status heddle_uow_send(struct heddle_uow *uow, const struct heddle_statement *statement,
@@ -135,7 +140,7 @@ heddle_status heddle_uow_send(struct heddle_uow *uow, const struct heddle_statem
 {
     if (uow->failed != HEDDLE_OK)
         return refuse(uow, statement, err);
-    return note(uow, pg_queue(uow->link, statement, params, err));
+    return note(uow, pg_queue(uow->link, statement, params, err), err);
 }
 
 static heddle_status refuse(const struct heddle_uow *uow, const struct heddle_statement *statement,
@@ -150,7 +155,7 @@ static heddle_status take_rows(struct heddle_uow *uow, const struct heddle_rows 
 {
     struct heddle_rows *fresh = NULL;
 
-    heddle_status status = note(uow, pg_flush(uow->link, &fresh, err));
+    heddle_status status = note(uow, pg_flush(uow->link, &fresh, err), err);
     if (status != HEDDLE_OK)
         return status;
     keep_rows(uow, fresh);
@@ -159,10 +164,13 @@ static heddle_status take_rows(struct heddle_uow *uow, const struct heddle_rows 
     return HEDDLE_OK;
 }
 
-static heddle_status note(struct heddle_uow *uow, heddle_status status)
+static heddle_status note(struct heddle_uow *uow, heddle_status status,
+                          const struct heddle_error *err)
 {
     if (uow->failed == HEDDLE_OK)
         uow->failed = status;
+    if (status != HEDDLE_OK && strcmp(err->where, savepoint.name) == 0)
+        uow->has_lost_savepoint = true;
     return status;
 }
 

@@ -9,6 +9,7 @@
 
 #include "heddle/uow.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,6 +21,7 @@ struct pg_link;
 struct heddle_uow {
     struct pg_link *link;      /* borrowed; one owner, one unit of work at a time */
     heddle_status failed;      /* the first failure; HEDDLE_OK: none */
+    bool has_lost_savepoint;   /* one that was sent could not be set */
     struct heddle_rows **rows; /* of its queries, owned */
     size_t rows_count, rows_capacity;
 };
@@ -47,8 +49,8 @@ heddle_status uow_read_only(struct heddle_uow *uow, struct heddle_error *err) HE
 /* Waits for whatever has been sent. */
 heddle_status uow_flush(struct heddle_uow *uow, struct heddle_error *err) HEDDLE_MUST_CHECK;
 
-/* Undoes all since the savepoint, a failure too. HEDDLE_RETRY: the connection is lost, and all with
- * it. */
+/* Undoes all since the savepoint, a failure too. Not HEDDLE_OK: the unit of work is lost, with the
+ * connection, or because the savepoint could not be set. */
 heddle_status uow_rollback_to(struct heddle_uow *uow, struct heddle_error *err) HEDDLE_MUST_CHECK;
 
 /* Ends it. HEDDLE_OK: durable. HEDDLE_UNKNOWN: look it up (ledger_find), on a new connection.

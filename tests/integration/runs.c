@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 static struct settlement last;
+static runs_listener *listener;
 
 void runs_init(struct runs *runs, const char *postgres)
 {
@@ -96,6 +97,11 @@ enum disposition runs_execute(struct runs *runs, struct claim *claim)
     return last.disposition;
 }
 
+void runs_listen(runs_listener *function)
+{
+    listener = function;
+}
+
 void runs_rewind(struct claim *claim)
 {
     claim->done = 0;
@@ -110,4 +116,6 @@ void __wrap_settler_take(struct settler *settler, const struct settlement *settl
 {
     (void)settler;
     last = *settlement;
+    if (listener)
+        listener(settlement);
 }

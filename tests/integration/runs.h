@@ -25,6 +25,10 @@ struct claim *runs_claim(const char *id, const char *user, const char *op, const
 /* Executes the claim, which stays the caller's; what becomes of its lane is returned. */
 enum disposition runs_execute(struct runs *runs, struct claim *claim);
 
+/* Called with each settlement that the runner makes; NULL: nobody is. */
+typedef void runs_listener(const struct settlement *settlement);
+void runs_listen(runs_listener *listener);
+
 /* What a new execution would find: the operations have not ended. */
 void runs_rewind(struct claim *claim);
 

@@ -1,0 +1,161 @@
+/* See works.h and load.h. */
+#include "works.h"
+
+#include "load.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static const struct heddle_statement effect = {
+    "works_effect", "insert into works.effects (lane, id, op, how) values ($1, $2::uuid, $3, $4)",
+    4};
+static const struct heddle_statement effects = {
+    "works_effects",
+    "insert into works.effects (lane, id, op, how) select lane, id, 'set', how"
+    " from unnest($1::text[], $2::uuid[], $3::text[]) with ordinality as e (lane, id, how, n)"
+    " order by n",
+    3};
+static const struct heddle_statement fault = {"works_fault", "select 1 / 0", 0};
+static const struct heddle_statement ask_anything = {"works_ask", "select 1", 0};
+static const struct heddle_statement nap = {"works_nap", "select pg_sleep(0.02)", 0};
+static const struct heddle_statement terminate = {
+    "works_terminate",
+    "select case when nextval('works.terminated') = 1 then"
+    " pg_terminate_backend(pg_backend_pid()) end",
+    0};
+
+static bool is_told(const char *how, const char *what)
+{
+    return strcmp(how, what) == 0;
+}
+
+static const char *how_of(struct heddle_task *task)
+{
+    struct heddle_text how = {"", 0};
+    struct heddle_error err;
+    bool found;
+
+    assert_int_equal(heddle_payload_text(task, "how", &how, &found, &err), HEDDLE_OK);
+    return how.data;
+}
+
+/* Where the process died now, the right ones would be suspected. */
+static void check_board(const struct heddle_operation *operation, bool is_alone)
+{
+    const struct board_slot *slot = &load_board()->slots[0];
+    const int pointed = atomic_load(&slot->pointed);
+    bool is_there = false;
+
+    assert_true(atomic_load(&slot->is_busy));
+    assert_true(pointed < slot->count);
+    for (int i = 0; i < slot->count; i++)
+        if (pointed == BOARD_ALL || pointed == i)
+            is_there |= strcmp(slot->lanes[i].name, operation->user.data) == 0 &&
+                        (!is_alone || strcmp(slot->lanes[i].id, operation->id) == 0);
+    assert_true(is_there);
+    if (is_alone && pointed == BOARD_ALL)
+        assert_int_equal(slot->count, 1);
+}
+
+/* What one operation does of its own, set or single. */
+static heddle_status act(struct heddle_task *task, struct heddle_uow *uow, struct heddle_error *err)
+{
+    const char *how = how_of(task);
+
+    if (is_told(how, "late"))
+        return heddle_uow_send(uow, &fault, NULL, err);
+    if (is_told(how, "fault"))
+        return heddle_uow_query(uow, &fault, NULL, NULL, err);
+    if (is_told(how, "slow"))
+        return heddle_uow_query(uow, &nap, NULL, NULL, err);
+    if (is_told(how, "terminate"))
+        return heddle_uow_query(uow, &terminate, NULL, NULL, err);
+    if (is_told(how, "flaky") && heddle_task_operation(task)->attempt == 1) {
+        /* Not before the ledger has been heard. */
+        heddle_status status =
+            uow ? heddle_uow_query(uow, &ask_anything, NULL, NULL, err) : HEDDLE_OK;
+        return status == HEDDLE_OK
+                   ? heddle_fail(err, HEDDLE_RETRY, "works", "it is the first attempt")
+                   : status;
+    }
+    if (is_told(how, "stop"))
+        atomic_store(&scene.runs.shared.is_stopping, true);
+    return HEDDLE_OK;
+}
+
+static heddle_status apply(struct heddle_task *task, struct heddle_uow *uow,
+                           struct heddle_error *err)
+{
+    const struct heddle_operation *operation = heddle_task_operation(task);
+    const char *how = how_of(task);
+    const char *const params[] = {operation->user.data, operation->id, operation->op.data, how};
+
+    load_seen.single++;
+    check_board(operation, true);
+    heddle_status status = heddle_uow_send(uow, &effect, params, err);
+    if (status == HEDDLE_OK)
+        status = act(task, uow, err);
+    if (status == HEDDLE_OK && is_told(how, "refuse"))
+        status = heddle_refuse(err, HEDDLE_KIND_CONFLICT, "refused as it was told");
+    if (status == HEDDLE_OK)
+        heddle_task_set_result(task, heddle_task_format(task, "{\"how\":\"%s\"}", how));
+    return status;
+}
+
+static heddle_status apply_many(struct heddle_task *const *tasks, size_t count,
+                                struct heddle_uow *uow, struct heddle_error *err)
+{
+    struct heddle_array *columns[] = {heddle_array_new(tasks[0], HEDDLE_ARRAY_TEXT),
+                                      heddle_array_new(tasks[0], HEDDLE_ARRAY_UUID),
+                                      heddle_array_new(tasks[0], HEDDLE_ARRAY_TEXT)};
+    heddle_status status = HEDDLE_OK;
+
+    load_seen.set++;
+    load_seen.largest = (int)count > load_seen.largest ? (int)count : load_seen.largest;
+    for (size_t i = 0; status == HEDDLE_OK && i < count; i++) {
+        const struct heddle_operation *operation = heddle_task_operation(tasks[i]);
+        const char *how = how_of(tasks[i]);
+        check_board(operation, false);
+        if (is_told(how, "refuse")) {
+            heddle_task_refuse(tasks[i], HEDDLE_KIND_CONFLICT, "refused as it was told");
+            continue;
+        }
+        heddle_array_add(columns[0], operation->user.data);
+        heddle_array_add(columns[1], operation->id);
+        heddle_array_add(columns[2], how);
+        heddle_task_set_result(tasks[i], heddle_task_format(tasks[i], "{\"how\":\"%s\"}", how));
+        status = is_told(how, "many") ? heddle_fail(err, HEDDLE_PERMANENT, "works", "not together")
+                                      : act(tasks[i], uow, err);
+    }
+    return status == HEDDLE_OK ? heddle_uow_query_arrays(uow, &effects, columns, NULL, err)
+                               : status;
+}
+
+static heddle_status look(struct heddle_task *task, struct heddle_uow *uow,
+                          struct heddle_error *err)
+{
+    return is_told(how_of(task), "write") ? apply(task, uow, err) : act(task, uow, err);
+}
+
+static heddle_status prepare(struct heddle_task *task, struct heddle_error *err)
+{
+    return is_told(how_of(task), "refuse")
+               ? heddle_refuse(err, HEDDLE_KIND_CONFLICT, "refused as it was told")
+               : act(task, NULL, err);
+}
+
+static const struct heddle_handler set = {.op = "set", .apply = apply, .apply_many = apply_many};
+static const struct heddle_handler single = {.op = "single", .apply = apply};
+static const struct heddle_handler never = {
+    .op = "never", .flags = HEDDLE_HANDLER_NEVER_BUNDLE, .apply = apply};
+static const struct heddle_handler looks = {
+    .op = "look", .flags = HEDDLE_HANDLER_READ_ONLY, .apply = look};
+static const struct heddle_handler pure = {
+    .op = "pure", .flags = HEDDLE_HANDLER_NO_EFFECTS, .prepare = prepare};
+
+const struct heddle_handler *const works_handlers[] = {&set, &single, &never, &looks, &pure, NULL};
