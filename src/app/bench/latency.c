@@ -113,17 +113,21 @@ static heddle_status run(struct course *course, struct latency *latency, struct 
     return status;
 }
 
-static void take_times(const struct course *course, const struct paced_times *times,
+/* Without the first second, in which connections are opened and caches filled. */
+static void take_times(const struct course *course, const struct paced_times *all,
                        struct latency *latency)
 {
-    const size_t count = (size_t)course->plan->operations;
+    const struct bench_plan *plan = course->plan;
+    const size_t skipped = plan->operations > plan->rate ? (size_t)plan->rate : 0;
+    const size_t count = (size_t)plan->operations - skipped;
+    const struct paced_times *times = all + skipped;
     int64_t *late = memory_take(5 * count * sizeof *late), *accepted = late + count,
             *started = accepted + count, *done = started + count, *due = done + count;
 
     for (size_t i = 0; i < count; i++) {
         late[i] = times[i].sent_us - times[i].due_us;
         accepted[i] = times[i].accepted_us - times[i].sent_us;
-        started[i] = atomic_load(&course->tally->started_us[i]) - times[i].sent_us;
+        started[i] = atomic_load(&course->tally->started_us[skipped + i]) - times[i].sent_us;
         done[i] = times[i].done_us - times[i].sent_us;
         due[i] = times[i].done_us - times[i].due_us;
     }
