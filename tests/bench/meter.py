@@ -1,11 +1,10 @@
-"""What processes cost: CPU time of whole trees, and the most memory that they held.
+"""What processes cost: CPU time of whole trees.
 
 And how much of the machine others took meanwhile: a figure is worth little where that is much.
 """
 from __future__ import annotations
 
 import os
-import re
 import resource
 import time
 from dataclasses import dataclass, field
@@ -18,7 +17,9 @@ TICKS = os.sysconf("SC_CLK_TCK")
 class Cost:
     cpu_s: dict[str, float] = field(default_factory=dict)
     others: float = 0  # the share of the machine's CPU time that other processes took
-    rss_max_kib: int = 0
+
+    def cpu_us(self, group: str, operations: int) -> float:
+        return self.cpu_s.get(group, 0) * 1e6 / operations
 
 
 class Meter:
@@ -40,21 +41,12 @@ class Meter:
         others_s = _busy_s() - self._busy_before - sum(self.cost.cpu_s.values())
         self.cost.others = min(max(others_s / all_s, 0), 1)
 
-    def add(self, group: str, pid: int) -> None:
-        """A process that was started meanwhile: all that it used."""
-        self._groups.setdefault(group, []).append(pid)
-
     def _read(self) -> dict[str, float]:
         used = resource.getrusage(resource.RUSAGE_CHILDREN)
         table = _processes()
         return {"client": used.ru_utime + used.ru_stime,
                 **{name: sum(_tree_ticks(pid, table) for pid in pids) / TICKS
                    for name, pids in self._groups.items()}}
-
-
-def rss_max_kib(pid: int) -> int:
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(re.search(r"^VmHWM:\s+(\d+)", status, re.M).group(1))
 
 
 def _busy_s() -> float:

@@ -3,49 +3,52 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from statistics import median
 
-from meter import Cost
+from targets import TARGETS, Figures
 
-TIE = 0.15
-DRAIN, PACED, CORPUS = "drain", "paced", "corpus"
-BASELINE = "pgbench"
 QUANTILES = {"p50": 0.5, "p99": 0.99, "p99.9": 0.999, "max": 1.0}
-CPU_GROUPS = ("client", "processor", "redis", "postgres")
+# A table a group of figures, in this order; what they are called there.
+TITLES = {
+    "message": "send_message, operations a second",
+    "message_wide": "send_message, one operation a user",
+    "message_durable": "send_message, durable: submission and execution",
+    "noop_bursts": "no-op, 100 operations a user, bursts of 20",
+    "noop_rounds": "no-op, 100 operations a user, round-robin",
+    "noop_wide": "no-op, one operation a user (bare, beanstalkd, BullMQ, Sidekiq: of nobody)",
+    "bulk": "submitted in bulk, operations a second",
+    "one": "submitted one at a time, operations a second",
+    "start": "from submission to start of a no-op, µs",
+    "committed": "from due to committed send_message, µs",
+    "beside": "one-operation users beside a backlog: from submission to start, µs",
+    "idle": "idle processor",
+    "corpus": "corpus, submit --file --wait: operations a second",
+}
+TIMES = ("p50", "p99", "p99.9", "max")
+COSTS = ("processor", "redis", "postgres")
 
 
 @dataclass
 class Case:
-    """One thing to measure. Names begin with the contestant's."""
+    """One thing to measure; its results have figures of their own."""
     group: str
-    name: str
-    measure: Callable[[], Result]
+    contestant: str
+    measure: Callable[[], list[Result]]
 
 
 @dataclass
 class Result:
-    """One measurement. What is counted has been verified."""
-    operations: int
-    seconds: float
-    cost: Cost
-    latency_us: dict[str, dict[str, float]] = field(default_factory=dict)
-    notes: dict[str, float] = field(default_factory=dict)
-    name: str = ""
-    group: str = ""
+    """One figure of one measurement. What is counted has been verified."""
+    figure: str
+    values: dict[str, float]
+    others: float  # the share of the machine that went to other processes
+    contestant: str = ""
     run: int = 0
 
-    @property
-    def rate(self) -> float:
-        return self.operations / self.seconds
-
-    def cpu_us(self, group: str) -> float:
-        return self.cost.cpu_s.get(group, 0) * 1e6 / self.operations
-
     def brief(self) -> str:
-        told = [f"{self.operations} at {self.rate:.0f}/s"]
-        told += [f"{what} p50 {values['p50']:.0f} µs" for what, values in self.latency_us.items()]
-        told += [f"others took {self.cost.others:.0%}"]
+        told = [f"{self.figure} {self.values['rate']:.0f}/s" if "rate" in self.values else self.figure]
+        told += [f"{name} {self.values[name]:.0f} µs" for name in ("p50", "p99") if name in self.values]
         return ", ".join(told)
 
 
@@ -59,68 +62,62 @@ def load() -> str:
     return " ".join(f"{value:.2f}" for value in os.getloadavg())
 
 
+def figures_of(results: list[Result]) -> Figures:
+    found: Figures = {}
+    for r in results:
+        found.setdefault(r.figure, {}).setdefault(r.contestant, []).append(r.values | {"others": r.others})
+    return found
+
+
 def as_json(facts: dict, results: list[Result]) -> dict:
-    return {"conditions": facts, "results": [{**asdict(r), "rate": r.rate} for r in results]}
+    figures = figures_of(results)
+    return {"conditions": facts, "results": [asdict(r) for r in results],
+            "targets": [{"target": t.text, "wanted": t.wanted, "measured": told, "verdict": met}
+                        for t in TARGETS for told, met in [t.judge(figures)]]}
 
 
 def as_text(facts: dict, results: list[Result]) -> str:
-    by_case: dict[tuple[str, str], list[Result]] = {}
-    for result in sorted(results, key=lambda result: not result.name.startswith(BASELINE)):
-        by_case.setdefault((result.group, result.name), []).append(result)
-    groups = {group: {name: runs for (g, name), runs in by_case.items() if g == group}
-              for group in (DRAIN, CORPUS, PACED)}
+    figures = figures_of(results)
     parts = ["\n".join(f"{name:>18}  {value}" for name, value in facts.items())]
-    if groups[DRAIN] or groups[CORPUS]:
-        parts.append(_rates(groups[DRAIN], groups[CORPUS]))
-    if groups[PACED]:
-        parts.append(_latencies(groups[PACED]))
+    order = list(TITLES) + sorted(figures.keys() - TITLES.keys(), key=_scale)
+    parts += [_figure(name, figures[name]) for name in order if name in figures]
+    parts.append(_targets(figures))
     return "\n\n".join(parts)
 
 
-def _rates(drain: dict[str, list[Result]], corpus: dict[str, list[Result]]) -> str:
-    bare = [median(r.rate for r in runs) for name, runs in drain.items() if name.startswith(BASELINE)]
-    rows = [["operations a second", "median", "lowest-highest", "to best pgbench", *CPU_GROUPS,
-             "RSS MiB", "others"]]
-    for name, runs in (drain | corpus).items():
-        rates = [r.rate for r in runs]
-        ratio = median(rates) / max(bare) if bare and name in drain else None
-        rows.append([name, f"{median(rates):,.0f}", f"{min(rates):,.0f}-{max(rates):,.0f}",
-                     _verdict(ratio, name), *_cpu(runs), _rss(runs), _others(runs)])
-    return _table(rows) + (
-        f"\n  client to postgres: CPU time in µs an operation. others: share of the machine that"
-        f" other processes took meanwhile. Within {TIE:.0%} is a tie."
-        "\n  The corpus is other work than send_message: no ratio.")
+def _scale(figure: str) -> int:
+    return int(figure.split()[-1])
 
 
-def _latencies(paced: dict[str, list[Result]]) -> str:
-    rows = [["latency in µs", *QUANTILES, "p99 of each run", *CPU_GROUPS, "others"]]
-    for name, runs in paced.items():
-        for what in runs[0].latency_us:
-            told = [f"{median(r.latency_us[what][q] for r in runs):,.0f}" for q in QUANTILES]
-            each = "-".join(f"{r.latency_us[what]['p99']:,.0f}" for r in runs)
-            rows.append([f"{name}: {what}", *told, each, *_cpu(runs), _others(runs)])
-    return _table(rows) + "\n  Medians of the runs. The first second of each is left out."
+def _figure(name: str, runs_of: dict[str, list[dict]]) -> str:
+    columns = [c for c in ("rate", *TIMES, "cpu_percent", "busiest", "left", *COSTS, "rss_mib")
+               if any(c in runs[0] for runs in runs_of.values())]
+    headings = {"rate": "median", "cpu_percent": "% of a core", "busiest": "wakes/s", "rss_mib": "MiB"}
+    rows = [[TITLES.get(name, f"{name}, one no-op each: operations a second"),
+             *(headings.get(c, c) for c in columns), "lowest-highest", "runs", "others"]]
+    main = columns[0] if "p99" not in columns else "p99"
+    for contestant, runs in runs_of.items():
+        rows.append([contestant, *(_median(runs, c) for c in columns),
+                     f"{_number(min(r[main] for r in runs))}-{_number(max(r[main] for r in runs))}",
+                     str(len(runs)), f"{median(r['others'] for r in runs):.0%}"])
+    return _table(rows)
 
 
-def _cpu(runs: list[Result]) -> list[str]:
-    return [f"{median(r.cpu_us(group) for r in runs):,.0f}" if group in runs[0].cost.cpu_s else "-"
-            for group in CPU_GROUPS]
+def _median(runs: list[dict], column: str) -> str:
+    values = [r[column] for r in runs if column in r and r[column] >= 0]
+    return _number(median(values)) if values else "-"
 
 
-def _rss(runs: list[Result]) -> str:
-    most = max(r.cost.rss_max_kib for r in runs)
-    return f"{most / 1024:.1f}" if most else "-"
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.2f}"
 
 
-def _others(runs: list[Result]) -> str:
-    return f"{median(r.cost.others for r in runs):.0%}"
-
-
-def _verdict(ratio: float | None, name: str) -> str:
-    if ratio is None:
-        return "-"
-    is_tie = abs(ratio - 1) < TIE and not name.startswith(BASELINE)
-    return f"{ratio:.2f}" + (" (tie)" if is_tie else "")
+def _targets(figures: Figures) -> str:
+    rows = [["target", "wanted", "measured", ""]]
+    for target in TARGETS:
+        told, met = target.judge(figures)
+        rows.append([target.text, target.wanted, told, met])
+    return _table(rows) + "\n  Ratios of medians, and the range over the runs. tie: missed by less than 15 %."
 
 
 def _table(rows: list[list[str]]) -> str:

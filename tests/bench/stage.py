@@ -14,7 +14,7 @@ from pathlib import Path
 import report
 from harness import Stack, binary
 from servers import Postgres, new_directory, template
-from workload import SEED_SQL, THREADS, Workload
+from workload import SEED_SQL
 
 REPOSITORY = Path(__file__).parents[2]
 CACHE = Path(os.environ.get("TESTS_CACHE", "/tmp/heddle-tests-cache"))
@@ -26,9 +26,8 @@ REDIS_SETTINGS = ("appendonly", "appendfsync", "maxmemory-policy")
 class Stage:
     """A private Postgres for the whole run; a stack for each measurement."""
 
-    def __init__(self, options: argparse.Namespace, workload: Workload):
+    def __init__(self, options: argparse.Namespace):
         self.options = options
-        self.workload = workload
         self.directory = new_directory()
         self.postgres = Postgres(self.directory / "pg", template(CACHE))
 
@@ -45,14 +44,14 @@ class Stage:
         shutil.rmtree(self.directory)
 
     @contextmanager
-    def stack(self, seeded: bool = True) -> Iterator[Stack]:
-        """A new Redis with its append-only file on, a new migrated database with the workload's
-        threads, a checkpoint."""
+    def stack(self, users: int = 0) -> Iterator[Stack]:
+        """A new Redis with its append-only file on, a new migrated database with the threads of so
+        many users, a checkpoint."""
         stack = Stack(self.postgres)
         stack.redis_server.appendonly = True
         with stack:
-            if seeded:
-                stack.sql(SEED_SQL, self.workload.users)
+            if users:
+                stack.sql(SEED_SQL, users)
                 stack.sql("vacuum analyze chat.threads")
             self._as_superuser("checkpoint")
             yield stack
@@ -72,7 +71,7 @@ class Stage:
             connection.close()
 
 
-def conditions(stage: Stage) -> dict[str, str]:
+def conditions(stage: Stage, peers: list) -> dict[str, str]:
     """What a figure means nothing without."""
     with stage.stack() as stack:
         postgres = dict(stack.sql("select name, current_setting(name) from pg_settings"
@@ -92,8 +91,9 @@ def conditions(stage: Stage) -> dict[str, str]:
         "links": "unix sockets, all on this machine",
         "pgbench": f"{_output('pgbench', '--version')}; -M prepared,"
                    f" connections {options.connections}",
-        "work": f"{options.count} send_message of 200 bytes, {options.users} users x {THREADS} threads,"
-                f" bursts of 20; latencies at {options.rate} a second",
+        **{peer.name: peer.version() or "absent: " + peer.absence() for peer in peers},
+        "work": f"{options.count} operations of 200 bytes (of those that take long:"
+                f" {options.peer_count}); latencies at {options.rate} a second",
         "runs": f"{options.runs}, in turns",
     }
 

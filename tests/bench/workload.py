@@ -1,18 +1,14 @@
-"""The common work: `send_message` of users with ten threads each, in bursts.
+"""The common work of the contestants, and what it must have left behind.
 
-A message's content carries its number, so what is in the database shows what was lost, repeated
-or out of order.
+Operation i of `count`, from 0: bursts of `burst` operations of a user, then of the next, in rounds;
+each with its number among its user's, from 1, and one of the ten threads. peer.mjs, sidekiq.rb and
+peer.c make the same. (Heddle's own are made by `heddle bench`, of the same size and order.)
 """
 from __future__ import annotations
 
-import json
-import random
-from collections import defaultdict
-from collections.abc import Iterator
-from pathlib import Path
+from dataclasses import asdict, dataclass
 
-THREADS, BURST, CONTENT_BYTES = 10, 20, 200
-DIGITS = 8
+THREADS, CONTENT_BYTES = 10, 200
 
 SEED_SQL = f"""
 insert into chat.threads (id, user_id, title)
@@ -20,14 +16,20 @@ select (lpad(u::text, 8, '0') || '-0000-4000-8000-' || lpad(t::text, 12, '0'))::
 from generate_series(1, %s) u, generate_series(1, {THREADS}) t
 """
 
-# A thread a row: its messages' numbers in the order of seq, null where something else is wrong.
-LEFT_BEHIND_SQL = f"""
-select t.id::text,
-       case when max(m.seq) = count(*) and min(m.seq) = 1 and t.last_seq = count(*)
-                 and bool_and(m.role = 'user' and octet_length(m.content) = {CONTENT_BYTES})
-            then array_agg(left(m.content, {DIGITS})::int order by m.seq) end
-from chat.threads t join chat.messages m on m.thread_id = t.id
-group by t.id
+# The content of a message begins with its number among its user's and its thread's.
+LEFT_BEHIND_SQL = """
+with m as (
+    select t.user_id, t.id, m.seq, t.last_seq, left(m.content, 10)::int as number,
+           row_number() over (partition by t.id order by m.seq) as nth,
+           count(*) over (partition by t.id) as size,
+           lag(left(m.content, 10)::int) over (partition by t.id order by m.seq) as before,
+           right(t.id::text, 12)::int = substr(m.content, 12, 2)::int as is_in_place
+    from chat.messages m join chat.threads t on t.id = m.thread_id),
+u as (select user_id, count(*) as n, count(distinct number) as d, max(number) as most from m group by 1)
+select (select count(*) from m),
+       (select count(*) from m where nth <> seq or last_seq <> size or not is_in_place),
+       (select count(*) from u where n <> d or most <> n),
+       (select count(*) from m where before >= number)
 """
 
 GAPS_SQL = """
@@ -38,48 +40,28 @@ where last_seq <> messages or last_seq <> coalesce(seq, 0)
 """
 
 
-def thread_id(user: int, thread: int) -> str:
-    return f"{user:08}-0000-4000-8000-{thread:012}"
+@dataclass(frozen=True)
+class Work:
+    kind: str  # noop or message
+    count: int
+    users: int
+    burst: int
 
+    def plan(self, **more) -> dict:
+        """What a contestant's program is told."""
+        about = asdict(self)
+        return {"work": about.pop("kind"), **about, **more}
 
-def content(number: int) -> str:
-    return f"{number:0{DIGITS}} ".ljust(CONTENT_BYTES, "x")
+    def verify_messages(self, stack, is_ordered: bool) -> None:
+        """Each message once, in its thread, without gaps; each user's in order where that is kept."""
+        messages, misplaced, wrong_users, early = stack.sql(LEFT_BEHIND_SQL)[0]
+        assert messages == self.count, f"{messages} messages of {self.count}"
+        assert misplaced == 0, f"{misplaced} messages in the wrong place"
+        assert wrong_users == 0, f"{wrong_users} users with a gap or a repetition"
+        assert early == 0 or not is_ordered, f"{early} messages out of order"
 
-
-class Workload:
-    """`count` messages of `users` users: a burst of 20 of one user, then one of another, …"""
-
-    def __init__(self, count: int, users: int, seed: int = 1):
-        choose = random.Random(seed)
-        order = list(range(1, users + 1))
-        self.users = users
-        self.messages: list[tuple[int, int]] = []
-        while len(self.messages) < count:
-            choose.shuffle(order)
-            self.messages += [(user, choose.randint(1, THREADS)) for user in order
-                              for _ in range(BURST)]
-        del self.messages[count:]
-
-    def __len__(self) -> int:
-        return len(self.messages)
-
-    def operations(self) -> Iterator[dict]:
-        for number, (user, thread) in enumerate(self.messages):
-            yield {"user": f"user-{user}", "op": "send_message", "thread": thread_id(user, thread),
-                   "payload": {"role": "user", "content": content(number)}}
-
-    def write(self, path: Path) -> None:
-        with open(path, "w") as file:
-            file.writelines(json.dumps(operation) + "\n" for operation in self.operations())
-
-    def verify(self, stack) -> None:
-        """Each message once, in the order of submission of its thread, done in the ledger."""
-        expected = defaultdict(list)
-        for number, (user, thread) in enumerate(self.messages):
-            expected[thread_id(user, thread)].append(number)
-        found = dict(stack.sql(LEFT_BEHIND_SQL))
-        wrong = [thread for thread in expected.keys() | found.keys()
-                 if found.get(thread) != expected.get(thread)]
-        assert not wrong, f"messages of {len(wrong)} threads, {wrong[0]} among them"
-        states = stack.sql("select state, op, count(*) from heddle.status group by 1, 2")
-        assert states == [("done", "send_message", len(self))], f"ledger: {states}"
+    def verify_runs(self, told: dict, is_ordered: bool) -> None:
+        """What a contestant's handlers counted themselves."""
+        counted = (told["runs"], told["once"], told["repeated"])
+        assert counted == (self.count, self.count, 0), f"{counted} of {self.count}"
+        assert not is_ordered or told["early"] == 0, f"{told['early']} runs out of order"

@@ -3,6 +3,8 @@ import json
 
 import pytest
 
+from corpus import Corpus
+
 TINY = ("--operations", "500", "--users", "20", "--output", "json")
 
 
@@ -34,6 +36,48 @@ def test_every_scenario_counts_right_and_leaves_nothing(stack, arguments):
     assert told["run"]["operations_per_second"] > 0 < told["submit"]["operations_per_second"]
     assert told["run"]["cpu_us_per_operation"]["processor"] > 0
     assert told["processor_rss_max_mib"] > 0
+    assert_nothing_is_left(stack)
+
+
+@pytest.mark.parametrize("arguments", [
+    (), ("--op", "send_message"), ("--op", "send_message", "--durable"), ("--beside", "3000"),
+    ("--op", "send_message", "--beside", "500"),
+], ids=" ".join)
+def test_latency_tells_when_each_operation_started_and_ended(stack, arguments):
+    told = json.loads(bench(stack, "latency", "--rate", "50", "--seconds", "1", *arguments,
+                            "--output", "json").stdout)
+    assert told["verified"] is True and told["operations"] == 50
+    assert 0 < told["to_start_us"]["p50"] <= told["to_start_us"]["p99"] <= told["to_start_us"]["max"]
+    assert 0 < told["sent_to_done_us"]["p50"] <= told["due_to_done_us"]["max"]
+    assert told["sent_to_accepted_us"]["p50"] <= told["sent_to_done_us"]["p50"]
+    if "--beside" in arguments:
+        assert f"{told['beside'] + 50}" in told["verdict"]
+    if {"--beside", "--op"} < set(arguments):
+        assert told["bundle_beside_us"]["max"] > 0
+    assert_nothing_is_left(stack)
+
+
+def test_an_idle_processor_tells_who_wakes(stack):
+    told = json.loads(bench(stack, "idle", "--seconds", "1", "--output", "json").stdout)
+    assert told["wakes_per_second"] >= told["busiest_thread_wakes_per_second"] > 0
+    assert told["busiest_thread"] and told["processor_rss_max_mib"] > 0
+
+
+@pytest.mark.parametrize("durability", [(), ("--durable",)], ids=["direct", "durable"])
+def test_a_corpus_is_worked_off_by_users_of_its_own(stack, tmp_path, durability):
+    corpus = Corpus(count=600)
+    path = tmp_path / "corpus.ndjson"
+    path.write_text(corpus.ndjson())
+    told = json.loads(bench(stack, "corpus", "--file", str(path), *durability,
+                            "--output", "json").stdout)
+    assert told["verified"] is True and told["operations"] == len(corpus.operations)
+    assert_nothing_is_left(stack)
+
+
+def test_a_corpus_with_a_bad_line_is_refused(stack, tmp_path):
+    path = tmp_path / "bad.ndjson"
+    path.write_text('{"user":"u","op":"list_threads"}\n{"user":"u"}\n')
+    assert "line 2: " in bench(stack, "corpus", "--file", str(path), expect=2).stderr
     assert_nothing_is_left(stack)
 
 
@@ -72,6 +116,8 @@ def test_other_work_is_left_alone(new_stack):
 
 
 @pytest.mark.parametrize("arguments", [
-    (), ("dance",), ("noop", "--users", "0"), ("noop", "--order", "bursts=0"), ("noop", "--order", "any")])
+    (), ("dance",), ("noop", "--users", "0"), ("noop", "--order", "bursts=0"), ("noop", "--order", "any"),
+    ("corpus",), ("noop", "--file", "x"), ("noop", "--beside", "5"), ("latency", "--op", "any"),
+    ("latency", "--rate", "100000", "--seconds", "3600")])
 def test_what_makes_no_sense_is_refused(stack, arguments):
     assert "allowed" in bench(stack, *arguments, expect=2).stderr

@@ -98,8 +98,7 @@ heddle_status scene_clean(struct scene *scene, struct heddle_error *err)
                      err);
 }
 
-heddle_status scene_seed(struct scene *scene, const struct bench_plan *plan,
-                         struct heddle_error *err)
+heddle_status scene_seed(struct scene *scene, int64_t users, struct heddle_error *err)
 {
     static const struct heddle_statement statement = {
         "bench_seed",
@@ -109,13 +108,13 @@ heddle_status scene_seed(struct scene *scene, const struct bench_plan *plan,
         " from generate_series(1, $1::int) u, generate_series(1, $2::int) t",
         2,
     };
-    char users[24], threads[24];
+    char count[24], threads[24];
     AUTO_ROWS rows = NULL;
 
-    snprintf(users, sizeof users, "%" PRId64, plan->users);
+    snprintf(count, sizeof count, "%" PRId64, users);
     snprintf(threads, sizeof threads, "%d", BENCH_THREADS);
     heddle_status status =
-        pg_query(scene->pg, &statement, (const char *const[]){users, threads}, &rows, err);
+        pg_query(scene->pg, &statement, (const char *const[]){count, threads}, &rows, err);
     if (status == HEDDLE_OK)
         status = pg_script(scene->pg, "vacuum analyze chat.threads", err);
     return status;
@@ -146,50 +145,6 @@ heddle_status scene_unfinished(struct scene *scene, int64_t *count, struct heddl
         0,
     };
     return ask_number(scene, &statement, NULL, count, err);
-}
-
-heddle_status scene_verify(struct scene *scene, const struct bench_plan *plan, bool *is_right,
-                           struct heddle_error *err)
-{
-    /* A message's content begins with its number among its user's and its thread's. */
-    static const struct heddle_statement messages = {
-        "bench_messages",
-        "with m as (select t.user_id, t.id as thread, m.seq, t.last_seq,"
-        " left(m.content, 10)::bigint as number, substr(m.content, 12, 2)::int as place,"
-        " lag(left(m.content, 10)::bigint) over (partition by t.id order by m.seq) as before,"
-        " row_number() over (partition by t.id order by m.seq) as nth,"
-        " count(*) over (partition by t.id) as size"
-        " from chat.messages m join chat.threads t on t.id = m.thread_id"
-        " where t.user_id like " OURS "),"
-        " u as (select count(*) as n, count(distinct number) as d, min(number) as least,"
-        " max(number) as most from m group by user_id)"
-        " select (select count(*) from m),"
-        " (select count(*) from m where before >= number or nth <> seq or last_seq <> size"
-        " or right(thread::text, 12)::int <> place),"
-        " (select count(*) from u where n <> d or least <> 1 or most <> n),"
-        " (select count(*) from heddle.operations where user_id like " OURS
-        " and op = 'send_message'),"
-        " (select count(*) from heddle.operations where user_id like " OURS
-        " and op = 'send_message' and state <> 'done')",
-        0,
-    };
-    AUTO_ROWS rows = NULL;
-    int64_t found[5];
-
-    heddle_status status = pg_query(scene->pg, &messages, NULL, &rows, err);
-    if (status != HEDDLE_OK)
-        return status;
-    for (int i = 0; i < 5; i++)
-        if (!text_parse_integer(heddle_rows_text(rows, 0, i), &found[i]))
-            return heddle_fail(err, HEDDLE_PERMANENT, "bench", "no numbers from Postgres");
-    snprintf(scene->text, sizeof scene->text,
-             "%" PRId64 " messages of %" PRId64 ", %" PRId64 " out of order, %" PRId64
-             " users with a gap or a repetition; %" PRId64 " rows in the ledger, %" PRId64
-             " of them not done",
-             found[0], plan->operations, found[1], found[2], found[3], found[4]);
-    *is_right = found[0] == plan->operations && found[1] == 0 && found[2] == 0 &&
-                found[3] == plan->operations && found[4] == 0;
-    return HEDDLE_OK;
 }
 
 heddle_status scene_conditions(struct scene *scene, char *text, size_t size,

@@ -32,7 +32,7 @@ heddle_status scene_judge(struct scene *scene, struct heddle_error *err) HEDDLE_
 heddle_status scene_clean(struct scene *scene, struct heddle_error *err) HEDDLE_MUST_CHECK;
 
 /* Makes the threads that the messages go to. */
-heddle_status scene_seed(struct scene *scene, const struct bench_plan *plan,
+heddle_status scene_seed(struct scene *scene, int64_t users,
                          struct heddle_error *err) HEDDLE_MUST_CHECK;
 
 /* Operations that Redis has, in all partitions: one round trip. */
@@ -49,8 +49,18 @@ heddle_status scene_unfinished(struct scene *scene, int64_t *count,
 
 /* Every message once, in its thread, each user's in the order of submission; every operation in the
  * ledger, done. What was found stands in scene->text, and true in `is_right` where it is so. */
-heddle_status scene_verify(struct scene *scene, const struct bench_plan *plan, bool *is_right,
+heddle_status scene_verify(struct scene *scene, int64_t operations, bool *is_right,
                            struct heddle_error *err) HEDDLE_MUST_CHECK;
+
+/* The same of a corpus, whose operations tell less: all of them ended, done or failed; each user's
+ * started in the order of submission. */
+heddle_status scene_verify_corpus(struct scene *scene, const struct bench_plan *plan,
+                                  bool *is_right, struct heddle_error *err) HEDDLE_MUST_CHECK;
+
+/* In µs, p50, p99, p99.9 and the highest by the ledger: from submission to start, of the first
+ * `users`; and what a bundle takes, of the user behind them (0 where there is none). */
+heddle_status scene_starts(struct scene *scene, int64_t users, int64_t started_us[4],
+                           int64_t bundle_us[4], struct heddle_error *err) HEDDLE_MUST_CHECK;
 
 /* The settings of both servers that a figure means nothing without; `text` has one line. */
 heddle_status scene_conditions(struct scene *scene, char *text, size_t size,

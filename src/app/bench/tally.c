@@ -4,29 +4,41 @@
 
 #include "app/bench/work.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/arena.h"
+#include "base/clock.h"
 #include "workers/registry.h"
 
 static struct tally *the_tally;
 
-static size_t size_of(uint32_t users)
+/* The places of the users, then the starts: each with all that stands before it. */
+static size_t starts_at(uint32_t users)
 {
-    return sizeof(struct tally) + ((size_t)users + 1) * sizeof(atomic_uint_fast32_t);
+    const size_t end = sizeof(struct tally) + ((size_t)users + 1) * sizeof(atomic_uint_fast32_t);
+    return (end + _Alignof(max_align_t) - 1) / _Alignof(max_align_t) * _Alignof(max_align_t);
 }
 
-struct tally *tally_new(uint32_t users)
+static size_t size_of(uint32_t users, uint64_t watched)
 {
-    struct tally *tally =
-        mmap(NULL, size_of(users), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    return starts_at(users) + watched * sizeof(atomic_int_fast64_t);
+}
+
+struct tally *tally_new(uint32_t users, uint32_t watched_users, uint64_t watched)
+{
+    struct tally *tally = mmap(NULL, size_of(users, watched), PROT_READ | PROT_WRITE,
+                               MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
     if (tally == MAP_FAILED)
         return NULL;
     tally->users = users;
+    tally->watched_users = watched_users;
+    tally->watched = watched;
+    tally->started_us = (atomic_int_fast64_t *)((char *)tally + starts_at(users));
     the_tally = tally;
     return tally;
 }
@@ -36,7 +48,7 @@ void tally_free(struct tally *tally)
     if (!tally)
         return;
     the_tally = NULL;
-    munmap(tally, size_of(tally->users));
+    munmap(tally, size_of(tally->users, tally->watched));
 }
 
 void tally_join(struct tally *tally)
@@ -45,6 +57,15 @@ void tally_join(struct tally *tally)
 
     if (place < TALLY_PROCESSORS_MAX)
         tally->processors[place] = getpid();
+}
+
+static void note_start(struct tally *tally, uint32_t user, uint32_t number)
+{
+    if (user > tally->watched_users || number < 1)
+        return;
+    uint64_t place = (uint64_t)(number - 1) * tally->watched_users + user - 1;
+    if (place < tally->watched)
+        atomic_store_explicit(&tally->started_us[place], clock_now_us(), memory_order_relaxed);
 }
 
 static heddle_status run_noop(struct heddle_task *task, struct heddle_error *err)
@@ -71,6 +92,7 @@ static heddle_status run_noop(struct heddle_task *task, struct heddle_error *err
         atomic_fetch_add(&tally->early, 1);
     if (number > last)
         atomic_store_explicit(&tally->last[user], number, memory_order_relaxed);
+    note_start(tally, user, number);
     return HEDDLE_OK;
 }
 

@@ -19,12 +19,15 @@ struct tally {
     atomic_int_fast64_t early;   /* that came before one of the same user that stands before them */
     atomic_int_fast64_t strange; /* that are not ours */
     uint32_t users;
-    atomic_uint_fast32_t last[]; /* by user, from 1: number of the newest operation */
+    uint32_t watched_users; /* the first ones, with one operation in turn: see started_us */
+    uint64_t watched;       /* operations whose start is noted */
+    atomic_int_fast64_t *started_us; /* by the number in which they were submitted, from 0 */
+    atomic_uint_fast32_t last[];     /* by user, from 1: number of the newest operation */
 };
 
 /* Before any processor is forked. NULL where there is no memory. One at a time: a handler has no
  * argument of its own to find it by. */
-struct tally *tally_new(uint32_t users);
+struct tally *tally_new(uint32_t users, uint32_t watched_users, uint64_t watched);
 void tally_free(struct tally *tally);
 
 /* In a processor, at its start. */

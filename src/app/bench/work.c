@@ -1,6 +1,7 @@
 /* See work.h. */
 #include "app/bench/work.h"
 
+#include "app/bench/corpus.h"
 #include "app/bench/plan.h"
 
 #include <stdio.h>
@@ -36,7 +37,8 @@ struct work {
     struct heddle_submission *submissions;
 };
 
-static void fill(struct work *work, size_t index, uint32_t user, uint32_t number);
+static size_t next_of_corpus(struct work *work, const struct heddle_submission **submissions);
+static void fill(struct work *work, size_t index, uint32_t turn, uint32_t number);
 static bool next_user(struct work *work, uint32_t *user);
 static void shuffle(struct work *work);
 static uint64_t next_random(struct work *work);
@@ -44,7 +46,7 @@ static void put_digits(char *place, int count, uint64_t number);
 
 struct work *work_new(const struct bench_plan *plan)
 {
-    const bool is_message = plan->scenario == BENCH_SEND_MESSAGE;
+    const bool is_message = plan->is_message;
     const char *head = is_message ? MESSAGE_HEAD : NOOP_HEAD;
     struct work *work = memory_take_zeroed(1, sizeof *work);
     const size_t filler =
@@ -97,14 +99,29 @@ size_t work_next(struct work *work, const struct heddle_submission **submissions
     size_t count = 0;
     uint32_t user;
 
+    if (work->plan.corpus)
+        return next_of_corpus(work, submissions);
     while (count < (size_t)work->plan.window && next_user(work, &user))
         fill(work, count++, user, ++work->done[user]);
     *submissions = work->submissions;
     return count;
 }
 
-static void fill(struct work *work, size_t index, uint32_t user, uint32_t number)
+static size_t next_of_corpus(struct work *work, const struct heddle_submission **submissions)
 {
+    const size_t window = (size_t)work->plan.window;
+    const size_t count = corpus_operations(work->plan.corpus, submissions);
+    const size_t begin = count - (size_t)work->left;
+    const size_t taken = count - begin < window ? count - begin : window;
+
+    *submissions += begin;
+    work->left -= (int64_t)taken;
+    return taken;
+}
+
+static void fill(struct work *work, size_t index, uint32_t turn, uint32_t number)
+{
+    const uint32_t user = turn + (uint32_t)work->plan.users_before;
     static const char base[] = BENCH_USER_PREFIX "0000000";
     struct slot *slot = &work->slots[index];
     struct heddle_submission *submission = &work->submissions[index];
@@ -116,7 +133,7 @@ static void fill(struct work *work, size_t index, uint32_t user, uint32_t number
     submission->user = (struct heddle_text){slot->user, sizeof base - 1};
     put_digits(label, BENCH_NUMBER_DIGITS, number);
     put_digits(label + BENCH_NUMBER_DIGITS + 1, 2, thread);
-    if (work->plan.scenario != BENCH_SEND_MESSAGE)
+    if (!work->plan.is_message)
         return;
     snprintf(slot->thread, sizeof slot->thread, "%08u-0000-4000-8000-%012u", user, thread);
     submission->thread = (struct heddle_text){slot->thread, HEDDLE_ID_SIZE};

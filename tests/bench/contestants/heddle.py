@@ -1,80 +1,92 @@
-"""Heddle: direct operations, drained by `heddle run`.
-
-queued      all submitted before the processors start: how fast they drain
-overlapped  submitted while they run: from the first submission to the last end
-"""
+"""Heddle, by `heddle bench`, which verifies what it counts and tells what it costs."""
 from __future__ import annotations
 
 import gzip
-import hashlib
-import itertools
 import json
-import subprocess
 import time
-import uuid
-from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
 from corpus import EXPECTATION_SQL, Corpus
-from harness import Processor, Stack, binary
-from meter import Meter, rss_max_kib
-from report import CORPUS, DRAIN, PACED, Case, Result, quantiles
-from servers import until
+from meter import Meter
+from report import Case, Result
 from stage import Stage
 
-WORKERS_PACED, CORPUS_PROCESSORS, CORPUS_WORKERS = 8, 2, 4
-SLOWEST_RATE = 100
+BURST = 20
+SERVERS = ("processor", "redis", "postgres")
 
 
 def cases(stage: Stage) -> list[Case]:
-    configurations = [tuple(map(int, text.split("x")))
-                      for text in stage.options.configurations.split(",")]
-    return [
-        *(Case(DRAIN, f"heddle {mode.__name__}, {processors}x{workers} workers",
-               partial(mode, stage, processors, workers))
-          for mode in (queued, overlapped) for processors, workers in configurations),
-        Case(CORPUS, f"heddle corpus, {CORPUS_PROCESSORS}x{CORPUS_WORKERS} workers",
-             partial(corpus, stage)),
-        Case(PACED, f"heddle 1x{WORKERS_PACED} workers", partial(paced, stage))]
+    options = stage.options
+    bursts, rounds = f"--order=bursts={BURST}", "--order=round-robin"
+    many, wide = (f"--users={users}" for users in (options.users, options.count))
+    noop_many = f"--users={max(options.count // 100, 1)}"
+    found = []
+    for processes, workers in (text.split("x") for text in options.configurations.split(",")):
+        name, size = f"heddle {processes}x{workers}", ("--processes", processes, "--workers", workers)
+
+        def drain(figure, *arguments, measured="run", size=size):
+            return partial(measure_drain, stage, figure, measured, *size, *arguments)
+
+        found += [
+            Case("message", name, drain("message", "send_message", many, bursts)),
+            Case("message", f"{name}, one a user", drain("message_wide", "send_message", wide, rounds)),
+            Case("message", f"{name}, durable", drain("message_durable", "send_message", "--durable",
+                                                      many, bursts)),
+            Case("noop", name, drain("noop_bursts", "noop", noop_many, bursts)),
+            Case("noop", f"{name}, round-robin", drain("noop_rounds", "noop", noop_many, rounds)),
+            Case("noop", f"{name}, one a user", drain("noop_wide", "noop", wide, rounds)),
+            Case("one", name, drain("one", "submit", "--window=1", many, measured="submit")),
+            Case("start", name, partial(measure_latency, stage, "start", *size)),
+            Case("committed", name, partial(measure_latency, stage, "committed", *size, "--op",
+                                            "send_message")),
+            Case("beside", name, partial(measure_latency, stage, "beside", *size, "--op", "send_message",
+                                         "--rate=50", f"--seconds={options.beside_seconds}",
+                                         f"--beside={options.beside}")),
+            Case("idle", name, partial(measure_idle, stage, *size)),
+            *(Case("scale", f"{name}, {users} users",
+                   drain(f"scale {users}", "noop", f"--users={users}", f"--operations={users}", rounds))
+              for users in map(int, options.scale.split(","))),
+            Case("corpus", name, partial(measure_corpus, stage, *size)),
+        ]
+    return found
 
 
-def queued(stage: Stage, processors: int, workers: int) -> Result:
-    with stage.stack() as stack:
-        submit_s = submit(stack, operations_file(stage))
-        with ExitStack() as running, Meter(stage.server_pids(stack)) as meter:
-            started = start(running, stack, processors, workers, meter)
-            wait_drained(stack, len(stage.workload))
-            meter.cost.rss_max_kib = max(rss_max_kib(processor.pid) for processor in started)
-            # Leaving stops the meter first, then the processors.
-        stage.workload.verify(stack)
-        first, last = ledger_span(stack)
-    return Result(len(stage.workload), last - first, meter.cost,
-                  notes={"submitted_per_second": len(stage.workload) / submit_s})
+def measure_drain(stage: Stage, figure: str, measured: str, *arguments: str) -> list[Result]:
+    """The submission of a no-op backlog is a figure of its own."""
+    count = stage.options.count if measured == "run" else stage.options.peer_count
+    told = bench(stage, *(() if "--operations" in " ".join(arguments) else (f"--operations={count}",)),
+                 *arguments)
+    results = [result_of(told, figure, measured)]
+    if figure == "noop_bursts":
+        results.append(result_of(told, "bulk", "submit"))
+    return results
 
 
-def overlapped(stage: Stage, processors: int, workers: int) -> Result:
-    with stage.stack() as stack, ExitStack() as running:
-        started = start(running, stack, processors, workers)
-        pids = [processor.pid for processor in started]
-        with Meter({**stage.server_pids(stack), "processor": pids}) as meter:
-            began = time.time()
-            submit_s = submit(stack, operations_file(stage))
-            wait_drained(stack, len(stage.workload))
-        meter.cost.rss_max_kib = max(map(rss_max_kib, pids))
-        stage.workload.verify(stack)
-        _, last = ledger_span(stack)
-    return Result(len(stage.workload), last - began, meter.cost,
-                  notes={"submitted_per_second": len(stage.workload) / submit_s})
+def measure_latency(stage: Stage, figure: str, *arguments: str) -> list[Result]:
+    options = stage.options
+    told = bench(stage, "latency", f"--rate={options.rate}", f"--seconds={options.paced_seconds}",
+                 *arguments)
+    times = told["due_to_done_us" if figure == "committed" else "to_start_us"]
+    values = {"operations": told["operations"], **times}
+    if figure == "beside":
+        values |= {"bundle_p99": told["bundle_beside_us"]["p99"], "left": told["beside_left"]}
+    return [Result(figure, values, told["others"])]
 
 
-def corpus(stage: Stage) -> Result:
-    """`submit --file --wait`, from its start to its end."""
+def measure_idle(stage: Stage, *arguments: str) -> list[Result]:
+    told = bench(stage, "idle", f"--seconds={stage.options.idle_seconds}", *arguments)
+    return [Result("idle", {"cpu_percent": told["processor_cpu_percent"],
+                            "busiest": told["busiest_thread_wakes_per_second"],
+                            "rss_mib": told["processor_rss_max_mib"]}, told["others"])]
+
+
+def measure_corpus(stage: Stage, *arguments: str) -> list[Result]:
+    """`submit --file --wait`, from its start to its end; then the database is what it shall be."""
     path, count, expected = corpus_files(stage)
-    with stage.stack(seeded=False) as stack, ExitStack() as running:
-        started = start(running, stack, CORPUS_PROCESSORS, CORPUS_WORKERS)
-        pids = [processor.pid for processor in started]
-        with Meter({**stage.server_pids(stack), "processor": pids}) as meter:
+    processes, workers = arguments[1::2]
+    with stage.stack() as stack, stack.run("--processes", processes, workers=workers) as processor:
+        with Meter({**stage.server_pids(stack), "processor": [processor.pid]}) as meter:
             began = time.monotonic()
             done = stack.cli("submit", "--file", str(path), "--direct", "--wait=10m",
                              "--output", "json", timeout=900)
@@ -84,74 +96,9 @@ def corpus(stage: Stage) -> Result:
         assert submitted == count, f"{submitted} of {count} operations of the corpus"
         found = "".join(line + "\n" for line, in stack.sql(EXPECTATION_SQL))
         assert found == expected, "the database is not what the corpus expects"
-        meter.cost.rss_max_kib = max(map(rss_max_kib, pids))
-    return Result(count, seconds, meter.cost)
-
-
-def paced(stage: Stage) -> Result:
-    """One operation every 1/rate seconds, each submission by itself, whatever became of the others."""
-    options = stage.options
-    count = options.rate * options.paced_seconds
-    with stage.stack() as stack, ExitStack() as running:
-        processor, = start(running, stack, 1, WORKERS_PACED)
-        with Meter({**stage.server_pids(stack), "processor": [processor.pid]}) as meter:
-            began = time.monotonic()
-            done = subprocess.run(
-                [binary("TESTS_PACED"), str(stack.redis_server.socket), str(options.rate)],
-                input=paced_input(stage, stack, count), capture_output=True, text=True,
-                timeout=options.paced_seconds + 60)
-            seconds = time.monotonic() - began
-        assert done.returncode == 0, done.stderr
-        lines = [tuple(map(int, line.split())) for line in done.stdout.splitlines()]
-        starts = [float(us) for us, in stack.sql(
-            "select extract(epoch from started_at - submitted_at) * 1e6 from heddle.operations"
-            " where state = 'done' order by submitted_at")]
-        assert len(lines) == len(starts) == count, f"{len(lines)}, {len(starts)} of {count} operations"
-        meter.cost.rss_max_kib = rss_max_kib(processor.pid)
-    skip = options.rate if count > options.rate else 0
-    sent, accepted, ended = (quantiles(values) for values in zip(*lines[skip:]))
-    return Result(count, seconds, meter.cost, latency_us={
-        "due to sent": sent, "due to accepted": accepted,
-        "submitted to started": quantiles(starts[skip:]), "due to result": ended})
-
-
-def start(running: ExitStack, stack: Stack, processors: int, workers: int,
-          meter: Meter | None = None) -> list[Processor]:
-    """Processors that stop, drained, when `running` ends."""
-    started = []
-    for _ in range(processors):
-        started.append(running.enter_context(stack.run(workers=workers)))
-        if meter:
-            meter.add("processor", started[-1].pid)
-    return started
-
-
-def operations_file(stage: Stage) -> Path:
-    path = stage.directory / "operations.ndjson"
-    if not path.exists():
-        stage.workload.write(path)
-    return path
-
-
-def submit(stack: Stack, path: Path) -> float:
-    """Submits a file, without waiting for results; returns the seconds that it took."""
-    began = time.monotonic()
-    done = stack.cli("submit", "--file", str(path), "--direct", timeout=900)
-    assert done.returncode == 0, done.stderr
-    return time.monotonic() - began
-
-
-def wait_drained(stack: Stack, count: int) -> None:
-    keys = [f"heddle:{{{p}}}:ops" for p in range(int(stack.redis.get("heddle:partitions")))]
-    until(lambda: not stack.redis.exists(*keys), "all operations have ended",
-          60 + count / SLOWEST_RATE, 0.05)
-
-
-def ledger_span(stack: Stack) -> tuple[float, float]:
-    """When the first operation started and the last one finished, in seconds since the epoch."""
-    first, last = stack.sql("select extract(epoch from min(started_at)),"
-                            " extract(epoch from max(finished_at)) from heddle.operations")[0]
-    return float(first), float(last)
+    costs = {name: meter.cost.cpu_us(name, count) for name in SERVERS}
+    return [Result("corpus", {"operations": count, "rate": count / seconds, **costs},
+                   meter.cost.others)]
 
 
 def corpus_files(stage: Stage) -> tuple[Path, int, str]:
@@ -166,13 +113,17 @@ def corpus_files(stage: Stage) -> tuple[Path, int, str]:
     return path, len(made.operations), made.expectation
 
 
-def paced_input(stage: Stage, stack: Stack, count: int) -> str:
-    """A line an operation: user, thread, payload, id, key of its reply."""
-    partitions = int(stack.redis.get("heddle:partitions"))
-    lines = []
-    for operation in itertools.islice(itertools.cycle(stage.workload.operations()), count):
-        user, identity = operation["user"], str(uuid.uuid4())
-        p = int(hashlib.sha1(user.encode()).hexdigest()[:4], 16) % partitions
-        lines.append("\t".join((user, operation["thread"], json.dumps(operation["payload"]),
-                                identity, f"heddle:{{{p}}}:reply:{identity}")) + "\n")
-    return "".join(lines)
+def bench(stage: Stage, *arguments: str) -> dict:
+    with stage.stack() as stack:
+        done = stack.cli("bench", *arguments, "--keep", "--output", "json", timeout=900)
+    assert done.returncode == 0, f"{' '.join(arguments)}: {done.stderr}{done.stdout}"
+    return json.loads(done.stdout)
+
+
+def result_of(told: dict, figure: str, measured: str) -> Result:
+    part = told[measured]
+    values = {"operations": told["operations"], "rate": part["operations_per_second"],
+              **{name: part["cpu_us_per_operation"][name] for name in SERVERS}}
+    if measured == "run":
+        values["rss_mib"] = told["processor_rss_max_mib"]
+    return Result(figure, values, told["others"])
