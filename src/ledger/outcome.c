@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -64,8 +65,26 @@ struct heddle_text outcome_format(const struct outcome *outcome, const char *id,
 {
     bool is_done = outcome->end == HEDDLE_END_DONE;
     const char *body = is_done ? outcome->data : outcome->error;
+    char code[12];
 
-    return text_of(arena_format(arena, "{\"id\":\"%s\",\"state\":\"%s\",\"code\":%d,\"%s\":%s}", id,
-                                heddle_end_name(outcome->end), outcome->code,
-                                is_done ? "data" : "error", body ? body : "null"));
+    snprintf(code, sizeof code, "%d", outcome->code);
+    const char *const pieces[] = {"{\"id\":\"",
+                                  id,
+                                  "\",\"state\":\"",
+                                  heddle_end_name(outcome->end),
+                                  "\",\"code\":",
+                                  code,
+                                  is_done ? ",\"data\":" : ",\"error\":",
+                                  body ? body : "null",
+                                  "}"};
+    enum { PIECES = sizeof pieces / sizeof *pieces };
+    size_t sizes[PIECES], size = 0;
+
+    for (size_t i = 0; i < PIECES; i++)
+        size += sizes[i] = strlen(pieces[i]);
+    char *text = arena_alloc(arena, size + 1), *out = text;
+    for (size_t i = 0; i < PIECES; i++, out += sizes[i - 1])
+        memcpy(out, pieces[i], sizes[i]);
+    *out = '\0';
+    return (struct heddle_text){text, size};
 }
