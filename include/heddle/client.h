@@ -60,6 +60,14 @@ heddle_status heddle_client_want(struct heddle_client *client, struct heddle_tex
                                  const char *id, struct heddle_receipt *receipt,
                                  struct heddle_error *err) HEDDLE_MUST_CHECK;
 
+/* The same for many in one round trip; of the submissions only user and id are looked at.
+ * HEDDLE_OK: look at each receipt's status. HEDDLE_RETRY: the connection failed; an unknown part is
+ * wanted. */
+heddle_status heddle_client_want_many(struct heddle_client *client,
+                                      const struct heddle_submission *submissions, size_t count,
+                                      struct heddle_receipt *receipts,
+                                      struct heddle_error *err) HEDDLE_MUST_CHECK;
+
 /* Takes that back, where nobody waits any more. */
 heddle_status heddle_client_unwant(struct heddle_client *client,
                                    const struct heddle_receipt *receipt,

@@ -146,8 +146,9 @@ static heddle_status take_line(struct bulk *bulk, const struct line *line, struc
     struct heddle_submission *submission = &bulk->submissions[bulk->window_count];
     struct heddle_error reason;
 
-    if (submission_read(line, bulk->options->payload_bytes_max, &bulk->arena, submission,
-                        &reason) != HEDDLE_OK)
+    heddle_status status = (bulk->is_judged ? submission_read_again : submission_read)(
+        line, bulk->options->payload_bytes_max, &bulk->arena, submission, &reason);
+    if (status != HEDDLE_OK)
         return reject_line(bulk, line, &reason, err);
 
     item->number = line->number;

@@ -54,6 +54,7 @@ struct bulk {
     struct lines *lines;
     FILE *rejects;  /* NULL: a bad line ends the batch */
     bool with_wait; /* results are awaited */
+    bool is_judged; /* every line was accepted already; who changes the file now is refused later */
     struct door *door;
     struct heddle_client *client;
     struct tracking tracking;

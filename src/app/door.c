@@ -16,6 +16,9 @@ static heddle_status submit_durable(struct door *door, const struct heddle_submi
                                     size_t count, struct heddle_receipt *receipts,
                                     struct heddle_error *err);
 
+static heddle_status want(struct door *door, const struct heddle_submission *submissions,
+                          size_t count, struct heddle_receipt *receipts, struct heddle_error *err);
+
 heddle_status door_open(struct door *door, const struct options *options, bool is_durable,
                         struct heddle_error *err)
 {
@@ -64,18 +67,17 @@ static heddle_status submit_durable(struct door *door, const struct heddle_submi
     char(*ids)[HEDDLE_ID_SIZE + 1] = memory_take(count * sizeof *ids);
     heddle_status status = HEDDLE_OK;
 
-    for (size_t i = 0; status == HEDDLE_OK && i < count; i++) {
+    for (size_t i = 0; i < count; i++) {
         named[i] = submissions[i];
         receipts[i] = (struct heddle_receipt){.status = HEDDLE_OK};
         if (named[i].id.size == 0) {
             heddle_uuid_new(ids[i]);
             named[i].id = (struct heddle_text){ids[i], HEDDLE_ID_SIZE};
         }
-        /* Before the journal has it, or it might end before anybody waits. */
-        if (named[i].reply)
-            status = heddle_client_want(door->client, named[i].user, named[i].id.data, &receipts[i],
-                                        err);
     }
+    /* Before the journal has them, or they might end before anybody waits. */
+    if (count > 0 && named[0].reply)
+        status = want(door, named, count, receipts, err);
     if (status == HEDDLE_OK)
         status = journal_submit(door->journal, named, count, receipts, err);
     for (size_t i = 0; status == HEDDLE_OK && i < count; i++)
@@ -83,5 +85,18 @@ static heddle_status submit_durable(struct door *door, const struct heddle_submi
             door_forget(door, receipts[i].partition, receipts[i].id);
     free(ids);
     free(named);
+    return status;
+}
+
+static heddle_status want(struct door *door, const struct heddle_submission *submissions,
+                          size_t count, struct heddle_receipt *receipts, struct heddle_error *err)
+{
+    heddle_status status = heddle_client_want_many(door->client, submissions, count, receipts, err);
+
+    for (size_t i = 0; status == HEDDLE_OK && i < count; i++) {
+        status = receipts[i].status;
+        if (status != HEDDLE_OK)
+            *err = receipts[i].error;
+    }
     return status;
 }

@@ -20,7 +20,7 @@ heddle_status door_open(struct door *door, const struct options *options, bool i
                         struct heddle_error *err) HEDDLE_MUST_CHECK;
 void door_close(struct door *door);
 
-/* As heddle_client_submit, whichever way. */
+/* As heddle_client_submit, whichever way. Either all of them want a reply or none. */
 heddle_status door_submit(struct door *door, const struct heddle_submission *submissions,
                           size_t count, struct heddle_receipt *receipts,
                           struct heddle_error *err) HEDDLE_MUST_CHECK;

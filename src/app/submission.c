@@ -21,6 +21,8 @@ struct cursor {
     const char *at, *end;
 };
 
+static heddle_status check_sizes(const struct heddle_submission *submission,
+                                 int64_t payload_bytes_max, struct heddle_error *err);
 static heddle_status check_text(const char *name, struct heddle_text text, size_t least,
                                 size_t most, struct heddle_error *err);
 static heddle_status check_op(struct heddle_text op, struct heddle_error *err);
@@ -39,21 +41,8 @@ static bool take_value(struct cursor *cursor, struct heddle_text *value);
 heddle_status submission_check(const struct heddle_submission *submission,
                                int64_t payload_bytes_max, struct heddle_error *err)
 {
-    heddle_status status = check_text("user", submission->user, 1, HEDDLE_USER_SIZE_MAX, err);
+    heddle_status status = check_sizes(submission, payload_bytes_max, err);
 
-    if (status == HEDDLE_OK)
-        status = check_op(submission->op, err);
-    if (status == HEDDLE_OK)
-        status = check_text("thread", submission->thread, 0, HEDDLE_THREAD_SIZE_MAX, err);
-    if (status == HEDDLE_OK && submission->id.size > 0 &&
-        !heddle_is_uuid(submission->id.data, submission->id.size))
-        status = heddle_refuse(err, HEDDLE_KIND_INVALID, "id = %.60s: allowed is a UUID",
-                               submission->id.data);
-    if (status == HEDDLE_OK && submission->payload.size > (size_t)payload_bytes_max)
-        status = heddle_refuse(err, HEDDLE_KIND_INVALID,
-                               "payload is longer than the %" PRId64
-                               " bytes that are allowed (payload_max)",
-                               payload_bytes_max);
     if (status == HEDDLE_OK && submission->payload.size > 0)
         status = json_check_payload(submission->payload, err);
     return status;
@@ -62,6 +51,17 @@ heddle_status submission_check(const struct heddle_submission *submission,
 heddle_status submission_read(const struct line *line, int64_t payload_bytes_max,
                               struct arena *arena, struct heddle_submission *submission,
                               struct heddle_error *err)
+{
+    heddle_status status = submission_read_again(line, payload_bytes_max, arena, submission, err);
+
+    if (status == HEDDLE_OK && submission->payload.size > 0)
+        status = json_check_payload(submission->payload, err);
+    return status;
+}
+
+heddle_status submission_read_again(const struct line *line, int64_t payload_bytes_max,
+                                    struct arena *arena, struct heddle_submission *submission,
+                                    struct heddle_error *err)
 {
     struct cursor cursor = {line->text.data, line->text.data + line->text.size};
     struct heddle_submission read = {0};
@@ -80,7 +80,7 @@ heddle_status submission_read(const struct line *line, int64_t payload_bytes_max
     for (size_t i = 0; i < sizeof optional / sizeof *optional; i++)
         if (!optional[i]->data)
             *optional[i] = TEXT("");
-    status = submission_check(&read, payload_bytes_max, err);
+    status = check_sizes(&read, payload_bytes_max, err);
     if (status == HEDDLE_OK)
         *submission = read;
     return status;
@@ -99,6 +99,27 @@ void submission_line_id(const char *batch_id, uint64_t number, char id[HEDDLE_ID
     memcpy(id, batch_id, HEDDLE_ID_SIZE + 1);
     for (char *digit = id + HEDDLE_ID_SIZE; *--digit != '-'; number /= 16)
         *digit = "0123456789abcdef"[number % 16];
+}
+
+static heddle_status check_sizes(const struct heddle_submission *submission,
+                                 int64_t payload_bytes_max, struct heddle_error *err)
+{
+    heddle_status status = check_text("user", submission->user, 1, HEDDLE_USER_SIZE_MAX, err);
+
+    if (status == HEDDLE_OK)
+        status = check_op(submission->op, err);
+    if (status == HEDDLE_OK)
+        status = check_text("thread", submission->thread, 0, HEDDLE_THREAD_SIZE_MAX, err);
+    if (status == HEDDLE_OK && submission->id.size > 0 &&
+        !heddle_is_uuid(submission->id.data, submission->id.size))
+        status = heddle_refuse(err, HEDDLE_KIND_INVALID, "id = %.60s: allowed is a UUID",
+                               submission->id.data);
+    if (status == HEDDLE_OK && submission->payload.size > (size_t)payload_bytes_max)
+        status = heddle_refuse(err, HEDDLE_KIND_INVALID,
+                               "payload is longer than the %" PRId64
+                               " bytes that are allowed (payload_max)",
+                               payload_bytes_max);
+    return status;
 }
 
 static heddle_status check_text(const char *name, struct heddle_text text, size_t least,

@@ -23,6 +23,11 @@ heddle_status submission_read(const struct line *line, int64_t payload_bytes_max
                               struct arena *arena, struct heddle_submission *submission,
                               struct heddle_error *err) HEDDLE_MUST_CHECK;
 
+/* Reads a line that submission_read has accepted: the payload is not judged once more. */
+heddle_status submission_read_again(const struct line *line, int64_t payload_bytes_max,
+                                    struct arena *arena, struct heddle_submission *submission,
+                                    struct heddle_error *err) HEDDLE_MUST_CHECK;
+
 /* What the ids of a batch's lines begin with: the same for the same name, so that a batch that is
  * submitted again repeats nothing. `batch` has 200 bytes at most. */
 void submission_batch_id(const char *batch, char id[HEDDLE_ID_SIZE + 1]);

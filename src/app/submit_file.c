@@ -123,6 +123,7 @@ static enum exit_code prepare(struct job *job)
     submission_batch_id(job->batch, job->bulk->batch_id);
     job->bulk->lines = job->lines;
     job->bulk->rejects = job->rejects;
+    job->bulk->is_judged = !has_rejects && lines_can_rewind(job->lines);
     job->bulk->with_wait = arguments_get(invocation->arguments, "wait") != NULL;
     job->bulk->interrupted = &interrupted;
     progress_start(&job->bulk->progress, job->total);

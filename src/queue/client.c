@@ -113,20 +113,38 @@ heddle_status heddle_client_want(struct heddle_client *client, struct heddle_tex
                                  const char *id, struct heddle_receipt *receipt,
                                  struct heddle_error *err)
 {
-    AUTO_REPLY reply = NULL;
+    const struct heddle_submission submission = {.user = user, .id = text_of(id)};
 
+    heddle_status status = heddle_client_want_many(client, &submission, 1, receipt, err);
+    if (status == HEDDLE_OK && receipt->status != HEDDLE_OK)
+        *err = receipt->error;
+    return status == HEDDLE_OK ? receipt->status : status;
+}
+
+heddle_status heddle_client_want_many(struct heddle_client *client,
+                                      const struct heddle_submission *submissions, size_t count,
+                                      struct heddle_receipt *receipts, struct heddle_error *err)
+{
     heddle_status status = learn_partitions(client, err);
+
+    for (size_t i = 0; status == HEDDLE_OK && i < count; i++) {
+        receipts[i].partition = digest_partition(submissions[i].user, client->partitions);
+        command_begin(&client->command, "heddle_want", receipts[i].partition);
+        command_text(&client->command, submissions[i].id);
+        status = command_send(&client->command, client->link, err);
+    }
+    for (size_t i = 0; status == HEDDLE_OK && i < count; i++) {
+        AUTO_REPLY reply = NULL;
+        status = redis_next(client->link, 0, &reply, err);
+        receipts[i].status = redis_refusal(reply, &receipts[i].error);
+        snprintf(receipts[i].state, sizeof receipts[i].state, "%s", redis_reply_text(reply).data);
+        snprintf(receipts[i].id, sizeof receipts[i].id, "%s", submissions[i].id.data);
+        for (char *c = receipts[i].id; *c; c++)
+            *c = (char)tolower((unsigned char)*c);
+    }
     if (status != HEDDLE_OK)
-        return status;
-    unsigned partition = digest_partition(user, client->partitions);
-    status = call_for_id(client, "heddle_want", partition, id, &reply, err);
-    if (status != HEDDLE_OK)
-        return status;
-    *receipt = (struct heddle_receipt){.status = HEDDLE_OK, .partition = partition};
-    for (size_t i = 0; i < HEDDLE_ID_SIZE && id[i]; i++)
-        receipt->id[i] = (char)tolower((unsigned char)id[i]);
-    snprintf(receipt->state, sizeof receipt->state, "%s", redis_reply_text(reply).data);
-    return HEDDLE_OK;
+        redis_close(client->link);
+    return status;
 }
 
 heddle_status heddle_client_unwant(struct heddle_client *client,

@@ -63,6 +63,27 @@ static void a_result_may_be_wanted_before_during_and_after(void **state)
     assert_int_equal(desk_number("EXISTS", "heddle:{0}:replies", NULL), 0);
 }
 
+static void results_of_many_are_wanted_in_one_round_trip(void **state)
+{
+    const struct heddle_submission submissions[] = {
+        {.user = TEXT("ann"), .id = TEXT(A)},
+        {.user = TEXT("ann"), .id = TEXT("no id")},
+        {.user = TEXT("ann"), .id = TEXT(X)},
+    };
+    struct heddle_receipt receipts[3];
+
+    (void)state;
+    submit(A);
+    assert_int_equal(heddle_client_want_many(desk.client, submissions, 3, receipts, &desk.err),
+                     HEDDLE_OK);
+    assert_int_equal(receipts[0].status, HEDDLE_OK);
+    assert_string_equal(receipts[0].state, "queued");
+    assert_int_equal(receipts[1].status, HEDDLE_REFUSED);
+    assert_int_equal(receipts[2].status, HEDDLE_OK);
+    assert_string_equal(receipts[2].id, X);
+    assert_string_equal(receipts[2].state, "unknown");
+}
+
 static void what_is_not_wanted_any_more_leaves_nothing(void **state)
 {
     struct heddle_receipt receipt;
@@ -182,6 +203,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_result_may_be_wanted_before_during_and_after),
+        TEST(results_of_many_are_wanted_in_one_round_trip),
         TEST(what_is_not_wanted_any_more_leaves_nothing),
         TEST(an_id_in_upper_case_is_the_same_id_for_whoever_wants_it),
         TEST(a_wish_whose_client_died_ends_by_itself),
