@@ -64,31 +64,9 @@ heddle_status messages_append_many(struct heddle_uow *uow, struct heddle_task *t
     static const enum heddle_array_type types[COLUMNS] = {HEDDLE_ARRAY_UUID, HEDDLE_ARRAY_TEXT,
                                                           HEDDLE_ARRAY_JSON, HEDDLE_ARRAY_UUID,
                                                           HEDDLE_ARRAY_TEXT, HEDDLE_ARRAY_TEXT};
-    /* One time for all of them, so that it is written out once. */
     static const struct heddle_statement append = {
         .name = "messages_append_many",
-        .sql =
-            "with asked as materialized (select *,"
-            "  row_number() over (partition by thread_id, user_id order by n) as place"
-            "  from unnest($1::uuid[], $2::text[], $3::json[], $4::uuid[], $5::text[],"
-            "   $6::text[]) with ordinality"
-            "   as a (thread_id, user_id, payload, id, role, content, n)),"
-            " at as materialized (select clock_timestamp() as at),"
-            " t as (update chat.threads as t"
-            "  set last_seq = last_seq + g.number, updated_at = (select at from at)"
-            "  from (select thread_id, user_id, max(place) as number from asked group by 1, 2) as g"
-            "  where t.id = g.thread_id and t.user_id = g.user_id and t.status = 'active'"
-            "  returning t.id, t.user_id, t.last_seq - g.number as before),"
-            " m as (insert into chat.messages as m"
-            "  (id, thread_id, seq, role, content, metadata, created_at)"
-            "  select a.id, t.id, t.before + a.place, a.role, a.content,"
-            "   coalesce(nullif(a.payload::jsonb -> 'metadata', 'null'), '{}'),"
-            "   (select at from at)"
-            "  from asked as a join t on t.id = a.thread_id and t.user_id = a.user_id"
-            "  order by a.n returning m.id, m.seq, nullif(m.metadata, '{}')::text as metadata)"
-            " select m.seq, m.metadata, (select " SQL_TIME(
-                "at") " from at)"
-                      " from asked as a left join m using (id) order by a.n",
+        .sql = "select * from chat.append_messages($1, $2, $3, $4, $5, $6)",
         .param_count = COLUMNS,
     };
     struct heddle_array *columns[COLUMNS];

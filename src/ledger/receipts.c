@@ -29,15 +29,7 @@ static const struct heddle_statement insert_many = {
     INSERT_PARAMS};
 
 static const struct heddle_statement finish_many = {
-    "heddle_ledger_finish_many",
-    "update heddle.operations o set state = e.state::heddle.operation_state, code = e.code,"
-    " result = e.result,"
-    " error = e.error, attempt = 1, started_at = coalesce(o.started_at, now()),"
-    " finished_at = clock_timestamp(),"
-    " payload = case when e.state = 'done' then null else o.payload end"
-    " from unnest($1::uuid[], $2::text[], $3::bigint[], $4::json[], $5::json[])"
-    " as e (id, state, code, result, error) where o.id = e.id",
-    FINISH_PARAMS};
+    "heddle_finish_many", "select heddle.finish_many($1, $2, $3, $4, $5)", FINISH_PARAMS};
 
 /* Parameters of either statement: the first five are the same. */
 struct columns {
