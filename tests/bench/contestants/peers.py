@@ -114,7 +114,9 @@ def drain(stage: Stage, peer: Peer, figure: str) -> list[Result]:
 
 
 def one(stage: Stage, peer: Peer, figure: str) -> list[Result]:
-    work = Work("noop", stage.options.peer_count, stage.options.users, BURST)
+    # Short runs of a client that does nothing else are a matter of luck.
+    count = stage.options.peer_count if peer.package else stage.options.count
+    work = Work("noop", count, stage.options.users, BURST)
     with stage.stack() as stack, ExitStack() as running:
         with Meter(stage.server_pids(stack)) as meter:
             told = ask(peer, {**work.plan(**servers(stage, stack, peer, running)), "job": "one",
