@@ -54,9 +54,7 @@ def cases(stage: Stage) -> list[Case]:
 
 def measure_drain(stage: Stage, figure: str, measured: str, *arguments: str) -> list[Result]:
     """The submission of a no-op backlog is a figure of its own."""
-    count = stage.options.count if measured == "run" else stage.options.peer_count
-    told = bench(stage, *(() if "--operations" in " ".join(arguments) else (f"--operations={count}",)),
-                 *arguments)
+    told = bench(stage, f"--operations={stage.options.count}", *arguments)
     results = [result_of(told, figure, measured)]
     if figure == "noop_bursts":
         results.append(result_of(told, "bulk", "submit"))

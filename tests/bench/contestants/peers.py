@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from meter import Meter
 from report import Case, Result, quantiles
@@ -113,7 +114,9 @@ def drain(stage: Stage, peer: Peer, figure: str) -> list[Result]:
 
 
 def one(stage: Stage, peer: Peer, figure: str) -> list[Result]:
-    work = Work("noop", stage.options.peer_count, stage.options.users, BURST)
+    # Short runs of a client that does nothing else are a matter of luck.
+    count = stage.options.peer_count if peer.package else stage.options.count
+    work = Work("noop", count, stage.options.users, BURST)
     with stage.stack() as stack, ExitStack() as running:
         with Meter(stage.server_pids(stack)) as meter:
             told = ask(peer, {**work.plan(**servers(stage, stack, peer, running)), "job": "one",
@@ -129,8 +132,10 @@ def start(stage: Stage, peer: Peer, figure: str) -> list[Result]:
     with stage.stack() as stack, ExitStack() as running:
         plan = work.plan(**servers(stage, stack, peer, running), rate=options.rate,
                          concurrency=8)
-        with Meter(stage.server_pids(stack)) as meter, begun(peer, {**plan, "job": "run"}) as finish:
-            ask(peer, {**plan, "job": "pace"})
+        with Meter(stage.server_pids(stack)) as meter, \
+                begun(peer, {**plan, "job": "run"}) as (worker, finish):
+            if "ready" in worker.stdout.readline():
+                ask(peer, {**plan, "job": "pace"})
             told = finish()
         work.verify_runs(told, work.kind in peer.ordered)
     kept = told["latencies_us"][options.rate:] or told["latencies_us"]
@@ -174,36 +179,31 @@ def beanstalkd(directory: Path):
         end(process, 15)
 
 
-def start_program(peer: Peer, plan: dict) -> subprocess.Popen:
-    return subprocess.Popen([*peer.command(), json.dumps(plan)], stdout=subprocess.PIPE,
-                            stderr=subprocess.PIPE, text=True, preexec_fn=die_with_parent(9),
-                            env={**os.environ, "BENCH_PEERS": str(PEERS), "NODE_ENV": "production"})
+@contextmanager
+def begun(peer: Peer, plan: dict):
+    """The program; the value, called, waits for what it tells at its end. Its errors go to a file: a
+    pipe that nobody reads would hold it up."""
+    with TemporaryFile("w+") as errors:
+        process = subprocess.Popen([*peer.command(), json.dumps(plan)], stdout=subprocess.PIPE,
+                                   stderr=errors, text=True, preexec_fn=die_with_parent(9),
+                                   env={**os.environ, "BENCH_PEERS": str(PEERS), "NODE_ENV": "production"})
+
+        def answer() -> dict:
+            out, _ = process.communicate(timeout=PATIENCE_S)
+            errors.seek(0)
+            assert process.returncode == 0, f"{peer.name}: {errors.read()[-2000:]}"
+            return json.loads(out.splitlines()[-1])
+
+        try:
+            yield process, answer
+        finally:
+            end(process)
+            process.stdout.close()
 
 
 def ask(peer: Peer, plan: dict) -> dict:
-    with start_program(peer, plan) as process:
-        return answer(peer, process)
-
-
-@contextmanager
-def begun(peer: Peer, plan: dict):
-    """It is ready; the value, called, waits for what it tells at its end."""
-    with start_program(peer, plan) as process:
-        try:
-            line = process.stdout.readline()
-            assert "ready" in line, f"{peer.name}: {line}{process.stderr.read()[-2000:]}"
-            yield lambda: answer(peer, process)
-        finally:
-            end(process)
-
-
-def answer(peer: Peer, process: subprocess.Popen) -> dict:
-    try:
-        out, err = process.communicate(timeout=PATIENCE_S)
-    finally:
-        end(process)
-    assert process.returncode == 0, f"{peer.name}: {err[-2000:]}"
-    return json.loads(out.splitlines()[-1])
+    with begun(peer, plan) as (_, answer):
+        return answer()
 
 
 def node() -> str:

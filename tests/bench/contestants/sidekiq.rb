@@ -10,6 +10,7 @@ COUNT, USERS, BURST = PLAN.values_at("count", "users", "burst")
 PROCESSES = PLAN["rate"] ? 1 : 2
 STALLED_S, LOOK_S, GRACE_S, HEAD_BYTES = 60, 0.005, 0.3, 8
 
+Redis.silence_deprecations = true # a line on stderr for every call
 Sidekiq.logger.level = Logger::ERROR
 Sidekiq.configure_server { |config| config.redis = { url: "unix://#{PLAN["redis"]}", size: PLAN["concurrency"] + 5 } }
 Sidekiq.configure_client { |config| config.redis = { url: "unix://#{PLAN["redis"]}", size: 5 } }
