@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { BLOCK_BYTES_LEAST = 8192 };
+enum { FIRST_BLOCK_BYTES = 512, BLOCK_BYTES = 8192 };
 
 struct arena_block {
     struct arena_block *next;
@@ -17,7 +17,7 @@ struct arena_block {
     alignas(max_align_t) char bytes[];
 };
 
-static struct arena_block *block_new(size_t size);
+static struct arena_block *block_new(size_t size, size_t least);
 static size_t aligned(size_t size);
 
 void arena_init(struct arena *arena, size_t keep_bytes)
@@ -63,7 +63,7 @@ void *arena_alloc(struct arena *arena, size_t size)
     while (block && block->size - block->used < size)
         block = block->next;
     if (!block) {
-        block = block_new(size);
+        block = block_new(size, arena->blocks ? BLOCK_BYTES : FIRST_BLOCK_BYTES);
         block->next = arena->blocks;
         arena->blocks = block;
     }
@@ -156,10 +156,10 @@ void memory_exhausted(void)
     abort();
 }
 
-static struct arena_block *block_new(size_t size)
+static struct arena_block *block_new(size_t size, size_t least)
 {
-    if (size < BLOCK_BYTES_LEAST)
-        size = BLOCK_BYTES_LEAST;
+    if (size < least)
+        size = least;
     struct arena_block *block = memory_take(sizeof *block + size);
     block->size = size;
     block->used = 0;

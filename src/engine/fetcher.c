@@ -52,6 +52,7 @@ struct sent_claim {
 static void *fetcher_body(void *argument);
 static heddle_status listen_for_wakes(struct fetcher *fetcher, struct heddle_error *err);
 static heddle_status fetch(struct fetcher *fetcher, bool *is_starved, struct heddle_error *err);
+static struct room find_room(struct fetcher *fetcher);
 static heddle_status be_quiet(struct fetcher *fetcher);
 static void decline(struct fetcher *fetcher);
 static heddle_status fetch_suspects(struct fetcher *fetcher, struct heddle_error *err);
@@ -75,7 +76,6 @@ heddle_status fetcher_new(const struct fetcher_options *options, const struct fe
 {
     struct redis_link *link;
     struct wakes *wakes;
-
     heddle_status status = redis_new(options->redis, options->redis_timeout_ms, &link, err);
     if (status != HEDDLE_OK)
         return status;
@@ -143,8 +143,8 @@ static void *fetcher_body(void *argument)
     int failures = 0;
 
     while (!atomic_load(&fetcher->is_stopping)) {
-        struct heddle_error err;
         bool is_starved = false;
+        struct heddle_error err;
         (void)!eventfd_read(fetcher->told_fd, &ignored);
         heddle_status status = listen_for_wakes(fetcher, &err);
         if (status == HEDDLE_OK)
@@ -185,15 +185,13 @@ static heddle_status listen_for_wakes(struct fetcher *fetcher, struct heddle_err
 /* Claims from hot partitions in turn, as much as the run queue has room for. */
 static heddle_status fetch(struct fetcher *fetcher, bool *is_starved, struct heddle_error *err)
 {
+    struct sent_claim *sent = memory_take(fetcher->options.partitions * sizeof *sent);
     heddle_status status = HEDDLE_OK;
 
-    struct sent_claim *sent = memory_take(fetcher->options.partitions * sizeof *sent);
-
     fetcher->has_declined = false;
-
     while (status == HEDDLE_OK && heat_count(fetcher->heat) > 0 && !*is_starved &&
            !atomic_load(&fetcher->is_stopping) && !atomic_load(&fetcher->is_quiet)) {
-        struct room room = runqueue_room(fetcher->parts.queue, heat_is_deep(fetcher->heat));
+        struct room room = find_room(fetcher);
         size_t count = send_claims(fetcher, room, sent, &status, err);
         if (count > 0)
             fault_point("claims_queued");
@@ -205,6 +203,14 @@ static heddle_status fetch(struct fetcher *fetcher, bool *is_starved, struct hed
     for (unsigned p = 0; status == HEDDLE_OK && p < fetcher->options.partitions; p++)
         status = adopt_some(fetcher, p, is_starved, err);
     return status;
+}
+
+/* Both are asked: who was not asked does not tell. */
+static struct room find_room(struct fetcher *fetcher)
+{
+    struct room room = runqueue_room(fetcher->parts.queue, heat_is_deep(fetcher->heat));
+
+    return settler_has_room(fetcher->parts.settler) ? room : (struct room){0, 0};
 }
 
 /* Everything may have changed when it ends: then every partition is hot. */
@@ -278,19 +284,14 @@ static size_t send_claims(struct fetcher *fetcher, struct room room, struct sent
                           heddle_status *status, struct heddle_error *err)
 {
     const unsigned partitions = fetcher->options.partitions;
-    const size_t most = (size_t)fetcher->options.lanes_max;
-    const size_t depth = heat_operations_per_lane(fetcher->heat);
-    const size_t by_operations = room.claims > 0 ? room.operations / depth + 1 : 0;
-    size_t hot = heat_count(fetcher->heat), count = 0;
-    size_t left = room.claims < by_operations ? room.claims : by_operations;
-    const size_t share = hot > 0 ? left / hot : 0;
+    size_t count = 0;
 
-    for (unsigned i = 0; i < partitions && left > 0 && *status == HEDDLE_OK; i++) {
+    heat_begin_round(fetcher->heat, room.claims, room.operations);
+    for (unsigned i = 0; i < partitions && *status == HEDDLE_OK; i++) {
         unsigned p = (fetcher->turn + i) % partitions;
-        if (!heat_is_hot(fetcher->heat, p))
+        size_t lanes = heat_take_lanes(fetcher->heat, p, (size_t)fetcher->options.lanes_max);
+        if (lanes == 0)
             continue;
-        size_t lanes = heat_lanes(fetcher->heat, p, share, left < most ? left : most);
-        left -= lanes;
         sent[count] = (struct sent_claim){p, request_for(fetcher, lanes)};
         *status = lanes_claim_send(fetcher->link, &fetcher->command, p, &sent[count].request, err);
         count++;
@@ -364,14 +365,13 @@ static heddle_status wait_for_work(struct fetcher *fetcher, bool is_starved,
         {.fd = wakes_fd(fetcher->wakes), .events = POLLIN},
         {.fd = fetcher->told_fd, .events = POLLIN},
         {.fd = runqueue_room_fd(fetcher->parts.queue), .events = POLLIN},
+        {.fd = settler_room_fd(fetcher->parts.settler), .events = POLLIN},
     };
 
     /* Without room there is nothing to do when a lane comes due. */
-    poll(fds, is_starved ? 3 : 2, is_starved ? HEAT_POLL_MS : (int)heat_wait_ms(fetcher->heat));
+    poll(fds, is_starved ? 4 : 2, is_starved ? HEAT_POLL_MS : (int)heat_wait_ms(fetcher->heat));
     heat_due(fetcher->heat);
-    if (fds[0].revents)
-        return read_wakes(fetcher, err);
-    return HEDDLE_OK;
+    return fds[0].revents ? read_wakes(fetcher, err) : HEDDLE_OK;
 }
 
 static heddle_status read_wakes(struct fetcher *fetcher, struct heddle_error *err)

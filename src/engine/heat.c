@@ -15,6 +15,7 @@ struct heat {
     unsigned count, deep_count;
     int64_t next_poll_ms;
     size_t operations_per_lane;
+    size_t left, share; /* of this round */
     struct partition partitions[];
 };
 
@@ -62,16 +63,26 @@ void heat_all(struct heat *heat)
     heat_poll_in(heat, HEAT_POLL_MS);
 }
 
-size_t heat_lanes(const struct heat *heat, unsigned partition, size_t share, size_t most)
+void heat_begin_round(struct heat *heat, size_t lanes, size_t operations)
 {
-    if (heat->partitions[partition].is_deep || share > most)
-        return most;
-    return share > 0 ? share : 1;
+    const size_t hot = heat_count(heat);
+    const size_t by_operations = operations / heat->operations_per_lane + (operations > 0);
+
+    heat->left = lanes < by_operations ? lanes : by_operations;
+    heat->share = hot > 0 && heat->left > hot ? heat->left / hot : 1;
 }
 
-size_t heat_operations_per_lane(const struct heat *heat)
+size_t heat_take_lanes(struct heat *heat, unsigned partition, size_t most)
 {
-    return heat->operations_per_lane;
+    const struct partition *asked = &heat->partitions[partition];
+    size_t lanes = asked->is_deep ? most : heat->share;
+
+    if (!asked->is_hot)
+        return 0;
+    lanes = lanes < most ? lanes : most;
+    lanes = lanes < heat->left ? lanes : heat->left;
+    heat->left -= lanes;
+    return lanes;
 }
 
 bool heat_is_deep(const struct heat *heat)

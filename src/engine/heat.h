@@ -25,13 +25,13 @@ size_t heat_count(const struct heat *heat);
 void heat_partition(struct heat *heat, int64_t partition);
 void heat_all(struct heat *heat);
 
-/* What the last claim of the partition says of the next: how many lanes to ask for, where `share`
- * is fair and `most` is the most. One that gave all it was asked for has more, and a few calls with
- * many lanes cost less than many with a few. */
-size_t heat_lanes(const struct heat *heat, unsigned partition, size_t share, size_t most);
+/* A round of claims, for so many lanes and about so many operations in all. */
+void heat_begin_round(struct heat *heat, size_t lanes, size_t operations);
 
-/* How many operations a lane is likely to have. */
-size_t heat_operations_per_lane(const struct heat *heat);
+/* How many lanes, `most` at most, this round asks the partition for: 0 where it is not hot, or all
+ * is given away. One that gave all that it was asked for last time has more, and few calls with
+ * many lanes cost less than many calls with few. */
+size_t heat_take_lanes(struct heat *heat, unsigned partition, size_t most);
 
 /* Some partition has more than it was asked for. */
 bool heat_is_deep(const struct heat *heat);

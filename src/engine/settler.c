@@ -7,22 +7,25 @@
 #include "base/text.h"
 #include "base/thread.h"
 #include "base/log.h"
+#include "engine/late.h"
 #include "link/redis.h"
 
 #include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 /* A call settles up to BATCH_LANES_MAX lanes, and not many more operations. */
-enum { BATCH_LANES_MAX = 256, BATCH_OPERATIONS = 1024, RETRY_BASE_MS = 10, RETRY_CAP_MS = 1000 };
+enum {
+    BATCH_LANES_MAX = 256,
+    BATCH_OPERATIONS = 1024,
+    OPERATIONS_MAX = 4096, /* that wait; then no more is claimed */
+    RETRY_BASE_MS = 10,
+    RETRY_CAP_MS = 1000,
+};
 
 /* Settlements of one partition, in the order in which they were taken. */
 struct inbox {
     struct settlement *first, **last;
-};
-
-/* A result that somebody asked for after the operation was claimed. */
-struct late {
-    unsigned partition;
-    const struct claimed_operation *claimed;
 };
 
 /* What a call was sent for. */
@@ -40,12 +43,14 @@ struct settler {
     struct inbox *batch;       /* by partition; the thread's own, as are: */
     struct settlement ***sent; /* by partition: behind what a call has been sent for; NULL: none */
     struct inbox settled;      /* acknowledged; what is late, and events, have still to be told */
-    struct late *late;         /* results that somebody asked for after the claim */
-    size_t late_count, late_capacity;
+    struct late late;          /* results that somebody asked for after the claim */
 
     struct mutex mutex;
     struct condition filled;
     struct inbox inbox GUARDED;
+    size_t operations GUARDED; /* taken and not settled */
+    bool is_room_wanted GUARDED;
+    int room_fd;
     bool is_finishing GUARDED;
     int64_t deadline_us GUARDED; /* of finishing */
     bool has_left GUARDED;       /* finished with something unsettled */
@@ -91,6 +96,9 @@ heddle_status settler_new(const struct settler_options *options, struct holdings
     mutex_init(&fresh->mutex);
     condition_init(&fresh->filled);
     inbox_init(&fresh->inbox);
+    fresh->room_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (fresh->room_fd < 0)
+        abort();
     *settler = fresh;
     return HEDDLE_OK;
 }
@@ -108,9 +116,10 @@ void settler_free(struct settler *settler)
     free_settlements(settler, settler->settled.first);
     free(settler->batch);
     free(settler->sent);
-    free(settler->late);
+    late_done(&settler->late);
     redis_free(settler->link);
     command_done(&settler->command);
+    close(settler->room_fd);
     condition_done(&settler->filled);
     mutex_done(&settler->mutex);
     free(settler);
@@ -129,9 +138,27 @@ void settler_take(struct settler *settler, const struct settlement *settlement)
     mutex_lock(&settler->mutex);
     bool was_empty = settler->inbox.first == NULL;
     inbox_push(&settler->inbox, own);
+    settler->operations += own->count;
     mutex_unlock(&settler->mutex);
     if (was_empty)
         condition_signal(&settler->filled);
+}
+
+bool settler_has_room(struct settler *settler)
+{
+    eventfd_t ignored;
+
+    (void)!eventfd_read(settler->room_fd, &ignored);
+    mutex_lock(&settler->mutex);
+    bool has_room = settler->operations < OPERATIONS_MAX;
+    settler->is_room_wanted = !has_room;
+    mutex_unlock(&settler->mutex);
+    return has_room;
+}
+
+int settler_room_fd(const struct settler *settler)
+{
+    return settler->room_fd;
 }
 
 bool settler_finish(struct settler *settler, int64_t deadline_us)
@@ -222,21 +249,22 @@ static heddle_status settle_batch(struct settler *settler, struct heddle_error *
 
 static bool has_batch(const struct settler *settler)
 {
-    for (unsigned p = 0; p < settler->options.partitions; p++)
-        if (settler->batch[p].first)
-            return true;
-    return false;
+    unsigned p = 0;
+
+    while (p < settler->options.partitions && !settler->batch[p].first)
+        p++;
+    return p < settler->options.partitions;
 }
 
 static heddle_status send_batch(struct settler *settler, struct heddle_error *err)
 {
     heddle_status status = HEDDLE_OK;
 
-    for (unsigned p = 0; p < settler->options.partitions; p++)
+    for (unsigned p = 0; p < settler->options.partitions; p++) {
         settler->sent[p] = NULL;
-    for (unsigned p = 0; status == HEDDLE_OK && p < settler->options.partitions; p++)
-        if (settler->batch[p].first)
+        if (status == HEDDLE_OK && settler->batch[p].first)
             status = send_part(settler, p, err);
+    }
     return status;
 }
 
@@ -285,35 +313,16 @@ static void note_late(void *argument, struct heddle_text id)
     const struct part *part = argument;
     struct settler *settler = part->settler;
 
-    if (settler->late_count == settler->late_capacity) {
-        settler->late_capacity = 2 * settler->late_capacity + 16;
-        settler->late =
-            memory_resize(settler->late, settler->late_capacity * sizeof *settler->late);
-    }
-    for (const struct settlement *s = settler->batch[part->partition].first;
-         s != *settler->sent[part->partition]; s = s->next)
-        for (size_t i = s->first; i < s->first + s->count; i++) {
-            const struct claimed_operation *claimed = &s->claim->operations[i];
-            if (!text_equal((struct heddle_text){claimed->operation.id, HEDDLE_ID_SIZE}, id))
-                continue;
-            settler->late[settler->late_count++] = (struct late){part->partition, claimed};
-            return;
-        }
+    late_note(&settler->late, part->partition, settler->batch[part->partition].first,
+              *settler->sent[part->partition], id);
 }
 
 /* Tells what is to be told of `settled`, and frees it. */
 static heddle_status tell(struct settler *settler, struct heddle_error *err)
 {
-    heddle_status status = HEDDLE_OK;
+    heddle_status status = late_tell(&settler->late, settler->link, &settler->command,
+                                     settler->options.result_ttl_ms, err);
 
-    while (status == HEDDLE_OK && settler->late_count > 0) {
-        const struct late *late = &settler->late[settler->late_count - 1];
-        const struct heddle_text id = {late->claimed->operation.id, HEDDLE_ID_SIZE};
-        status = lanes_reply(settler->link, &settler->command, late->partition,
-                             settler->options.result_ttl_ms, id, late->claimed->result, err);
-        if (status == HEDDLE_OK)
-            settler->late_count--;
-    }
     for (const struct settlement *s = settler->settled.first; status == HEDDLE_OK && s; s = s->next)
         if (s->disposition != LANE_KEEP && s->claim->events)
             status = publish_events(settler, s->claim, err);
@@ -340,8 +349,11 @@ static heddle_status publish_events(struct settler *settler, const struct claim 
 
 static void free_settlements(struct settler *settler, struct settlement *settlements)
 {
+    size_t operations = 0;
+
     while (settlements) {
         struct settlement *next = settlements->next;
+        operations += settlements->count;
         if (settlements->disposition != LANE_KEEP) {
             holdings_remove(settler->holdings, settlements->claim);
             claim_free(settlements->claim);
@@ -349,6 +361,13 @@ static void free_settlements(struct settler *settler, struct settlement *settlem
         free(settlements);
         settlements = next;
     }
+    mutex_lock(&settler->mutex);
+    settler->operations -= operations;
+    bool tell = settler->is_room_wanted && settler->operations < OPERATIONS_MAX / 2;
+    settler->is_room_wanted &= !tell;
+    mutex_unlock(&settler->mutex);
+    if (tell)
+        eventfd_write(settler->room_fd, 1);
 }
 
 static void inbox_init(struct inbox *inbox)

@@ -28,6 +28,12 @@ void settler_start(struct settler *settler);
 /* Takes the settlement, which is copied, and, unless it is LANE_KEEP, the claim. Thread-safe. */
 void settler_take(struct settler *settler, const struct settlement *settlement);
 
+/* False where so much waits to be settled that no more is to be claimed. Thread-safe. */
+bool settler_has_room(struct settler *settler);
+
+/* Readable (poll) when there is room again since settler_has_room last said no. */
+int settler_room_fd(const struct settler *settler);
+
 /* Settles what it was given, then ends the thread; gives up at `deadline_us`. True where nothing
  * is left. */
 bool settler_finish(struct settler *settler, int64_t deadline_us);
