@@ -223,6 +223,7 @@ static void collect_lane(struct bundle *bundle, struct bundle_lane *lane)
             .handler = handlers_find(bundle->shared->handlers, claimed->operation.op),
         };
         task_init(&item->task, claim, claimed, bundle->arena, bundle->link);
+        item->task.together = post_cause(bundle->post);
         bundle->entries[bundle->count++] =
             (struct post_entry){claim, claimed, (int)(lane - bundle->lanes)};
         lane->count++;
