@@ -223,6 +223,7 @@ static void collect_lane(struct bundle *bundle, struct bundle_lane *lane)
             .handler = handlers_find(bundle->shared->handlers, claimed->operation.op),
         };
         task_init(&item->task, claim, claimed, bundle->arena, bundle->link);
+        item->task.together = post_cause(bundle->post);
         bundle->entries[bundle->count++] =
             (struct post_entry){claim, claimed, (int)(lane - bundle->lanes)};
         lane->count++;
@@ -304,8 +305,10 @@ static size_t conclude(struct bundle *bundle)
                 bundle_keep_result(item);
             claimed->end = item->outcome.end;
             claimed->sends_result = claimed->wants_reply || !bundle_has_row(item);
-            if (item->outcome.end == HEDDLE_END_DONE && item->handler->after_commit)
+            if (item->outcome.end == HEDDLE_END_DONE && item->handler->after_commit) {
+                post_point(bundle->post, &bundle->entries[item - bundle->items]);
                 item->handler->after_commit(&item->task);
+            }
         }
     return ended;
 }

@@ -8,6 +8,7 @@
 #include "link/pg.h"
 
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,7 +21,7 @@ struct post {
     struct post_entry single GUARDED;
     const struct post_entry *entries GUARDED; /* NULL: idle */
     size_t count GUARDED;
-    enum cancel_cause cause GUARDED; /* of several at once; that of one is its own */
+    atomic_int cause; /* of several at once; that of one is its own. Set under the mutex */
     enum phase phase GUARDED;
     int64_t entered_us GUARDED;
     const struct post_entry *all; /* of the bundle; the worker's own */
@@ -107,6 +108,11 @@ void post_point(struct post *post, const struct post_entry *entry)
                 entry ? entry->claimed->operation.id : NULL);
 }
 
+const atomic_int *post_cause(const struct post *post)
+{
+    return post ? &post->cause : NULL;
+}
+
 void post_phase(struct post *post, enum phase phase)
 {
     if (!post)
@@ -156,8 +162,8 @@ void roster_cancel(struct roster *roster, int number, const struct sight *sight,
     mutex_lock(&post->mutex);
     if (post->entries && post->entry == sight->entry && post->count == 1)
         claimed_cancel(post->entries->claimed, cause);
-    else if (post->entries && post->entry == sight->entry && post->cause < cause)
-        post->cause = cause;
+    else if (post->entries && post->entry == sight->entry && atomic_load(&post->cause) < (int)cause)
+        atomic_store(&post->cause, (int)cause);
     mutex_unlock(&post->mutex);
 }
 
@@ -212,7 +218,7 @@ static void show_locked(struct post *post, const struct post_entry *entries, siz
     post->entry++;
     post->entries = entries;
     post->count = count;
-    post->cause = CANCEL_NONE;
+    atomic_store(&post->cause, CANCEL_NONE);
     post->entered_us = clock_now_us();
 }
 
@@ -220,7 +226,7 @@ static void show_locked(struct post *post, const struct post_entry *entries, siz
  * without it. */
 static enum cancel_cause cause_locked(const struct post *post)
 {
-    enum cancel_cause cause = post->cause;
+    enum cancel_cause cause = (enum cancel_cause)atomic_load(&post->cause);
 
     for (size_t i = 0; i < post->count; i++) {
         enum cancel_cause own = claimed_cancel_cause(post->entries[i].claimed);

@@ -41,6 +41,8 @@ void post_enter(struct post *post, const struct claim *claim, struct claimed_ope
 void post_enter_bundle(struct post *post, const struct post_entry *entries, size_t count);
 /* It is this one of the bundle now; NULL: all of them. */
 void post_point(struct post *post, const struct post_entry *entry);
+/* Why all that it points at shall end early (enum cancel_cause); NULL without a post. */
+const atomic_int *post_cause(const struct post *post);
 void post_phase(struct post *post, enum phase phase);
 void post_leave(struct post *post);
 

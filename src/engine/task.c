@@ -45,7 +45,8 @@ const struct heddle_operation *heddle_task_operation(const struct heddle_task *t
 
 bool heddle_task_is_cancelled(const struct heddle_task *task)
 {
-    return claimed_cancel_cause(task->claimed) != CANCEL_NONE;
+    return claimed_cancel_cause(task->claimed) != CANCEL_NONE ||
+           (task->together && atomic_load(task->together) != CANCEL_NONE);
 }
 
 void *heddle_task_alloc(struct heddle_task *task, size_t size)

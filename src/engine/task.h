@@ -13,9 +13,10 @@ struct pg_link;
 struct heddle_task {
     const struct heddle_operation *operation;
     const struct claimed_operation *claimed; /* the same, with what is asked of it */
-    struct claim *claim;                     /* where events go */
-    struct arena *arena;                     /* the worker's; emptied after the operation */
-    struct pg_link *link;                    /* the worker's; for heddle_task_read */
+    const atomic_int *together; /* enum cancel_cause of the bundle that it is in; NULL: of none */
+    struct claim *claim;        /* where events go */
+    struct arena *arena;        /* the worker's; emptied after the operation */
+    struct pg_link *link;       /* the worker's; for heddle_task_read */
     void *prepared;
     const char *result;           /* JSON; NULL: none */
     struct heddle_error *refusal; /* by apply_many; NULL: none */

@@ -9,6 +9,7 @@ create table chaos.effects (
     n int not null,
     attempt int not null,
     pid int not null,
+    tx bigint not null default txid_current(), -- of a bundle, several have one
     entered timestamptz not null default clock_timestamp(),
     left_at timestamptz
 );

@@ -1,15 +1,16 @@
-/* A processor for the chaos harness, with one handler that leaves traces which show a repetition, a
+/* A processor for the chaos harness, whose handlers leave traces which show a repetition, a
  * loss or a wrong order: see chaos.sql. Otherwise as those of `heddle run`, signals and exit codes
  * included.
  *
  *   heddle-chaos [--workers N] [--lease MS] [--patience MS] [--supervised]
  *
  * --supervised puts a supervisor above it. --patience bounds every answer of Redis and of Postgres.
- * What an operation does stands in its payload:
+ * Operations are chaos_work, which go alone, chaos_step, which are bundled in savepoints, and
+ * chaos_set, which have a form for sets. What one does stands in its payload:
  *
  *   n        recorded
  *   ms       how long the transaction takes at least
- *   outside  how long prepare takes at least, in ms
+ *   outside  how long prepare of chaos_work takes at least, in ms
  *   fails    attempts that fail in a way that passes
  *   refuse   true: refused after the effects, which must not stay */
 #include "probe_life.h"
@@ -41,6 +42,23 @@ static const struct heddle_statement fail_statement = {"chaos_fail",
                                                        "select chaos.fail($1::int, $2::int)", 2};
 static const struct heddle_statement leave_statement = {
     "chaos_leave", "update chaos.effects set left_at = clock_timestamp() where id = $1::uuid", 1};
+
+static const struct heddle_statement record_set_statement = {
+    "chaos_record_set",
+    "insert into chaos.effects (lane, id, n, attempt, pid)"
+    " select lane, id, n::int, attempt::int, pid::int"
+    " from unnest($1::text[], $2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[])"
+    " with ordinality as e (lane, id, n, attempt, pid, place) order by place",
+    5};
+static const struct heddle_statement count_set_statement = {
+    "chaos_count_set",
+    "insert into chaos.counters (lane, count) select lane, count(*) from unnest($1::text[]) as e "
+    "(lane)"
+    " group by lane on conflict (lane) do update set count = counters.count + excluded.count",
+    1};
+static const struct heddle_statement leave_set_statement = {
+    "chaos_leave_set",
+    "update chaos.effects set left_at = clock_timestamp() where id = any ($1::uuid[])", 1};
 
 static heddle_status member(struct heddle_task *task, const char *name, int64_t most,
                             int64_t *value, struct heddle_error *err)
@@ -106,8 +124,61 @@ static heddle_status apply(struct heddle_task *task, struct heddle_uow *uow,
     return status;
 }
 
+/* The same for all of them; one that fails fails them all, so that each is tried in a savepoint. */
+static heddle_status apply_many(struct heddle_task *const *tasks, size_t count,
+                                struct heddle_uow *uow, struct heddle_error *err)
+{
+    enum { LANES, IDS, NUMBERS, ATTEMPTS, PIDS, COLUMNS };
+    static const enum heddle_array_type types[COLUMNS] = {HEDDLE_ARRAY_TEXT, HEDDLE_ARRAY_UUID,
+                                                          HEDDLE_ARRAY_BIGINT, HEDDLE_ARRAY_BIGINT,
+                                                          HEDDLE_ARRAY_BIGINT};
+    struct heddle_array *columns[COLUMNS];
+    int64_t longest_ms = 0, n, duration_ms, fails;
+    heddle_status status = HEDDLE_OK;
+
+    for (int c = 0; c < COLUMNS; c++)
+        columns[c] = heddle_array_new(tasks[0], types[c]);
+    for (size_t i = 0; status == HEDDLE_OK && i < count; i++) {
+        const struct heddle_operation *operation = heddle_task_operation(tasks[i]);
+        bool is_refused = false, found;
+        status = member(tasks[i], "n", INT32_MAX, &n, err);
+        if (status == HEDDLE_OK)
+            status = member(tasks[i], "ms", DURATION_MS_MAX, &duration_ms, err);
+        if (status == HEDDLE_OK)
+            status = member(tasks[i], "fails", FAILS_MAX, &fails, err);
+        if (status == HEDDLE_OK)
+            status = heddle_payload_boolean(tasks[i], "refuse", &is_refused, &found, err);
+        if (status == HEDDLE_OK && operation->attempt <= fails)
+            status = heddle_fail(err, HEDDLE_RETRY, "chaos_set", "one of them is not to go yet");
+        if (status == HEDDLE_OK && duration_ms > longest_ms)
+            longest_ms = duration_ms;
+        if (is_refused) {
+            heddle_task_refuse(tasks[i], HEDDLE_KIND_CONFLICT, "refused as it was told");
+            continue;
+        }
+        heddle_array_add(columns[LANES], operation->user.data);
+        heddle_array_add(columns[IDS], operation->id);
+        heddle_array_add_number(columns[NUMBERS], n);
+        heddle_array_add_number(columns[ATTEMPTS], operation->attempt);
+        heddle_array_add_number(columns[PIDS], getpid());
+    }
+    const char *const pause[] = {number(tasks[0], longest_ms)};
+    if (status == HEDDLE_OK)
+        status = heddle_uow_query_arrays(uow, &record_set_statement, columns, NULL, err);
+    if (status == HEDDLE_OK)
+        status = heddle_uow_query_arrays(uow, &count_set_statement, columns, NULL, err);
+    if (status == HEDDLE_OK && longest_ms > 0)
+        status = heddle_uow_send(uow, &sleep_statement, pause, err);
+    return status == HEDDLE_OK
+               ? heddle_uow_query_arrays(uow, &leave_set_statement, &columns[IDS], NULL, err)
+               : status;
+}
+
 static const struct heddle_handler work = {.op = "chaos_work", .prepare = prepare, .apply = apply};
-static const struct heddle_handler *const handlers[] = {&work, NULL};
+static const struct heddle_handler step = {.op = "chaos_step", .apply = apply};
+static const struct heddle_handler set = {
+    .op = "chaos_set", .apply = apply, .apply_many = apply_many};
+static const struct heddle_handler *const handlers[] = {&work, &step, &set, NULL};
 
 static const struct option flags[] = {{"workers", required_argument, NULL, 'w'},
                                       {"lease", required_argument, NULL, 'l'},
@@ -148,6 +219,8 @@ int main(int argc, char **argv)
     options.redis = getenv("HEDDLE_REDIS");
     options.postgres = getenv("HEDDLE_POSTGRES");
     options.handlers = handlers;
+    /* What is slow on purpose is bundled all the same. */
+    options.bundle_us = 400000;
     options.lease_ms = 1500;
     options.redis_timeout_ms = options.connect_timeout_ms = 1500;
     options.statement_timeout_ms = 750;

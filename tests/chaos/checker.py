@@ -26,6 +26,7 @@ class Effect:
     pid: int
     entered: float
     left: float
+    tx: int
 
 
 @dataclass
@@ -52,7 +53,7 @@ class Verdict:
 
 def read_effects(sql) -> list[Effect]:
     rows = sql("select place, lane, id::text, attempt, pid, extract(epoch from entered)::float8,"
-               " extract(epoch from coalesce(left_at, entered))::float8 from chaos.effects order by place")
+               " extract(epoch from coalesce(left_at, entered))::float8, tx from chaos.effects order by place")
     return [Effect(*row) for row in rows]
 
 
@@ -137,7 +138,7 @@ def _judge_order(verdict: Verdict, lane: str, ran: list[Effect], by_id: dict[str
 
 def _judge_overlap(verdict: Verdict, lane: str, ran: list[Effect]) -> None:
     for before, after in zip(ran, ran[1:]):
-        if after.entered < before.left:
+        if after.entered < before.left and after.tx != before.tx:
             verdict.others.append(f"lane {lane}: {before.id} and {after.id} overlap")
 
 

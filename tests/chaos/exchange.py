@@ -22,6 +22,7 @@ from world import Plan, World
 
 STUCK_MAX = 2
 BYTES_MAX = 20000
+FIRST_BYTE_SECONDS, LATE_BYTE_SECONDS = 5, 0.3
 PARTITIONS = 16
 MODES = ("cut", "half-close", "hold", "delay", "kill")
 
@@ -31,6 +32,7 @@ class Exchange(Fault):
     plan = Plan(wires=True, processors=1, workers=1, patience_ms=700)
     role: ClassVar[str]
     is_durable: ClassVar[bool] = False
+    op: ClassVar[str] = "chaos_work"
     works: ClassVar[tuple[dict, ...]] = ({},)  # what the operations of one exchange do
     within_s = 3.5
     # By mode: every which byte, in the short version (0: none) and in the full one.
@@ -94,6 +96,8 @@ class Exchange(Fault):
         self.wire.set_trap(trap)
         lane = f"lane-{mode}-{way}-{offset}"
         self.is_stuck = not self._do_one(lane, 8)
+        # Its effect is seen before the last answer has gone by.
+        trap.has_sprung.wait(FIRST_BYTE_SECONDS if offset == 0 else LATE_BYTE_SECONDS)
         self.wire.set_trap(None)
         if not sprung_at:
             return None
@@ -120,7 +124,8 @@ class Exchange(Fault):
         batch = []
         for n, work in enumerate(self.works):
             operation = str(uuid.UUID(int=self.rng.getrandbits(128), version=4))
-            batch.append(Submission(operation, lane, n, self.is_durable, dict(work), sent_at=time.time()))
+            batch.append(Submission(operation, lane, n, self.is_durable, dict(work), self.op,
+                                    sent_at=time.time()))
         self.submissions += batch
         self._submit(batch)
         for submission in batch:
@@ -137,12 +142,12 @@ class Exchange(Fault):
         if self.is_durable:
             with self.sql, self.sql.cursor() as cursor:
                 for s in batch:
-                    cursor.execute(SUBMIT, (s.lane, s.payload, s.id))
+                    cursor.execute(SUBMIT, (s.lane, s.op, s.payload, s.id))
             return
         # At once, so that one claim takes all of them.
         with self.redis.pipeline(transaction=True) as pipeline:
             for s in batch:
-                pipeline.execute_command("FCALL", "heddle_submit", 0, s.lane, "chaos_work", "", s.payload,
+                pipeline.execute_command("FCALL", "heddle_submit", 0, s.lane, s.op, "", s.payload,
                                          "id", s.id)
             pipeline.execute()
 
@@ -177,6 +182,21 @@ class CommitDirect(Exchange):
 class CommitDurable(CommitDirect):
     """The same of a durable operation."""
     name = "bytes-of-commit-durable"
+    is_durable = True
+
+
+class CommitBundle(CommitDirect):
+    """The unit of work of a bundle of direct operations, at every byte."""
+    name = "bytes-of-commit-bundle"
+    op = "chaos_set"
+    works = ({}, {}, {"refuse": True}, {})
+    steps = {"cut": (64, 1), "half-close": (0, 4), "hold": (0, 16), "delay": (0, 32), "kill": (512, 16)}
+
+
+class CommitDurableBundle(CommitBundle):
+    """The same of durable operations, in savepoints."""
+    name = "bytes-of-commit-durable-bundle"
+    op = "chaos_step"
     is_durable = True
 
 
@@ -217,4 +237,4 @@ class Outbox(Exchange):
     steps = {"cut": (64, 1), "half-close": (0, 8), "hold": (0, 16), "delay": (0, 32), "kill": (0, 32)}
 
 
-ALL = (CommitDirect, CommitDurable, Settle, SettleParts, Claim, Push, Outbox)
+ALL = (CommitDirect, CommitDurable, CommitBundle, CommitDurableBundle, Settle, SettleParts, Claim, Push, Outbox)

@@ -23,7 +23,7 @@ from submissions import ACKNOWLEDGED, REFUSED, UNKNOWN, Submission
 PATIENCE_SECONDS = 2.0
 OBSERVERS_PATIENCE_SECONDS = 10.0
 REPEATS_MAX = 20
-SUBMIT = "select heddle.submit(%s, 'chaos_work', %s::jsonb, null, %s::uuid)"
+SUBMIT = "select heddle.submit(%s, %s, %s::jsonb, null, %s::uuid)"
 
 
 class TookTooLong(Exception):
@@ -143,7 +143,8 @@ class Generator:
         elif rng.random() < load.refuse:
             work["refuse"] = True
         operation = uuid.UUID(int=rng.getrandbits(128), version=4)
-        return Submission(str(operation), lane, n, rng.random() < load.durable, work,
+        op = "chaos_work" if "outside" in work else "chaos_set" if operation.int % 2 else "chaos_step"
+        return Submission(str(operation), lane, n, rng.random() < load.durable, work, op,
                           is_malformed=rng.random() < load.malformed)
 
 
@@ -180,7 +181,7 @@ class Submitter:
             return
         user = "" if submission.is_malformed else submission.lane
         try:
-            self._redis.send_command("FCALL", "heddle_submit", 0, user, "chaos_work", "",
+            self._redis.send_command("FCALL", "heddle_submit", 0, user, submission.op, "",
                                      submission.payload, "id", submission.id)
             self._redis.read_response()
             submission.note(ACKNOWLEDGED, time.time())
@@ -200,7 +201,7 @@ class Submitter:
             with self._postgres.cursor() as cursor:
                 cursor.execute("insert into chaos.orders values (%s) on conflict do nothing",
                                (submission.id,))
-                cursor.execute(SUBMIT, (user, submission.payload, submission.id))
+                cursor.execute(SUBMIT, (user, submission.op, submission.payload, submission.id))
             if rolls_back:
                 self._postgres.rollback()
                 text = "rolled back"

@@ -16,6 +16,7 @@ class Submission:
     n: int
     is_durable: bool
     work: dict = field(default_factory=dict)
+    op: str = "chaos_work"
     told: str = UNKNOWN
     sent_at: float = 0.0        # the first time
     told_at: float = NEVER      # when it was acknowledged

@@ -111,14 +111,25 @@ static void forget_lanes(void)
     lane_count = 0;
 }
 
-int load_open(void **state)
+static int open_works(void)
 {
-    scene_open_prepared(state);
     tell("drop schema if exists works cascade; create schema works;"
          "create table works.effects (seq bigserial, lane text, id uuid, op text, how text,"
          " tx bigint default txid_current());"
          "create sequence works.terminated");
     return 0;
+}
+
+int load_open(void **state)
+{
+    scene_open_prepared(state);
+    return open_works();
+}
+
+int load_open_unprepared(void **state)
+{
+    scene_open_unprepared(state);
+    return open_works();
 }
 
 int load_close(void **state)

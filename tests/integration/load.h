@@ -29,6 +29,7 @@ extern struct load_seen load_seen;
 /* cmocka's fixtures: those of a scene, with the tables works.effects (seq, lane, id, op, how, tx).
  * The runner bundles up to 128 operations, and is in no hurry. */
 int load_open(void **state);
+int load_open_unprepared(void **state);
 int load_close(void **state);
 int load_set_up(void **state);
 int load_tear_down(void **state);

@@ -291,6 +291,27 @@ static void what_the_ledger_has_is_recalled_and_not_repeated(void **state)
     }
 }
 
+static void an_id_of_two_users_is_a_conflict_for_the_second_alone(void **state)
+{
+    static const char *const ops[] = {"set", "single"};
+
+    (void)state;
+    load_warm_up();
+    for (int i = 0; i < 2; i++) {
+        struct claim *ann = load_lane("ann"), *bob = load_lane("bob");
+        load_add_as(ann, SCENE_ID(5), ops[i], "", "{\"how\": \"ok\"}");
+        load_add_as(bob, SCENE_ID(5), ops[i], "", "{\"how\": \"ok\"}");
+        load_add(bob, ops[i], "slow");
+        load_run();
+        assert_int_equal(ann->operations[0].end, HEDDLE_END_DONE);
+        assert_int_equal(bob->operations[0].end, HEDDLE_END_FAILED);
+        assert_non_null(strstr(bob->operations[0].result.data, "\"code\":409"));
+        assert_string_equal(load_effects("ann"), "ok");
+        assert_string_equal(load_effects("bob"), "slow");
+        tell("truncate works.effects, heddle.operations");
+    }
+}
+
 static void a_lane_that_comes_twice_is_executed_once(void **state)
 {
     (void)state;
@@ -352,8 +373,11 @@ int main(void)
         TEST(never_more_than_64_savepoints),
         TEST(a_reader_in_a_bundle_cannot_write_and_those_behind_it_can),
         TEST(what_the_ledger_has_is_recalled_and_not_repeated),
+        TEST(an_id_of_two_users_is_a_conflict_for_the_second_alone),
         TEST(a_lane_that_comes_twice_is_executed_once),
         TEST(a_lane_that_a_zombie_holds_waits_and_the_others_don_t),
     };
-    return cmocka_run_group_tests(tests, load_open, load_close);
+    int failed =
+        cmocka_run_group_tests_name("with prepared statements", tests, load_open, load_close);
+    return failed + cmocka_run_group_tests_name("without", tests, load_open_unprepared, load_close);
 }

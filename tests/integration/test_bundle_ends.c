@@ -56,6 +56,22 @@ static void a_commit_whose_fate_is_unknown_is_looked_up_for_each(void **state)
     }
 }
 
+static void a_commit_that_fails_is_the_fault_of_one(void **state)
+{
+    (void)state;
+    scene_break("commit", "23514");
+    load_add(load_lane("bob"), "set", "ok");
+    struct claim *ann = load_lane("ann");
+    load_add(ann, "set", "ok");
+    load_add_as(ann, SCENE_ID(1), "send_message", SCENE_THREAD, SAY_HELLO);
+    load_add(ann, "set", "slow");
+    load_run();
+    assert_string_equal(load_end(SCENE_ID(1)), "failed");
+    assert_string_equal(load_effects("ann"), "ok slow");
+    assert_string_equal(load_effects("bob"), "ok");
+    assert_all("done", "3");
+}
+
 static void a_session_that_ends_in_the_middle_takes_nobody_with_it(void **state)
 {
     static const char *const ops[] = {"set", "single"};
@@ -203,6 +219,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_commit_whose_fate_is_unknown_is_looked_up_for_each),
+        TEST(a_commit_that_fails_is_the_fault_of_one),
         TEST(a_session_that_ends_in_the_middle_takes_nobody_with_it),
         TEST(what_is_poisoned_or_cancelled_ends_alone_in_its_place),
         TEST(a_lane_that_is_cancelled_on_its_way_leaves_the_bundle_to_the_others),

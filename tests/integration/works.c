@@ -144,18 +144,29 @@ static heddle_status look(struct heddle_task *task, struct heddle_uow *uow,
 
 static heddle_status prepare(struct heddle_task *task, struct heddle_error *err)
 {
+    heddle_task_set_result(task, heddle_task_format(task, "\"%s\"", how_of(task)));
     return is_told(how_of(task), "refuse")
                ? heddle_refuse(err, HEDDLE_KIND_CONFLICT, "refused as it was told")
                : act(task, NULL, err);
 }
 
-static const struct heddle_handler set = {.op = "set", .apply = apply, .apply_many = apply_many};
-static const struct heddle_handler single = {.op = "single", .apply = apply};
+static void after_commit(struct heddle_task *task)
+{
+    assert_true(strstr(heddle_task_result(task), how_of(task)));
+    check_board(heddle_task_operation(task), true);
+}
+
+static const struct heddle_handler set = {
+    .op = "set", .apply = apply, .apply_many = apply_many, .after_commit = after_commit};
+static const struct heddle_handler single = {
+    .op = "single", .apply = apply, .after_commit = after_commit};
 static const struct heddle_handler never = {
     .op = "never", .flags = HEDDLE_HANDLER_NEVER_BUNDLE, .apply = apply};
 static const struct heddle_handler looks = {
     .op = "look", .flags = HEDDLE_HANDLER_READ_ONLY, .apply = look};
-static const struct heddle_handler pure = {
-    .op = "pure", .flags = HEDDLE_HANDLER_NO_EFFECTS, .prepare = prepare};
+static const struct heddle_handler pure = {.op = "pure",
+                                           .flags = HEDDLE_HANDLER_NO_EFFECTS,
+                                           .prepare = prepare,
+                                           .after_commit = after_commit};
 
 const struct heddle_handler *const works_handlers[] = {&set, &single, &never, &looks, &pure, NULL};

@@ -102,7 +102,8 @@ def run_guard(copy: Path, guard: str) -> subprocess.CompletedProcess:
     subprocess.run(["cmake", "--build", build, "--target", *targets], check=True,
                    stdout=subprocess.DEVNULL)
     if is_program:
-        return subprocess.run([copy / "tests/support/with-servers", build / "tests" / targets[0]],
+        # One that hangs has failed before.
+        return subprocess.run([copy / "tests/support/with-servers", "timeout", "60", build / "tests" / targets[0]],
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     return subprocess.run(
         ["/usr/bin/python3", "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=line",

@@ -67,7 +67,7 @@ static heddle_status member_integer(struct heddle_task *task, const char *member
 }
 
 /* Appends a line to prepare.log, with one write so that lines don't mix. */
-static void trace(struct heddle_task *task, const char *phase, int64_t n)
+void probe_trace(struct heddle_task *task, const char *phase, int64_t n)
 {
     const struct heddle_operation *operation = heddle_task_operation(task);
     struct timespec now;
@@ -114,17 +114,17 @@ static heddle_status prepare_slowly(struct heddle_task *task, struct heddle_erro
         status = heddle_payload_text(task, "gate", &gate, &has_gate, err);
     if (status != HEDDLE_OK)
         return status;
-    trace(task, "in", n);
+    probe_trace(task, "in", n);
     sleep_ms(duration_ms);
     if (has_gate)
         status = pass_gate(gate, err);
-    trace(task, "out", n);
+    probe_trace(task, "out", n);
     return status;
 }
 
 /* No branch between the statements: they may all be on the wire at once. */
-static heddle_status record(struct heddle_task *task, struct heddle_uow *uow, int64_t duration_ms,
-                            struct heddle_error *err)
+heddle_status probe_record(struct heddle_task *task, struct heddle_uow *uow, int64_t duration_ms,
+                           struct heddle_error *err)
 {
     const struct heddle_operation *operation = heddle_task_operation(task);
     int64_t n;
@@ -153,13 +153,13 @@ static heddle_status apply_record(struct heddle_task *task, struct heddle_uow *u
     int64_t duration_ms;
     heddle_status status = member_integer(task, "ms", DURATION_MS_MAX, &duration_ms, err);
 
-    return status == HEDDLE_OK ? record(task, uow, duration_ms, err) : status;
+    return status == HEDDLE_OK ? probe_record(task, uow, duration_ms, err) : status;
 }
 
 static heddle_status apply_at_once(struct heddle_task *task, struct heddle_uow *uow,
                                    struct heddle_error *err)
 {
-    return record(task, uow, 0, err);
+    return probe_record(task, uow, 0, err);
 }
 
 /* True where the payload's kind is this one. */
@@ -200,7 +200,7 @@ static heddle_status fail_apply(struct heddle_task *task, struct heddle_uow *uow
 {
     struct heddle_text kind = {"", 0};
     bool found;
-    heddle_status status = record(task, uow, 0, err);
+    heddle_status status = probe_record(task, uow, 0, err);
     const struct heddle_operation *operation = heddle_task_operation(task);
     const char *params[3];
 
@@ -227,12 +227,12 @@ static int overflow(volatile int depth)
 }
 
 /* Ends the process as the payload says. */
-static heddle_status crash(struct heddle_task *task, struct heddle_uow *uow,
-                           struct heddle_error *err)
+heddle_status probe_crash(struct heddle_task *task, struct heddle_uow *uow,
+                          struct heddle_error *err)
 {
     struct heddle_text kind = {"", 0};
     bool found;
-    heddle_status status = record(task, uow, 0, err);
+    heddle_status status = probe_record(task, uow, 0, err);
 
     if (status == HEDDLE_OK)
         status = heddle_payload_text(task, "kind", &kind, &found, err);
@@ -262,13 +262,13 @@ static heddle_status stick(struct heddle_task *task, const char *kind, bool *sti
 
 static heddle_status wait_for_cancel(struct heddle_task *task, struct heddle_error *err)
 {
-    trace(task, "in", 0);
+    probe_trace(task, "in", 0);
     for (int waited_ms = 0; !heddle_task_is_cancelled(task); waited_ms += STEP_MS) {
         if (waited_ms > GATE_SECONDS_MAX * 1000)
             return heddle_refuse(err, HEDDLE_KIND_INTERNAL, "nobody cancelled it");
         sleep_ms(STEP_MS);
     }
-    trace(task, "told", 0);
+    probe_trace(task, "told", 0);
     return heddle_fail(err, HEDDLE_RETRY, "probe_stick", "told to end");
 }
 
@@ -280,12 +280,12 @@ static heddle_status stick_prepare(struct heddle_task *task, struct heddle_error
     return sticks ? wait_for_cancel(task, err) : status;
 }
 
-static heddle_status stick_apply(struct heddle_task *task, struct heddle_uow *uow,
-                                 struct heddle_error *err)
+heddle_status probe_stick(struct heddle_task *task, struct heddle_uow *uow,
+                          struct heddle_error *err)
 {
     const char *minute = "60000";
     bool waits, loops, sleeps;
-    heddle_status status = record(task, uow, 0, err);
+    heddle_status status = probe_record(task, uow, 0, err);
 
     if (status == HEDDLE_OK)
         status = stick(task, "wait_apply", &waits, err);
@@ -300,7 +300,7 @@ static heddle_status stick_apply(struct heddle_task *task, struct heddle_uow *uo
     if (loops)
         sleep_ms(2 * GATE_SECONDS_MAX * 1000);
     if (sleeps)
-        trace(task, "in", 0);
+        probe_trace(task, "in", 0);
     return sleeps ? heddle_uow_query(uow, &sleep_statement, &minute, NULL, err) : HEDDLE_OK;
 }
 
@@ -331,7 +331,7 @@ static heddle_status flake_prepare(struct heddle_task *task, struct heddle_error
     bool has_gate;
     heddle_status status = heddle_payload_text(task, "gate", &gate, &has_gate, err);
 
-    trace(task, "in", heddle_task_operation(task)->attempt);
+    probe_trace(task, "in", heddle_task_operation(task)->attempt);
     if (status == HEDDLE_OK && has_gate)
         status = pass_gate(gate, err);
     return status == HEDDLE_OK ? flake(task, true, err) : status;
@@ -340,7 +340,7 @@ static heddle_status flake_prepare(struct heddle_task *task, struct heddle_error
 static heddle_status flake_apply(struct heddle_task *task, struct heddle_uow *uow,
                                  struct heddle_error *err)
 {
-    heddle_status status = record(task, uow, 0, err);
+    heddle_status status = probe_record(task, uow, 0, err);
 
     return status == HEDDLE_OK ? flake(task, false, err) : status;
 }
@@ -364,10 +364,10 @@ static const struct heddle_handler fail_handler = {
 static const struct heddle_handler liar_handler = {
     .op = "probe_liar", .flags = HEDDLE_HANDLER_READ_ONLY, .apply = apply_at_once};
 
-static const struct heddle_handler crash_handler = {.op = "probe_crash", .apply = crash};
+static const struct heddle_handler crash_handler = {.op = "probe_crash", .apply = probe_crash};
 
 static const struct heddle_handler stick_handler = {
-    .op = "probe_stick", .prepare = stick_prepare, .apply = stick_apply};
+    .op = "probe_stick", .prepare = stick_prepare, .apply = probe_stick};
 
 static const struct heddle_handler flaky_handler = {
     .op = "probe_flaky", .prepare = flake_prepare, .apply = flake_apply};
@@ -380,5 +380,6 @@ static const struct heddle_handler look_handler = {
     .op = "probe_look", .flags = HEDDLE_HANDLER_READ_ONLY, .apply = flake_look};
 
 const struct heddle_handler *const probe_handlers[] = {
-    &record_handler, &prepare_handler, &fail_handler,    &liar_handler, &crash_handler,
-    &stick_handler,  &flaky_handler,   &patient_handler, &look_handler, NULL};
+    &record_handler, &prepare_handler, &fail_handler,    &liar_handler,
+    &crash_handler,  &stick_handler,   &flaky_handler,   &patient_handler,
+    &look_handler,   &probe_crash_set, &probe_stick_set, NULL};
