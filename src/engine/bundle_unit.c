@@ -181,9 +181,12 @@ static heddle_status apply_one(struct bundle *bundle, struct bundle_lane *lane,
     bundle->savepoints++;
     post_point(bundle->post, &bundle->entries[item - bundle->items]);
     post_phase(bundle->post, PHASE_APPLY);
+    const bool was_refused = item->outcome.end != HEDDLE_END_NONE;
     item->status = try_one(bundle, item, err);
-    if (item->outcome.end == HEDDLE_END_NONE)
+    if (!was_refused)
         bundle_judge(item, err);
+    else if (item->status != HEDDLE_OK)
+        item->outcome = (struct outcome){0}; /* the ledger would not have it end now */
     handlers_note(bundle->shared->handlers, item->handler, clock_now_us() - started_us);
     /* What a read did is forgotten with its savepoint, which also ends READ ONLY. One that is
      * refused has no effects, but its place in the journal. */
@@ -196,6 +199,9 @@ static heddle_status apply_one(struct bundle *bundle, struct bundle_lane *lane,
     }
     if (status == HEDDLE_OK && item->status != HEDDLE_OK)
         status = enter_one(bundle, item, err);
+    /* Seen now: whoever comes next has a savepoint of its own to go back to. */
+    if (status == HEDDLE_OK)
+        status = uow_flush(&bundle->uow, err);
     lane->next++;
     return status;
 }
