@@ -15,7 +15,7 @@ struct pg_link;
 struct post;
 struct roster;
 
-/* Where an operation is on its way; see runner.c. In prepare and apply it may be cancelled: what
+/* Where an operation is on its way; see run.c. In prepare and apply it may be cancelled: what
  * comes after is a decision that was taken. */
 enum phase { PHASE_CHECK, PHASE_PREPARE, PHASE_APPLY, PHASE_DECIDE, PHASE_AFTER };
 

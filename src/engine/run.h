@@ -2,6 +2,7 @@
 #ifndef ENGINE_RUN_H
 #define ENGINE_RUN_H
 
+#include "base/log.h"
 #include "engine/roster.h"
 #include "engine/runner.h"
 #include "engine/task.h"
@@ -21,6 +22,15 @@ struct lost_sessions {
     int count;
 };
 
+struct runner {
+    struct runner_shared *shared;
+    struct pg_link *link;
+    struct arena arena;
+    struct bundle *bundle;
+    struct post *post; /* what others see of it; NULL: nobody looks */
+    struct lost_sessions lost;
+};
+
 struct run {
     struct runner_shared *shared;
     struct pg_link *link;
@@ -38,6 +48,11 @@ struct run {
     struct verdict verdict; /* what is decided about it, where it could not be done */
     const char *error;      /* JSON, of a verdict */
 };
+
+/* Executes the operation and fills what becomes of its lane: LANE_RELEASE where it leaves it, so
+ * that it goes on. */
+void run_operation(struct runner *runner, struct claim *claim, struct claimed_operation *claimed,
+                   struct settlement *part);
 
 /* A step that is taken again while its failure is one that passes. */
 typedef heddle_status run_step(struct run *run, struct heddle_error *err);

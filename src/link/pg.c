@@ -42,11 +42,6 @@ static bool next_result(struct pg_link *link, PGresult **result);
 static heddle_status fail_result(const PGresult *result, const struct heddle_statement *statement,
                                  struct heddle_error *err);
 static heddle_status lost(struct pg_link *link, const char *reason, struct heddle_error *err);
-static void expect(struct pg_link *link, enum expectation_kind kind,
-                   const struct heddle_statement *statement);
-static struct prepared *prepared_find(struct pg_link *link,
-                                      const struct heddle_statement *statement);
-static void prepared_drop_unanswered(struct pg_link *link);
 static void start_deadline(struct pg_link *link);
 
 heddle_status pg_begin(struct pg_link *link, bool is_read_only, struct heddle_error *err)
@@ -225,24 +220,19 @@ static bool send_with(struct pg_link *link, const struct heddle_statement *state
         if (!PQsendQueryParams(link->conn, statement->sql, count, NULL, params->values,
                                params->sizes, params->formats, 0))
             return false;
-        expect(link, EXPECT_ROWS, statement);
+        pg_expect(link, EXPECT_ROWS, statement);
         return true;
     }
-    if (!prepared_find(link, statement)) {
+    if (!pg_prepared_find(link, statement)) {
         if (!PQsendPrepare(link->conn, statement->name, statement->sql, 0, NULL))
             return false;
-        expect(link, EXPECT_PREPARE, statement);
-        if (link->prepared_count == link->prepared_capacity) {
-            link->prepared_capacity = link->prepared_capacity ? link->prepared_capacity * 2 : 16;
-            link->prepared =
-                memory_resize(link->prepared, link->prepared_capacity * sizeof *link->prepared);
-        }
-        link->prepared[link->prepared_count++] = (struct prepared){statement, false};
+        pg_expect(link, EXPECT_PREPARE, statement);
+        pg_prepared_add(link, statement);
     }
     if (!PQsendQueryPrepared(link->conn, statement->name, count, params->values, params->sizes,
                              params->formats, 0))
         return false;
-    expect(link, EXPECT_ROWS, statement);
+    pg_expect(link, EXPECT_ROWS, statement);
     return true;
 }
 
@@ -250,7 +240,7 @@ static bool send_sync(struct pg_link *link)
 {
     if (!PQpipelineSync(link->conn))
         return false;
-    expect(link, EXPECT_SYNC, NULL);
+    pg_expect(link, EXPECT_SYNC, NULL);
     return true;
 }
 
@@ -273,7 +263,7 @@ static heddle_status answer_all(struct pg_link *link, PGresult **rows, struct he
     }
     link->expected_count = 0;
     if (first != HEDDLE_OK)
-        prepared_drop_unanswered(link);
+        pg_prepared_drop_unanswered(link);
     if (first == HEDDLE_OK && rows)
         *rows = last;
     else
@@ -297,7 +287,7 @@ static heddle_status answer_one(struct pg_link *link, const struct expectation *
     case PGRES_COMMAND_OK:
     case PGRES_TUPLES_OK:
         if (expected->kind == EXPECT_PREPARE)
-            prepared_find(link, expected->statement)->is_ready = true;
+            pg_prepared_find(link, expected->statement)->is_ready = true;
         break;
     case PGRES_PIPELINE_ABORTED:
         break;
@@ -386,37 +376,6 @@ static heddle_status lost(struct pg_link *link, const char *reason, struct heddl
     heddle_fail(err, status, PG_WHERE, "%s", reason && *reason ? reason : "connection lost");
     pg_close(link);
     return status;
-}
-
-static void expect(struct pg_link *link, enum expectation_kind kind,
-                   const struct heddle_statement *statement)
-{
-    if (link->expected_count == link->expected_capacity) {
-        link->expected_capacity = link->expected_capacity ? link->expected_capacity * 2 : 16;
-        link->expected =
-            memory_resize(link->expected, link->expected_capacity * sizeof *link->expected);
-    }
-    link->expected[link->expected_count++] = (struct expectation){kind, statement};
-}
-
-static struct prepared *prepared_find(struct pg_link *link,
-                                      const struct heddle_statement *statement)
-{
-    for (size_t i = 0; i < link->prepared_count; i++)
-        if (link->prepared[i].statement == statement)
-            return &link->prepared[i];
-    return NULL;
-}
-
-/* A failure made the server skip what was behind it, PREPAREs included. */
-static void prepared_drop_unanswered(struct pg_link *link)
-{
-    size_t kept = 0;
-
-    for (size_t i = 0; i < link->prepared_count; i++)
-        if (link->prepared[i].is_ready)
-            link->prepared[kept++] = link->prepared[i];
-    link->prepared_count = kept;
 }
 
 static void start_deadline(struct pg_link *link)

@@ -76,4 +76,15 @@ void pg_cancel_shut(struct pg_link *link);
 /* Waits until the socket is readable (or writable where asked): false at the deadline. */
 bool pg_wait(const struct pg_link *link, bool for_write, int64_t deadline_us);
 
+/* Notes what will be answered. */
+void pg_expect(struct pg_link *link, enum expectation_kind kind,
+               const struct heddle_statement *statement);
+
+/* NULL where the session has not prepared it. */
+struct prepared *pg_prepared_find(struct pg_link *link, const struct heddle_statement *statement);
+void pg_prepared_add(struct pg_link *link, const struct heddle_statement *statement);
+
+/* A failure made the server skip what was behind it, PREPAREs included. */
+void pg_prepared_drop_unanswered(struct pg_link *link);
+
 #endif
