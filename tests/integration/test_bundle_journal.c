@@ -147,6 +147,30 @@ static void what_is_cancelled_in_the_ledger_takes_its_place_and_no_effect(void *
     }
 }
 
+/* Its check says no, the ledger says that it is not to end so. */
+static void what_is_unfit_and_cancelled_in_the_ledger_is_cancelled(void **state)
+{
+    static const char *const unfit[] = {"send_message", "delete_thread"};
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        const char *user = i ? "bob" : "ann";
+        struct claim *claim = load_lane(user);
+        const char *first = load_add_journaled(claim, ops[i], "ok");
+        const char *cancelled = load_add_journaled(claim, unfit[i], "ok");
+        const char *behind = load_add_journaled(claim, ops[i], "slow");
+        const char *neighbour = add_neighbour(ops[i]);
+        ask("select heddle.cancel('%s')", cancelled);
+        load_run();
+        assert_done(first);
+        assert_done(behind);
+        assert_done(neighbour);
+        assert_string_equal(load_end(cancelled), "cancelled");
+        assert_string_equal(load_effects(user), "ok slow");
+        assert_head(user, behind);
+    }
+}
+
 /* Their settlement was lost: Redis has them still, with one that is new. */
 static void what_has_ended_is_recalled_and_the_next_goes_on(void **state)
 {
@@ -282,6 +306,7 @@ int main(void)
         TEST(a_gap_is_found_and_what_is_before_it_is_done),
         TEST(what_stands_behind_a_gap_is_not_begun),
         TEST(what_is_cancelled_in_the_ledger_takes_its_place_and_no_effect),
+        TEST(what_is_unfit_and_cancelled_in_the_ledger_is_cancelled),
         TEST(what_has_ended_is_recalled_and_the_next_goes_on),
         TEST(what_is_parked_leaves_its_place_to_the_next),
         TEST(what_halts_its_lane_halts_it_for_nobody_else),
