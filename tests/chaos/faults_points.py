@@ -18,6 +18,8 @@ POINTS = sorted({name for path in ENGINE.glob("*.c")
 PASSES_MAX = 4
 WAIT_SECONDS = 2
 TRIES_MAX = 6
+# Where one comes by only after another has died: at these, so that there is something to look up.
+BEFORE = {"recalled": "effects_ended"}
 
 
 class Point(Fault):
@@ -30,7 +32,7 @@ class Point(Fault):
 
     def set_up(self, world: World) -> None:
         self.turn = 0
-        self.tries = 0
+        self.tries = self.started = 0
         self.unreached: list[str] = []
         self.rng = random.Random(len(POINTS))
 
@@ -74,7 +76,10 @@ class Point(Fault):
 
     def _next(self) -> dict[str, str]:
         passes = 1 if self.tries else self.rng.randint(1, PASSES_MAX)
-        return {"CHAOS_POINT": f"{self._point()}:{passes}"}
+        self.started += 1
+        is_before = self.tries and self.started % 2
+        point = BEFORE.get(self._point(), self._point()) if is_before else self._point()
+        return {"CHAOS_POINT": f"{point}:{passes}"}
 
     @staticmethod
     def _replace_oldest(world: World) -> set[str]:

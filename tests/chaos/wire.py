@@ -16,7 +16,7 @@ CHUNK = 1 << 16
 # Bytes by which a connection tells what it is for.
 ROLES = {b"heddle worker": "worker", b"heddle relay": "journal", b"heddle_settle": "settle",
          b"heddle_claim": "claim", b"heddle_beat": "beat", b"heddle_submit_many": "push",
-         b"heddle_version": "reconcile", b"SUBSCRIBE": "wake"}
+         b"\r\njournal\r\n": "push", b"heddle_version": "reconcile", b"SUBSCRIBE": "wake"}
 
 
 class Link:

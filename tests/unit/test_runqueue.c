@@ -151,9 +151,9 @@ static void what_is_put_back_into_a_closed_queue_stays_with_its_worker(void **st
     runqueue_put_back(queue, &list);
     assert_int_equal(list.count, 3);
     assert_string_equal(list.first->lane.data, "b");
-    assert_false(runqueue_pop(queue, all, &list) || list.count > 0);
-    while ((claim = claim_list_pop(&rest)))
+    while ((claim = claim_list_pop(&list)) || (claim = claim_list_pop(&rest)))
         claim_free(claim);
+    assert_false(runqueue_pop(queue, all, &list) || list.count > 0);
 }
 
 static void room_is_counted_in_claims_and_in_operations_that_are_left(void **state)
