@@ -199,9 +199,6 @@ static heddle_status apply_one(struct bundle *bundle, struct bundle_lane *lane,
     }
     if (status == HEDDLE_OK && item->status != HEDDLE_OK)
         status = enter_one(bundle, item, err);
-    /* Seen now: whoever comes next has a savepoint of its own to go back to. */
-    if (status == HEDDLE_OK)
-        status = uow_flush(&bundle->uow, err);
     lane->next++;
     return status;
 }

@@ -52,7 +52,11 @@ heddle_status uow_lock_lane(struct heddle_uow *uow, int64_t lane_key, struct hed
 
 heddle_status uow_savepoint(struct heddle_uow *uow, struct heddle_error *err)
 {
-    return heddle_uow_send(uow, &savepoint, NULL, err);
+    /* What fails before it fails it too; the first one has none before it to go back to. */
+    heddle_status status = uow->has_savepoint ? uow_flush(uow, err) : HEDDLE_OK;
+    uow->has_lost_savepoint = status != HEDDLE_OK;
+    uow->has_savepoint = true;
+    return status == HEDDLE_OK ? heddle_uow_send(uow, &savepoint, NULL, err) : status;
 }
 
 heddle_status uow_read_only(struct heddle_uow *uow, struct heddle_error *err)

@@ -21,7 +21,8 @@ struct pg_link;
 struct heddle_uow {
     struct pg_link *link;      /* borrowed; one owner, one unit of work at a time */
     heddle_status failed;      /* the first failure; HEDDLE_OK: none */
-    bool has_lost_savepoint;   /* one that was sent could not be set */
+    bool has_savepoint;        /* one was asked for */
+    bool has_lost_savepoint;   /* the last could not be set */
     struct heddle_rows **rows; /* of its queries, owned */
     size_t rows_count, rows_capacity;
 };
@@ -40,7 +41,8 @@ heddle_status uow_send_arrays(struct heddle_uow *uow, const struct heddle_statem
                               struct heddle_array *const *params,
                               struct heddle_error *err) HEDDLE_MUST_CHECK;
 
-/* Marks the place that uow_rollback_to goes back to, without waiting; the last mark is the one. */
+/* Marks the place that uow_rollback_to goes back to; the last mark is the one. Waits for nothing
+ * but what was sent since another mark. */
 heddle_status uow_savepoint(struct heddle_uow *uow, struct heddle_error *err) HEDDLE_MUST_CHECK;
 
 /* Makes what follows up to uow_rollback_to read only, without waiting. Behind a savepoint. */

@@ -6,9 +6,10 @@
  *   set     has an apply_many         single  has none
  *   never   is bundled with nobody    look    reads only
  *   pure    has no effects
- * and `how` is ok; refuse; late (a statement that it has only sent fails); fault, for good; flaky
- * (fails in its first attempt); many (fails in apply_many alone); slow; terminate (its session, the
- * first time); write (which `look` may not); stop (all shall end). */
+ * and `how` is ok; invalid (its check refuses it); refuse; late (a statement that it has only sent
+ * fails); fault, for good; flaky (fails in its first attempt); many (fails in apply_many alone);
+ * slow; terminate (its session, the first time); write (which `look` may not); stop (all shall
+ * end). */
 #ifndef LOAD_H
 #define LOAD_H
 

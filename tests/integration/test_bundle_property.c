@@ -39,13 +39,13 @@ static int pick(int count)
 static void fill(uint64_t seed)
 {
     static const char *const ops[] = {"set", "set", "set", "single", "single", "never", "look"};
-    static const char *const hows[] = {"ok",    "ok",   "ok",    "ok",   "refuse",
-                                       "fault", "late", "flaky", "many", "slow"};
+    static const char *const hows[] = {"ok",   "ok",    "ok",   "ok",      "refuse", "fault",
+                                       "late", "flaky", "many", "invalid", "slow"};
 
     random_state = seed * 0x9E3779B97F4A7C15u;
     const int lane_count = 1 + pick(LANES_MAX);
     /* How much goes wrong differs from seed to seed. */
-    const int kinds = 4 + pick(7);
+    const int kinds = 4 + pick(8);
     for (int i = 0; i < lane_count; i++) {
         char user[] = {(char)('a' + i), '\0'};
         struct claim *claim = load_lane(user);

@@ -136,6 +136,13 @@ static heddle_status apply_many(struct heddle_task *const *tasks, size_t count,
                                : status;
 }
 
+static heddle_status check(struct heddle_task *task, struct heddle_error *err)
+{
+    return is_told(how_of(task), "invalid")
+               ? heddle_refuse(err, HEDDLE_KIND_INVALID, "invalid as it was told")
+               : HEDDLE_OK;
+}
+
 static heddle_status look(struct heddle_task *task, struct heddle_uow *uow,
                           struct heddle_error *err)
 {
@@ -156,15 +163,19 @@ static void after_commit(struct heddle_task *task)
     check_board(heddle_task_operation(task), true);
 }
 
-static const struct heddle_handler set = {
-    .op = "set", .apply = apply, .apply_many = apply_many, .after_commit = after_commit};
+static const struct heddle_handler set = {.op = "set",
+                                          .check = check,
+                                          .apply = apply,
+                                          .apply_many = apply_many,
+                                          .after_commit = after_commit};
 static const struct heddle_handler single = {
-    .op = "single", .apply = apply, .after_commit = after_commit};
+    .op = "single", .check = check, .apply = apply, .after_commit = after_commit};
 static const struct heddle_handler never = {
-    .op = "never", .flags = HEDDLE_HANDLER_NEVER_BUNDLE, .apply = apply};
+    .op = "never", .check = check, .flags = HEDDLE_HANDLER_NEVER_BUNDLE, .apply = apply};
 static const struct heddle_handler looks = {
-    .op = "look", .flags = HEDDLE_HANDLER_READ_ONLY, .apply = look};
+    .op = "look", .check = check, .flags = HEDDLE_HANDLER_READ_ONLY, .apply = look};
 static const struct heddle_handler pure = {.op = "pure",
+                                           .check = check,
                                            .flags = HEDDLE_HANDLER_NO_EFFECTS,
                                            .prepare = prepare,
                                            .after_commit = after_commit};

@@ -75,6 +75,9 @@ MUTANTS = {
     "a bundle that overtakes": Mutant(
         "src/ledger/sql/0005_bundles.sql", " and h.seq = m.head returning 1", " returning 1",
         "bundle_journal::what_stands_behind_a_gap_is_not_begun"),
+    "a savepoint that is not set, for what was sent before it has failed": Mutant(
+        "src/ledger/uow.c", "uow->has_savepoint ? uow_flush(uow, err) : HEDDLE_OK", "HEDDLE_OK",
+        "bundle_journal::places_that_are_not_to_be_had_cost_no_effects"),
     "a bundle that runs what has ended": Mutant(
         "src/ledger/sql/0005_bundles.sql", "o.state = 'queued' and o.attempt = 0 as is_new", "true as is_new",
         "bundle_journal::what_is_cancelled_in_the_ledger_takes_its_place_and_no_effect"),
