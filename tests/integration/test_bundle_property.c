@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-enum { SEEDS = 60, LANES_MAX = 6, DEPTH_MAX = 12, IN_A_HURRY_US = 4000, AT_LEISURE_US = 1000000 };
+enum { SEEDS = 40, LANES_MAX = 6, DEPTH_MAX = 12, IN_A_HURRY_US = 4000, AT_LEISURE_US = 1000000 };
 
 void __wrap_relay_rebuild(struct relay *relay, struct heddle_text lane);
 
