@@ -95,6 +95,7 @@ void bundle_execute(struct bundle *bundle, struct claim_list *claims, struct pos
     bundle->post = post;
     bundle->way = claims->first->way;
     bundle->started_us = clock_now_us();
+    bundle->applied_us = 0;
     take_lanes(bundle, claims);
     collect(bundle);
     if (bundle->count == 0)
@@ -309,6 +310,10 @@ static size_t conclude(struct bundle *bundle)
                 post_point(bundle->post, &bundle->entries[item - bundle->items]);
                 item->handler->after_commit(&item->task);
             }
+            if (heddle_log_enabled(HEDDLE_LOG_DEBUG))
+                heddle_log(HEDDLE_LOG_DEBUG, "operation_ended", "id=%s lane=%s op=%s bundle=%zu",
+                           claimed->operation.id, LOG_TEXT(bundle->lanes[i].claim->lane.data),
+                           claimed->operation.op.data, bundle->count);
         }
     return ended;
 }
@@ -330,11 +335,14 @@ bool bundle_has_row(const struct bundle_item *item)
 static void settle(struct bundle *bundle, struct claim_list *claims, size_t ended)
 {
     const int64_t took_us = clock_now_us() - bundle->started_us;
+    const int64_t applied_us =
+        bundle->applied_us ? bundle->applied_us - bundle->started_us : took_us;
     struct claim_list rest;
     struct claim *claim;
 
     if (ended > 0) {
-        int64_t each_us = took_us / (int64_t)ended + 1;
+        /* A COMMIT takes as long for few as for many. */
+        int64_t each_us = applied_us / (int64_t)ended + 1;
         bundle->operation_us += (each_us - bundle->operation_us) / (1 << AVERAGE_SHIFT);
         if (bundle->operation_us < 1)
             bundle->operation_us = 1;

@@ -36,6 +36,7 @@ struct bundle {
     struct post *post;
     enum claim_way way;
     int64_t started_us;
+    int64_t applied_us;   /* when all were applied; 0: not yet */
     int64_t operation_us; /* what one takes: a moving average */
     size_t capacity;      /* of each of the following */
     struct bundle_item *items;

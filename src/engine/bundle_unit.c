@@ -52,6 +52,7 @@ heddle_status bundle_run_unit(struct bundle *bundle, bool *is_set_at_fault,
     status = begin(bundle, err);
     if (status == HEDDLE_OK)
         status = apply_layers(bundle, is_set_at_fault, err);
+    bundle->applied_us = clock_now_us();
     status = end(bundle, status, err);
     *is_set_at_fault = *is_set_at_fault && pg_is_connected(bundle->link);
     return status;
