@@ -73,7 +73,7 @@ MUTANTS = {
         "src/ledger/sql/0005_bundles.sql", "bool_and(is_new and prev = coalesce(before, prev))", "bool_and(is_new)",
         "bundle_journal::a_gap_is_found_and_what_is_before_it_is_done"),
     "a bundle that overtakes": Mutant(
-        "src/ledger/sql/0005_bundles.sql", " and h.seq = m.head returning 1", " returning 1",
+        "src/ledger/sql/0005_bundles.sql", "and h.lane = m.lane and h.seq = m.head\n", "and h.lane = m.lane\n",
         "bundle_journal::what_stands_behind_a_gap_is_not_begun"),
     "a savepoint that is not set, for what was sent before it has failed": Mutant(
         "src/ledger/uow.c", "uow->has_savepoint ? uow_flush(uow, err) : HEDDLE_OK", "HEDDLE_OK",
