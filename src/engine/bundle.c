@@ -104,7 +104,7 @@ void bundle_execute(struct bundle *bundle, struct claim_list *claims, struct pos
     heddle_status status = HEDDLE_OK;
     if (bundle->way == WAY_PURE)
         run_pure(bundle);
-    else if (bundle->count > 0)
+    else
         status = bundle_run_unit(bundle, &is_set_at_fault, &err);
     size_t ended = 0;
     if (status == HEDDLE_OK) {

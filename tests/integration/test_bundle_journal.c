@@ -126,73 +126,38 @@ static void what_stands_behind_a_gap_is_not_begun(void **state)
     assert_string_equal(rebuilt, "ann.bob.");
 }
 
+/* One of op `kind`, in the middle of a lane of `op`. */
+static void assert_cancelled_in_its_place(const char *user, const char *op, const char *kind)
+{
+    struct claim *claim = load_lane(user);
+    const char *first = load_add_journaled(claim, op, "ok");
+    const char *cancelled = load_add_journaled(claim, kind, "ok");
+    const char *behind = load_add_journaled(claim, op, "slow");
+    const char *neighbour = add_neighbour(op);
+
+    ask("select heddle.cancel('%s')", cancelled);
+    load_run();
+    assert_done(first);
+    assert_done(behind);
+    assert_done(neighbour);
+    assert_string_equal(load_end(cancelled), "cancelled");
+    assert_string_equal(load_effects(user), "ok slow");
+    assert_head(user, behind);
+}
+
 static void what_is_cancelled_in_the_ledger_takes_its_place_and_no_effect(void **state)
 {
     (void)state;
-    for (int i = 0; i < 2; i++) {
-        const char *user = i ? "bob" : "ann";
-        struct claim *claim = load_lane(user);
-        const char *first = load_add_journaled(claim, ops[i], "ok");
-        const char *cancelled = load_add_journaled(claim, ops[i], "ok");
-        const char *behind = load_add_journaled(claim, ops[i], "slow");
-        const char *neighbour = add_neighbour(ops[i]);
-        ask("select heddle.cancel('%s')", cancelled);
-        load_run();
-        assert_done(first);
-        assert_done(behind);
-        assert_done(neighbour);
-        assert_string_equal(load_end(cancelled), "cancelled");
-        assert_string_equal(load_effects(user), "ok slow");
-        assert_head(user, behind);
-    }
+    assert_cancelled_in_its_place("ann", "set", "set");
+    assert_cancelled_in_its_place("bob", "single", "single");
 }
 
 /* Its check says no, the ledger says that it is not to end so. */
 static void what_is_unfit_and_cancelled_in_the_ledger_is_cancelled(void **state)
 {
-    static const char *const unfit[] = {"send_message", "delete_thread"};
-
     (void)state;
-    for (int i = 0; i < 2; i++) {
-        const char *user = i ? "bob" : "ann";
-        struct claim *claim = load_lane(user);
-        const char *first = load_add_journaled(claim, ops[i], "ok");
-        const char *cancelled = load_add_journaled(claim, unfit[i], "ok");
-        const char *behind = load_add_journaled(claim, ops[i], "slow");
-        const char *neighbour = add_neighbour(ops[i]);
-        ask("select heddle.cancel('%s')", cancelled);
-        load_run();
-        assert_done(first);
-        assert_done(behind);
-        assert_done(neighbour);
-        assert_string_equal(load_end(cancelled), "cancelled");
-        assert_string_equal(load_effects(user), "ok slow");
-        assert_head(user, behind);
-    }
-}
-
-/* That a set of nothing but refusals has not got its places is heard behind it, when others have
- * had their effects. */
-static void places_that_are_not_to_be_had_cost_no_effects(void **state)
-{
-    (void)state;
-    struct claim *ann = load_lane("ann"), *bob = load_lane("bob");
-    const char *first = load_add_journaled(ann, "single", "ok");
-    const char *cancelled = load_add_journaled(ann, "set", "invalid");
-    const char *behind = load_add_journaled(ann, "single", "slow");
-    const char *other = load_add_journaled(bob, "single", "ok");
-    const char *refused = load_add_journaled(bob, "single", "refuse");
-    ask("select heddle.cancel('%s')", cancelled);
-    load_run();
-    assert_done(first);
-    assert_done(behind);
-    assert_done(other);
-    assert_string_equal(load_end(cancelled), "cancelled");
-    assert_string_equal(load_end(refused), "failed");
-    assert_string_equal(load_effects("ann"), "ok slow");
-    assert_string_equal(load_effects("bob"), "ok");
-    assert_head("ann", behind);
-    assert_head("bob", refused);
+    assert_cancelled_in_its_place("ann", "set", "send_message");
+    assert_cancelled_in_its_place("bob", "single", "delete_thread");
 }
 
 /* Their settlement was lost: Redis has them still, with one that is new. */
