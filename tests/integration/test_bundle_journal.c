@@ -160,6 +160,30 @@ static void what_is_unfit_and_cancelled_in_the_ledger_is_cancelled(void **state)
     assert_cancelled_in_its_place("bob", "single", "delete_thread");
 }
 
+/* That a set of nothing but refusals has not got its places is heard behind it, when others have
+ * had their effects. */
+static void places_that_are_not_to_be_had_cost_no_effects(void **state)
+{
+    (void)state;
+    struct claim *ann = load_lane("ann"), *bob = load_lane("bob");
+    const char *first = load_add_journaled(ann, "single", "ok");
+    const char *cancelled = load_add_journaled(ann, "set", "invalid");
+    const char *behind = load_add_journaled(ann, "single", "slow");
+    const char *other = load_add_journaled(bob, "single", "ok");
+    const char *refused = load_add_journaled(bob, "single", "refuse");
+    ask("select heddle.cancel('%s')", cancelled);
+    load_run();
+    assert_done(first);
+    assert_done(behind);
+    assert_done(other);
+    assert_string_equal(load_end(cancelled), "cancelled");
+    assert_string_equal(load_end(refused), "failed");
+    assert_string_equal(load_effects("ann"), "ok slow");
+    assert_string_equal(load_effects("bob"), "ok");
+    assert_head("ann", behind);
+    assert_head("bob", refused);
+}
+
 /* Their settlement was lost: Redis has them still, with one that is new. */
 static void what_has_ended_is_recalled_and_the_next_goes_on(void **state)
 {
