@@ -52,10 +52,13 @@ heddle_status submission_read(const struct line *line, int64_t payload_bytes_max
                               struct arena *arena, struct heddle_submission *submission,
                               struct heddle_error *err)
 {
-    heddle_status status = submission_read_again(line, payload_bytes_max, arena, submission, err);
+    struct heddle_submission read;
 
-    if (status == HEDDLE_OK && submission->payload.size > 0)
-        status = json_check_payload(submission->payload, err);
+    heddle_status status = submission_read_again(line, payload_bytes_max, arena, &read, err);
+    if (status == HEDDLE_OK && read.payload.size > 0)
+        status = json_check_payload(read.payload, err);
+    if (status == HEDDLE_OK)
+        *submission = read;
     return status;
 }
 

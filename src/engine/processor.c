@@ -26,7 +26,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What waits for a worker: as much as it takes at once, while it executes as much. */
+/* What may wait for the workers: as much as they take at once, while they execute as much. */
 enum { CLAIMS_PER_WORKER = 2, CLAIMS_LEAST = 2 * BOARD_LANES_MAX };
 
 struct processor {

@@ -2,11 +2,19 @@
 #include "engine/runqueue.h"
 
 #include "base/arena.h"
+#include "base/clock.h"
 #include "base/thread.h"
 
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
+
+enum {
+    CLAIMS_PER_WORKER = 2,
+    /* What is claimed ahead, others can't execute: so much of the workers' time at most. */
+    AHEAD_US = 100000,
+    PACE_WINDOW_US = 10000,
+};
 
 struct runqueue {
     struct mutex mutex;
@@ -18,6 +26,9 @@ struct runqueue {
     int present GUARDED;       /* workers */
     size_t idle GUARDED;       /* those that wait for a claim */
     size_t operations GUARDED; /* of the claims */
+    size_t pace GUARDED;       /* operations that the workers take in AHEAD_US */
+    size_t taken GUARDED;      /* since window_us */
+    int64_t window_us GUARDED;
     size_t capacity, operations_max;
     runqueue_way *way;
     void *argument;
@@ -26,6 +37,8 @@ struct runqueue {
 
 static void take_all_locked(struct runqueue *queue, struct claim_list *rest) REQUIRES(queue->mutex);
 static struct room room_locked(const struct runqueue *queue, bool by_half) REQUIRES(queue->mutex);
+static void note_pace_locked(struct runqueue *queue, size_t taken, size_t given_back)
+    REQUIRES(queue->mutex);
 static bool take_wish_locked(struct runqueue *queue) REQUIRES(queue->mutex);
 static struct claim *take_first_locked(struct runqueue *queue) REQUIRES(queue->mutex);
 static bool is_like_locked(const struct runqueue *queue, const struct claim *claim,
@@ -125,6 +138,7 @@ bool runqueue_pop(struct runqueue *queue, struct appetite appetite, struct claim
             operations += claim_rest(next);
             claim_list_push(claims, next);
         }
+        note_pace_locked(queue, operations, 0);
     }
     bool tell = claim && take_wish_locked(queue);
     mutex_unlock(&queue->mutex);
@@ -150,6 +164,7 @@ void runqueue_put_back(struct runqueue *queue, struct claim_list *claims)
     while ((claim = claim_list_pop(&turned))) {
         claim_list_push_front(is_closed ? claims : &queue->claims, claim);
         queue->operations += is_closed ? 0 : claim_rest(claim);
+        note_pace_locked(queue, 0, claim_rest(claim));
     }
     mutex_unlock(&queue->mutex);
     condition_broadcast(&queue->filled);
@@ -215,17 +230,36 @@ static void take_all_locked(struct runqueue *queue, struct claim_list *rest)
 
 static struct room room_locked(const struct runqueue *queue, bool by_half)
 {
-    const struct room none = {0, 0};
+    const size_t least = CLAIMS_PER_WORKER * (size_t)queue->present;
+    const size_t deep = queue->pace < queue->operations_max ? queue->pace : queue->operations_max;
+    struct room room = {0, 0};
 
-    if (queue->present == 0 || queue->claims.count >= queue->capacity ||
-        queue->operations >= queue->operations_max)
-        return none;
-    const struct room room = {queue->capacity - queue->claims.count,
-                              queue->operations_max - queue->operations};
-    if (by_half &&
-        (room.claims < queue->capacity / 2 || room.operations < queue->operations_max / 2))
-        return none;
+    if (queue->claims.count >= queue->capacity || queue->operations >= queue->operations_max)
+        return room;
+    if (queue->operations < deep && queue->present > 0)
+        room = (struct room){queue->capacity - queue->claims.count, deep - queue->operations};
+    if (by_half && (room.claims < queue->capacity / 2 || room.operations < deep / 2))
+        room = (struct room){0, 0};
+    /* Whatever they take, none of them waits for the fetcher. */
+    if (queue->claims.count < least && room.claims < least - queue->claims.count)
+        room =
+            (struct room){least - queue->claims.count, queue->operations_max - queue->operations};
     return room;
+}
+
+/* Workers took so many more operations, or gave them back. */
+static void note_pace_locked(struct runqueue *queue, size_t taken, size_t given_back)
+{
+    const int64_t now_us = clock_now_us(), elapsed_us = now_us - queue->window_us;
+
+    queue->taken += taken;
+    queue->taken -= given_back < queue->taken ? given_back : queue->taken;
+    if (elapsed_us < PACE_WINDOW_US)
+        return;
+    const size_t pace = (size_t)((int64_t)queue->taken * AHEAD_US / elapsed_us);
+    queue->pace = pace > queue->pace / 2 ? pace : queue->pace / 2;
+    queue->taken = 0;
+    queue->window_us = now_us;
 }
 
 /* Whether the fetcher waits for the room that there is; it is told once. */

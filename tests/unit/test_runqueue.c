@@ -2,6 +2,7 @@
  */
 #include "engine/runqueue.h"
 
+#include "base/clock.h"
 #include "base/text.h"
 #include "base/thread.h"
 
@@ -15,7 +16,15 @@
 
 #include <cmocka.h>
 
-enum { CAPACITY = 16, OPERATIONS = 64, DEPTH_MAX = 16, WORKERS = 4, ROUNDS = 2000, PASSES = 3 };
+enum {
+    CAPACITY = 16,
+    OPERATIONS = 64,
+    DEPTH_MAX = 16,
+    WARM_US = 25000,
+    WORKERS = 4,
+    ROUNDS = 2000,
+    PASSES = 3
+};
 
 static const struct appetite all = {CAPACITY, OPERATIONS}, one = {1, 1};
 static struct runqueue *queue;
@@ -80,11 +89,23 @@ static void pop(struct appetite appetite, const char *expected)
         claim_free(claim);
 }
 
+/* Workers that are quick enough for the queue to be as deep as it may be. */
+static void warm_up(void)
+{
+    const int64_t until_us = clock_now_us() + WARM_US;
+
+    while (clock_now_us() < until_us) {
+        push("bbbbbbbb bbbbbbbb bbbbbbbb bbbbbbbb");
+        pop(all, "bbbbbbbb bbbbbbbb bbbbbbbb bbbbbbbb");
+    }
+}
+
 static int set_up(void **state)
 {
     (void)state;
     queue = runqueue_new(CAPACITY, OPERATIONS, way_of, NULL);
     runqueue_join(queue);
+    warm_up();
     return 0;
 }
 
@@ -176,6 +197,26 @@ static void room_is_counted_in_claims_and_in_operations_that_are_left(void **sta
     for (struct claim *claim; (claim = claim_list_pop(&list));)
         claim_free(claim);
     assert_int_equal(runqueue_room(queue, true).operations, OPERATIONS);
+}
+
+/* What is claimed ahead nobody else can execute: of workers of whom nothing is known, or who take
+ * long, two claims each. */
+static void slow_workers_have_little_room(void **state)
+{
+    (void)state;
+    runqueue_free(queue);
+    queue = runqueue_new(CAPACITY, OPERATIONS, way_of, NULL);
+    runqueue_join(queue);
+    assert_int_equal(runqueue_room(queue, false).claims, 2);
+    runqueue_join(queue);
+    assert_int_equal(runqueue_room(queue, false).claims, 4);
+    push("b b b b");
+    assert_int_equal(runqueue_room(queue, false).claims, 0);
+    pop(one, "b");
+    assert_int_equal(runqueue_room(queue, false).claims, 1);
+    pop(all, "b b b");
+    warm_up();
+    assert_int_equal(runqueue_room(queue, false).claims, CAPACITY);
 }
 
 static void room_for_half_of_it_is_told_once_it_is_there(void **state)
@@ -304,6 +345,7 @@ int main(void)
         TEST(what_is_put_back_comes_first_in_its_order_the_way_it_goes_now),
         TEST(what_is_put_back_into_a_closed_queue_stays_with_its_worker),
         TEST(room_is_counted_in_claims_and_in_operations_that_are_left),
+        TEST(slow_workers_have_little_room),
         TEST(room_for_half_of_it_is_told_once_it_is_there),
         TEST(nothing_is_lost_or_given_twice_among_several_workers),
         TEST(claims_are_shared_among_the_workers_that_wait),
