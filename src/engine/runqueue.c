@@ -97,6 +97,14 @@ struct room runqueue_room(struct runqueue *queue, bool by_half)
     return room;
 }
 
+size_t runqueue_count(struct runqueue *queue)
+{
+    mutex_lock(&queue->mutex);
+    size_t count = queue->claims.count;
+    mutex_unlock(&queue->mutex);
+    return count;
+}
+
 void runqueue_push(struct runqueue *queue, struct claim_list *claims)
 {
     struct claim *claim;

@@ -30,6 +30,9 @@ struct room {
 };
 struct room runqueue_room(struct runqueue *queue, bool by_half);
 
+/* Claims that wait. */
+size_t runqueue_count(struct runqueue *queue);
+
 /* Takes all claims of the list. The caller has asked for the room. */
 void runqueue_push(struct runqueue *queue, struct claim_list *claims);
 

@@ -266,7 +266,7 @@ void load_push(void)
 
 static bool is_any_in_queue(void)
 {
-    return runqueue_room(queue, false).claims < LOAD_LANES_MAX;
+    return runqueue_count(queue) > 0;
 }
 
 void load_step(void)

@@ -212,6 +212,7 @@ static void slow_workers_have_little_room(void **state)
     assert_int_equal(runqueue_room(queue, false).claims, 4);
     push("b b b b");
     assert_int_equal(runqueue_room(queue, false).claims, 0);
+    assert_int_equal(runqueue_count(queue), 4);
     pop(one, "b");
     assert_int_equal(runqueue_room(queue, false).claims, 1);
     pop(all, "b b b");
