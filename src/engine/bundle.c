@@ -326,9 +326,7 @@ void bundle_keep_result(struct bundle_item *item)
 
 bool bundle_has_row(const struct bundle_item *item)
 {
-    const unsigned row_less = HEDDLE_HANDLER_READ_ONLY | HEDDLE_HANDLER_NO_EFFECTS;
-
-    return item->claimed->is_journaled || !(item->handler->flags & row_less);
+    return item->claimed->is_journaled || !handlers_is_row_less(item->handler);
 }
 
 /* The time is shared evenly among the operations. */

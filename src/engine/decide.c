@@ -1,6 +1,7 @@
 /* What is decided about an operation, in the ledger before Redis acts on it. See run.h. */
 #include "base/fault.h"
 #include "base/log.h"
+#include "engine/handlers.h"
 #include "engine/run.h"
 #include "ledger/ledger.h"
 #include "ledger/uow.h"
@@ -113,9 +114,7 @@ heddle_status run_resolve(struct run *run, heddle_status status, struct heddle_e
 
 bool run_leaves_no_row(const struct run *run)
 {
-    const unsigned row_less = HEDDLE_HANDLER_READ_ONLY | HEDDLE_HANDLER_NO_EFFECTS;
-
-    return run->handler && (run->handler->flags & row_less) && !run->is_recorded;
+    return run->handler && handlers_is_row_less(run->handler) && !run->is_recorded;
 }
 
 static heddle_status write_decision(struct run *run, struct heddle_uow *uow,

@@ -221,8 +221,7 @@ static heddle_status be_quiet(struct fetcher *fetcher)
 
     runqueue_empty(fetcher->parts.queue, &rest);
     while ((claim = claim_list_pop(&rest)))
-        settler_take(fetcher->parts.settler,
-                     &(struct settlement){.claim = claim, .disposition = LANE_RELEASE});
+        settler_release(fetcher->parts.settler, claim);
     heat_all(fetcher->heat);
     if (!fetcher->has_declined)
         decline(fetcher);

@@ -55,6 +55,11 @@ const struct heddle_handler *handlers_find(const struct handlers *handlers, stru
     return NULL;
 }
 
+bool handlers_is_row_less(const struct heddle_handler *handler)
+{
+    return (handler->flags & (HEDDLE_HANDLER_READ_ONLY | HEDDLE_HANDLER_NO_EFFECTS)) != 0;
+}
+
 /* Two that note at once may lose one of them, which an average bears. */
 void handlers_note(struct handlers *handlers, const struct heddle_handler *handler, int64_t cost_us)
 {

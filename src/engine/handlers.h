@@ -15,6 +15,9 @@ void handlers_free(struct handlers *handlers); /* takes NULL */
 /* NULL where no handler has the name. */
 const struct heddle_handler *handlers_find(const struct handlers *handlers, struct heddle_text op);
 
+/* Its operations have no effects on the database: submitted directly, they need no ledger row. */
+bool handlers_is_row_less(const struct heddle_handler *handler);
+
 /* An operation of the handler took so long. */
 void handlers_note(struct handlers *handlers, const struct heddle_handler *handler,
                    int64_t cost_us);

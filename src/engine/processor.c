@@ -27,7 +27,7 @@
 #include <string.h>
 
 /* What may wait for the workers: as much as they take at once, while they execute as much. */
-enum { CLAIMS_PER_WORKER = 2, CLAIMS_LEAST = 2 * BOARD_LANES_MAX };
+enum { CLAIMS_AHEAD = 2 * BOARD_LANES_MAX };
 
 struct processor {
     struct processor_options options;
@@ -141,8 +141,7 @@ bool processor_drain(struct processor *processor)
     runqueue_close(processor->queue, &rest);
     atomic_store(&processor->shared.is_stopping, true);
     while ((claim = claim_list_pop(&rest)))
-        settler_take(processor->settler,
-                     &(struct settlement){.claim = claim, .disposition = LANE_RELEASE});
+        settler_release(processor->settler, claim);
     for (int i = 0; i < processor->options.workers; i++)
         if (!worker_join(processor->workers[i], deadline_us))
             processor->is_stuck = true;
@@ -221,10 +220,11 @@ static struct runqueue *queue_new(struct processor *processor)
 
     /* Without bundles workers take claims one by one. */
     if (options->bundle_max <= 1)
-        return runqueue_new(workers * CLAIMS_PER_WORKER, SIZE_MAX, bundle_way, &processor->shared);
-    return runqueue_new(workers * CLAIMS_PER_WORKER + CLAIMS_LEAST,
-                        CLAIMS_PER_WORKER * workers * (size_t)options->bundle_max, bundle_way,
-                        &processor->shared);
+        return runqueue_new(workers * RUNQUEUE_CLAIMS_PER_WORKER, SIZE_MAX, bundle_way,
+                            &processor->shared);
+    return runqueue_new(workers * RUNQUEUE_CLAIMS_PER_WORKER + CLAIMS_AHEAD,
+                        RUNQUEUE_CLAIMS_PER_WORKER * workers * (size_t)options->bundle_max,
+                        bundle_way, &processor->shared);
 }
 
 static heddle_status build(struct processor *processor, unsigned partitions,

@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 enum {
-    CLAIMS_PER_WORKER = 2,
     /* What is claimed ahead, others can't execute: so much of the workers' time at most. */
     AHEAD_US = 100000,
     PACE_WINDOW_US = 10000,
@@ -37,8 +36,7 @@ struct runqueue {
 
 static void take_all_locked(struct runqueue *queue, struct claim_list *rest) REQUIRES(queue->mutex);
 static struct room room_locked(const struct runqueue *queue, bool by_half) REQUIRES(queue->mutex);
-static void note_pace_locked(struct runqueue *queue, size_t taken, size_t given_back)
-    REQUIRES(queue->mutex);
+static void note_pace_locked(struct runqueue *queue, size_t taken) REQUIRES(queue->mutex);
 static bool take_wish_locked(struct runqueue *queue) REQUIRES(queue->mutex);
 static struct claim *take_first_locked(struct runqueue *queue) REQUIRES(queue->mutex);
 static bool is_like_locked(const struct runqueue *queue, const struct claim *claim,
@@ -146,7 +144,10 @@ bool runqueue_pop(struct runqueue *queue, struct appetite appetite, struct claim
             operations += claim_rest(next);
             claim_list_push(claims, next);
         }
-        note_pace_locked(queue, operations, 0);
+        /* What a bundle has no room for comes back. */
+        if (claim->way != WAY_ALONE && operations > appetite.operations)
+            operations = appetite.operations;
+        note_pace_locked(queue, operations);
     }
     bool tell = claim && take_wish_locked(queue);
     mutex_unlock(&queue->mutex);
@@ -172,7 +173,6 @@ void runqueue_put_back(struct runqueue *queue, struct claim_list *claims)
     while ((claim = claim_list_pop(&turned))) {
         claim_list_push_front(is_closed ? claims : &queue->claims, claim);
         queue->operations += is_closed ? 0 : claim_rest(claim);
-        note_pace_locked(queue, 0, claim_rest(claim));
     }
     mutex_unlock(&queue->mutex);
     condition_broadcast(&queue->filled);
@@ -238,7 +238,7 @@ static void take_all_locked(struct runqueue *queue, struct claim_list *rest)
 
 static struct room room_locked(const struct runqueue *queue, bool by_half)
 {
-    const size_t least = CLAIMS_PER_WORKER * (size_t)queue->present;
+    const size_t least = RUNQUEUE_CLAIMS_PER_WORKER * (size_t)queue->present;
     const size_t deep = queue->pace < queue->operations_max ? queue->pace : queue->operations_max;
     struct room room = {0, 0};
 
@@ -255,13 +255,12 @@ static struct room room_locked(const struct runqueue *queue, bool by_half)
     return room;
 }
 
-/* Workers took so many more operations, or gave them back. */
-static void note_pace_locked(struct runqueue *queue, size_t taken, size_t given_back)
+/* Workers took so many more operations. */
+static void note_pace_locked(struct runqueue *queue, size_t taken)
 {
     const int64_t now_us = clock_now_us(), elapsed_us = now_us - queue->window_us;
 
     queue->taken += taken;
-    queue->taken -= given_back < queue->taken ? given_back : queue->taken;
     if (elapsed_us < PACE_WINDOW_US)
         return;
     const size_t pace = (size_t)((int64_t)queue->taken * AHEAD_US / elapsed_us);

@@ -12,8 +12,10 @@ struct runqueue;
 /* Says how the next operations of a claim are executed. On any thread. */
 typedef enum claim_way runqueue_way(void *argument, const struct claim *claim);
 
+enum { RUNQUEUE_CLAIMS_PER_WORKER = 2 };
+
 /* Room for so many claims, and at most about so many operations in them; while its workers are
- * slow, for less: two claims a worker, or what they take in a tenth of a second. */
+ * slow, for less: RUNQUEUE_CLAIMS_PER_WORKER, or what they take in a tenth of a second. */
 struct runqueue *runqueue_new(size_t capacity, size_t operations, runqueue_way *way,
                               void *argument);
 /* Frees the claims that are left in it. Takes NULL. */

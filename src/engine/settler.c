@@ -161,6 +161,11 @@ int settler_room_fd(const struct settler *settler)
     return settler->room_fd;
 }
 
+void settler_release(struct settler *settler, struct claim *claim)
+{
+    settler_take(settler, &(struct settlement){.claim = claim, .disposition = LANE_RELEASE});
+}
+
 bool settler_finish(struct settler *settler, int64_t deadline_us)
 {
     mutex_lock(&settler->mutex);

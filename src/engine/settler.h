@@ -34,6 +34,9 @@ bool settler_has_room(struct settler *settler);
 /* Readable (poll) when there is room again since settler_has_room last said no. */
 int settler_room_fd(const struct settler *settler);
 
+/* Takes a claim of which nothing more is executed here. Thread-safe. */
+void settler_release(struct settler *settler, struct claim *claim);
+
 /* Settles what it was given, then ends the thread; gives up at `deadline_us`. True where nothing
  * is left. */
 bool settler_finish(struct settler *settler, int64_t deadline_us);

@@ -118,9 +118,7 @@ static void give_back(struct worker *worker, struct claim_list *claims)
     if (!atomic_load(&worker->shared->is_stopping))
         runqueue_put_back(worker->queue, claims);
     while ((claim = claim_list_pop(claims)))
-        settler_take(worker->settler, &(struct settlement){.claim = claim,
-                                                           .first = claim->done,
-                                                           .disposition = LANE_RELEASE});
+        settler_release(worker->settler, claim);
 }
 
 /* Without Postgres a worker takes no claim. Where all are in this state, those that wait go back:
@@ -135,8 +133,7 @@ static void sit_out(struct worker *worker)
          !runqueue_is_closed(worker->queue) && runner_connect(worker->runner, &err) != HEDDLE_OK;
          failures++) {
         while ((claim = runqueue_pop_orphan(worker->queue)))
-            settler_take(worker->settler,
-                         &(struct settlement){.claim = claim, .disposition = LANE_RELEASE});
+            settler_release(worker->settler, claim);
         clock_sleep_ms(clock_backoff_ms(failures, OUTAGE_BASE_MS, OUTAGE_CAP_MS));
     }
     runqueue_join(worker->queue);
