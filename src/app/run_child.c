@@ -55,6 +55,5 @@ enum exit_code run_child(const struct invocation *invocation,
     heddle_log(HEDDLE_LOG_INFO, is_quarantine ? "quarantine_ready" : "processor_ready",
                "version=%s pid=%d workers=%d lease_ms=%" PRId64, heddle_version(), (int)getpid(),
                processor_options.workers, options->lease_ms);
-
     return serve(processor, is_quarantine);
 }

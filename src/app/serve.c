@@ -21,6 +21,8 @@ enum exit_code serve(struct processor *processor, bool is_quarantine)
 {
     enum signal_wish wish = SIGNAL_NONE;
 
+    /* Behind the caller's word in the log: an older one that drains because of it says so later. */
+    processor_announce(processor);
     while (obey(processor, wish) && !(is_quarantine && processor_is_idle(processor)))
         wish = signals_wait(is_quarantine ? QUARANTINE_LOOK_MS : -1);
     return end(processor, wish == SIGNAL_STOP);

@@ -91,6 +91,10 @@ void processor_start(struct processor *processor)
     for (int i = 0; i < processor->options.workers; i++)
         worker_start(processor->workers[i]);
     fetcher_start(processor->fetcher);
+}
+
+void processor_announce(struct processor *processor)
+{
     if (processor->options.board)
         atomic_store(&processor->options.board->is_ready, true);
 }

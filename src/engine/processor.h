@@ -50,6 +50,9 @@ heddle_status processor_new(const struct processor_options *options, struct proc
 /* Starts its threads. */
 void processor_start(struct processor *processor);
 
+/* Tells the supervisor, where there is one, that it has started. */
+void processor_announce(struct processor *processor);
+
 /* For a quarantine: no suspect is left. */
 bool processor_is_idle(struct processor *processor);
 
