@@ -21,6 +21,7 @@ struct heddle_submission {
     struct heddle_text payload;  /* a JSON object, or empty for {} */
     struct heddle_text id;       /* a UUID; empty: one is made */
     struct heddle_policy policy; /* zero: as the handler says */
+    struct heddle_flow flow;     /* zero: at once, with normal priority */
     bool reply;                  /* the result is pushed: needed by heddle_client_await_many */
     bool is_journaled;    /* the journal has its row: set by Heddle's relay, by nobody else */
     int attempts;         /* that it has had: likewise */

@@ -59,6 +59,27 @@ struct heddle_policy {
     enum heddle_on_failure on_failure;
 };
 
+/* How soon an operation's turn comes, among its user's and among all users' operations. */
+enum heddle_priority {
+    HEDDLE_PRIORITY_NORMAL = 0,
+    HEDDLE_PRIORITY_INTERACTIVE,
+    HEDDLE_PRIORITY_BULK,
+};
+
+/* When an operation is to be executed, and beside which others. A field that is 0, or empty, is not
+ * said. Deadline and expiry count from when the operation may begin: its submission, or where that
+ * is later, the time that it asked for. */
+struct heddle_flow {
+    int64_t delay_ms;   /* it enters its lane so long after its submission: 1 to 31536000000 */
+    int64_t at_ms;      /* or then: since the epoch, up to 253402300799999 */
+    int64_t expires_ms; /* has it not begun by then, it ends cancelled: 1 to 2592000000 */
+    enum heddle_priority priority;
+    struct heddle_text batch;      /* what it is counted with: up to 200 bytes of UTF-8 */
+    struct heddle_text unique_key; /* one of the user's and op's at a time: up to 256 bytes */
+    int64_t unique_ms; /* how long the key counts; 0: until it has ended; 1 to 2592000000 */
+    bool replaces;     /* the one that waits with the key gets this payload */
+};
+
 struct heddle_operation {
     char id[HEDDLE_ID_SIZE + 1];
     struct heddle_text user;
@@ -68,6 +89,7 @@ struct heddle_operation {
     int64_t submitted_us;        /* since the epoch, by Redis' clock */
     int attempt;                 /* 1 for the first */
     struct heddle_policy policy; /* what its submission asked for */
+    struct heddle_flow flow;     /* likewise; what counts at submission alone is not in it */
 };
 
 /* How an operation ended. The letters are those of the queue protocol. */

@@ -159,6 +159,8 @@ static heddle_status take_line(struct bulk *bulk, const struct line *line, struc
         submission->id = (struct heddle_text){item->id, HEDDLE_ID_SIZE};
     }
     submission->reply = bulk->with_wait;
+    if (submission->flow.batch.size == 0)
+        submission->flow.batch = bulk->batch;
     bulk->window_count++;
     return HEDDLE_OK;
 }

@@ -51,6 +51,7 @@ struct bulk_pending {
 struct bulk {
     const struct options *options;
     char batch_id[HEDDLE_ID_SIZE + 1]; /* see submission_line_id */
+    struct heddle_text batch;          /* of each line that names none; may be empty */
     struct lines *lines;
     FILE *rejects;  /* NULL: a bad line ends the batch */
     bool with_wait; /* results are awaited */

@@ -11,6 +11,7 @@
 
 #include "base/arena.h"
 #include "base/digest.h"
+#include "base/flow.h"
 #include "base/json.h"
 #include "base/policy.h"
 #include "base/text.h"
@@ -32,7 +33,9 @@ static heddle_status take_member(struct heddle_text name, struct heddle_text val
                                  struct arena *arena, struct heddle_submission *submission,
                                  struct heddle_error *err);
 static heddle_status take_option(struct heddle_text name, struct heddle_text value,
-                                 struct heddle_policy *policy, struct heddle_error *err);
+                                 struct arena *arena, struct heddle_submission *submission,
+                                 struct heddle_error *err);
+static bool take_text(struct heddle_text value, struct arena *arena, struct heddle_text *target);
 static void skip_blanks(struct cursor *cursor);
 static bool take(struct cursor *cursor, char c);
 static bool take_string(struct cursor *cursor, struct heddle_text *inside);
@@ -122,7 +125,7 @@ static heddle_status check_sizes(const struct heddle_submission *submission,
                                "payload is longer than the %" PRId64
                                " bytes that are allowed (payload_max)",
                                payload_bytes_max);
-    return status;
+    return status == HEDDLE_OK ? flow_check(&submission->flow, err) : status;
 }
 
 static heddle_status check_text(const char *name, struct heddle_text text, size_t least,
@@ -200,13 +203,14 @@ static heddle_status take_member(struct heddle_text name, struct heddle_text val
     for (size_t i = 0; i < sizeof members / sizeof *members; i++)
         if (text_equal(members[i].name, name))
             member = &members[i];
-    if (!member && policy_has_option(name))
-        return take_option(name, value, &submission->policy, err);
+    if (!member && (policy_has_option(name) || flow_has_option(name)))
+        return take_option(name, value, arena, submission, err);
     if (!member)
         return heddle_refuse(
             err, HEDDLE_KIND_INVALID,
             "member \"%.*s\": allowed are user, op, thread, payload, id, attempts, "
-            "backoff_ms, backoff_max_ms, deadline_ms, on_failure",
+            "backoff_ms, backoff_max_ms, deadline_ms, on_failure, delay_ms, at_ms, expires_ms, "
+            "priority, batch, unique_key, unique_ms, replace",
             name.size < 60 ? (int)name.size : 60, name.data);
     if (member->target->data)
         return heddle_refuse(err, HEDDLE_KIND_INVALID, "member \"%s\" comes twice",
@@ -219,26 +223,40 @@ static heddle_status take_member(struct heddle_text name, struct heddle_text val
         submission->payload = arena_copy_text(arena, value.data, value.size);
         return HEDDLE_OK;
     }
-    json_t *string = json_loadb(value.data, value.size, JSON_DECODE_ANY, NULL);
-    bool is_string = json_is_string(string);
-    if (is_string)
-        *member->target =
-            arena_copy_text(arena, json_string_value(string), json_string_length(string));
-    json_decref(string);
-    if (!is_string)
+    if (!take_text(value, arena, member->target))
         return heddle_refuse(err, HEDDLE_KIND_INVALID,
                              "member \"%s\" = %.*s: allowed is a JSON string without NUL",
                              member->name.data, value.size < 60 ? (int)value.size : 60, value.data);
     return HEDDLE_OK;
 }
 
-/* A number, or a word in quotes. */
+/* A number, a word in quotes, or a text. */
 static heddle_status take_option(struct heddle_text name, struct heddle_text value,
-                                 struct heddle_policy *policy, struct heddle_error *err)
+                                 struct arena *arena, struct heddle_submission *submission,
+                                 struct heddle_error *err)
 {
-    if (value.size >= 2 && value.data[0] == '"')
+    if (flow_is_text(name)) {
+        if (!take_text(value, arena, &value))
+            return heddle_refuse(err, HEDDLE_KIND_INVALID,
+                                 "member \"%.*s\": allowed is a JSON string without NUL",
+                                 (int)name.size, name.data);
+    } else if (value.size >= 2 && value.data[0] == '"') {
         value = (struct heddle_text){value.data + 1, value.size - 2};
-    return policy_set(policy, name, value, err);
+    }
+    return flow_has_option(name) ? flow_set(&submission->flow, name, value, err)
+                                 : policy_set(&submission->policy, name, value, err);
+}
+
+/* False where it is no JSON string. */
+static bool take_text(struct heddle_text value, struct arena *arena, struct heddle_text *target)
+{
+    json_t *string = json_loadb(value.data, value.size, JSON_DECODE_ANY, NULL);
+    bool is_string = json_is_string(string);
+
+    if (is_string)
+        *target = arena_copy_text(arena, json_string_value(string), json_string_length(string));
+    json_decref(string);
+    return is_string;
 }
 
 static void skip_blanks(struct cursor *cursor)

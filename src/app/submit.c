@@ -16,14 +16,15 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/flow.h"
 #include "base/json.h"
 #include "base/policy.h"
 #include "base/text.h"
 
 static bool fits_form(const struct arguments *arguments);
 static enum exit_code submit_one(const struct invocation *invocation);
-static heddle_status read_policy(const struct arguments *arguments, struct heddle_policy *policy,
-                                 struct heddle_error *err);
+static heddle_status read_options(const struct arguments *arguments,
+                                  struct heddle_submission *submission, struct heddle_error *err);
 static char *read_payload(const char *source, size_t bytes_max, size_t *size);
 static enum exit_code send_one(const struct invocation *invocation,
                                const struct heddle_submission *submission);
@@ -57,9 +58,16 @@ static const struct flag flags[] = {
     {"backoff-max", "30s", "longest wait before any attempt"},
     {"deadline", "1h", "do not try it again later than this after its submission"},
     {"on-failure", "block|park|halt", "what a failed attempt does to the user's next operations"},
+    {"delay", "5m", "it is to be executed so long after its submission"},
+    {"at", "TIME", "or then: 2030-01-31T09:00:00Z, or with an offset such as +01:00"},
+    {"expires", "1h", "if it has not begun by then, it ends cancelled"},
+    {"priority", "interactive|normal|bulk", "how soon its turn comes; default normal"},
+    {"unique-key", "KEY", "one of the user's and op's at a time: another one is the same"},
+    {"unique-for", "1h", "how long the key counts; default until it has ended"},
+    {"replace", NULL, "the one that waits with the key gets this payload"},
     {"file", "FILE|-", "operations as NDJSON, plain or gzip, in place of the flags above"},
     {"rejects", "FILE", "lines that can't be taken go here; without it they stop all"},
-    {"batch", "NAME", "with --file: the same name again submits no line twice"},
+    {"batch", "NAME", "what it is counted with; the same name and --file submit no line twice"},
     {"direct", NULL, "keep it in Redis alone until it has run"},
     {"durable", NULL, "write it to Postgres first: it outlives the loss of Redis (the default)"},
     {"wait", "[=30s]", "wait for results; with --file: the longest time without any"},
@@ -71,14 +79,17 @@ const struct command command_submit = {
     .usage = "--user U --op OP [--thread T] [--payload JSON|@FILE|-] [--id UUID]\n"
              "              [--direct|--durable] [--wait[=30s]] [--attempts N] [--backoff D]\n"
              "              [--backoff-max D] [--deadline D] [--on-failure block|park|halt]\n"
+             "              [--delay D|--at TIME] [--expires D] [--priority CLASS] [--batch NAME]\n"
+             "              [--unique-key KEY [--unique-for D] [--replace]]\n"
              "heddle submit --file FILE|- [--batch NAME] [--rejects FILE]\n"
              "              [--direct|--durable] [--wait[=30s]]",
     .summary = "submit an operation, or a file of them",
     .details = "Prints the id, or with --wait the result. A line of a file is a JSON object with\n"
                "user, op and where wanted thread, payload, id, attempts, backoff_ms,\n"
-               "backoff_max_ms, deadline_ms, on_failure. Lines without an id get one that\n"
-               "derives from --batch and the line's number, so an interrupted run goes on where\n"
-               "the same command is run again. Counts go to stdout at the end.\n",
+               "backoff_max_ms, deadline_ms, on_failure, delay_ms, at_ms, expires_ms, priority,\n"
+               "batch, unique_key, unique_ms, replace. Lines without an id get one that derives\n"
+               "from --batch and the line's number, so an interrupted run goes on where the same\n"
+               "command is run again. Counts go to stdout at the end.\n",
     .flags = flags,
     .loads_settings = true,
     .run = run,
@@ -87,10 +98,11 @@ const struct command command_submit = {
 /* Each form has its own flags. */
 static bool fits_form(const struct arguments *arguments)
 {
-    static const char *const of_one[] = {"user",     "op",        "thread",  "payload",
-                                         "id",       "attempts",  "backoff", "backoff-max",
-                                         "deadline", "on-failure"};
-    static const char *const of_file[] = {"rejects", "batch"};
+    static const char *const of_one[] = {
+        "user",    "op",          "thread",     "payload",    "id",     "attempts",
+        "backoff", "backoff-max", "deadline",   "on-failure", "delay",  "at",
+        "expires", "priority",    "unique-key", "unique-for", "replace"};
+    static const char *const of_file[] = {"rejects"};
     bool has_file = arguments_get(arguments, "file") != NULL;
 
     for (size_t i = 0; has_file && i < sizeof of_one / sizeof *of_one; i++)
@@ -150,7 +162,7 @@ static enum exit_code submit_one(const struct invocation *invocation)
         submission.payload.data = payload;
     }
     /* No payload is fine; an empty one was forgotten by whoever made it. */
-    heddle_status status = read_policy(arguments, &submission.policy, &err);
+    heddle_status status = read_options(arguments, &submission, &err);
     if (status == HEDDLE_OK)
         status = submission_check(&submission, bytes_max, &err);
     if (status == HEDDLE_OK && source)
@@ -161,17 +173,25 @@ static enum exit_code submit_one(const struct invocation *invocation)
     return code;
 }
 
-static heddle_status read_policy(const struct arguments *arguments, struct heddle_policy *policy,
-                                 struct heddle_error *err)
+static heddle_status read_options(const struct arguments *arguments,
+                                  struct heddle_submission *submission, struct heddle_error *err)
 {
     static const struct {
         const char *flag, *option;
-        bool is_duration;
-    } rows[] = {{"attempts", "attempts", false},
-                {"backoff", "backoff_ms", true},
-                {"backoff-max", "backoff_max_ms", true},
-                {"deadline", "deadline_ms", true},
-                {"on-failure", "on_failure", false}};
+        enum { AS_IT_IS, DURATION, TIME, SWITCH } kind;
+    } rows[] = {{"attempts", "attempts", AS_IT_IS},
+                {"backoff", "backoff_ms", DURATION},
+                {"backoff-max", "backoff_max_ms", DURATION},
+                {"deadline", "deadline_ms", DURATION},
+                {"on-failure", "on_failure", AS_IT_IS},
+                {"delay", "delay_ms", DURATION},
+                {"at", "at_ms", TIME},
+                {"expires", "expires_ms", DURATION},
+                {"priority", "priority", AS_IT_IS},
+                {"batch", "batch", AS_IT_IS},
+                {"unique-key", "unique_key", AS_IT_IS},
+                {"unique-for", "unique_ms", DURATION},
+                {"replace", "replace", SWITCH}};
     heddle_status status = HEDDLE_OK;
 
     for (size_t i = 0; status == HEDDLE_OK && i < sizeof rows / sizeof *rows; i++) {
@@ -180,15 +200,23 @@ static heddle_status read_policy(const struct arguments *arguments, struct heddl
         int64_t us;
         if (!text)
             continue;
-        if (rows[i].is_duration && !text_parse_duration_us(text, &us))
+        if (rows[i].kind == DURATION && !text_parse_duration_us(text, &us))
             return heddle_refuse(err, HEDDLE_KIND_INVALID,
                                  "--%s = %.60s: allowed is a duration with its unit, e.g. 250ms",
                                  rows[i].flag, text);
-        if (rows[i].is_duration) {
+        if (rows[i].kind == TIME && !text_parse_time_us(text, &us))
+            return heddle_refuse(err, HEDDLE_KIND_INVALID,
+                                 "--%s = %.60s: allowed is a time such as 2030-01-31T09:00:00Z or "
+                                 "2030-01-31T10:00:00+01:00",
+                                 rows[i].flag, text);
+        if (rows[i].kind == DURATION || rows[i].kind == TIME) {
             snprintf(ms, sizeof ms, "%" PRId64, us / 1000);
             text = ms;
         }
-        status = policy_set(policy, text_of(rows[i].option), text_of(text), err);
+        const struct heddle_text name = text_of(rows[i].option);
+        const struct heddle_text value = rows[i].kind == SWITCH ? TEXT("1") : text_of(text);
+        status = flow_has_option(name) ? flow_set(&submission->flow, name, value, err)
+                                       : policy_set(&submission->policy, name, value, err);
     }
     return status;
 }

@@ -23,7 +23,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 
-enum { ENVELOPE_BYTES_MAX = 1 << 16, BAD_SHOWN_MAX = 20, BATCH_BYTES_MAX = 100 };
+enum { ENVELOPE_BYTES_MAX = 1 << 16, BAD_SHOWN_MAX = 20, BATCH_BYTES_MAX = 200 };
 
 /* Everything of one run; what is open is closed at its end. */
 struct job {
@@ -121,6 +121,7 @@ static enum exit_code prepare(struct job *job)
 
     job->bulk = bulk_new(options, &job->door);
     submission_batch_id(job->batch, job->bulk->batch_id);
+    job->bulk->batch = text_of(arguments_get(invocation->arguments, "batch"));
     job->bulk->lines = job->lines;
     job->bulk->rejects = job->rejects;
     job->bulk->is_judged = !has_rejects && lines_can_rewind(job->lines);

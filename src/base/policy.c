@@ -141,19 +141,9 @@ static int64_t *field(struct heddle_policy *policy, const struct number *number)
 static heddle_status set_number(int64_t *place, const struct number *number,
                                 struct heddle_text value, struct heddle_error *err)
 {
-    int64_t total = 0;
-
-    for (size_t i = 0; i < value.size && total <= number->most; i++) {
-        if (value.data[i] < '0' || value.data[i] > '9')
-            total = -1;
-        if (total < 0)
-            break;
-        total = total * 10 + (value.data[i] - '0');
-    }
-    if (total < 1 || total > number->most)
-        return heddle_refuse(
-            err, HEDDLE_KIND_INVALID, "%s = %.*s: allowed are whole numbers from 1 to %" PRId64,
-            number->name, (int)(value.size < 60 ? value.size : 60), value.data, number->most);
-    *place = total;
-    return HEDDLE_OK;
+    if (text_parse_positive(value, number->most, place))
+        return HEDDLE_OK;
+    return heddle_refuse(err, HEDDLE_KIND_INVALID,
+                         "%s = %.*s: allowed are whole numbers from 1 to %" PRId64, number->name,
+                         (int)(value.size < 60 ? value.size : 60), value.data, number->most);
 }

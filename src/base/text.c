@@ -3,7 +3,9 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 struct unit {
     const char *name;
@@ -80,6 +82,22 @@ bool text_parse_integer(const char *string, int64_t *value)
     return parse_with_unit(string, none, value);
 }
 
+bool text_parse_positive(struct heddle_text text, int64_t most, int64_t *value)
+{
+    int64_t total = 0;
+
+    for (size_t i = 0; i < text.size; i++) {
+        const int digit = text.data[i] - '0';
+        if (digit < 0 || digit > 9 || total > (most - digit) / 10)
+            return false;
+        total = total * 10 + digit;
+    }
+    if (total < 1)
+        return false;
+    *value = total;
+    return true;
+}
+
 bool text_parse_duration_us(const char *string, int64_t *duration_us)
 {
     static const struct unit units[] = {
@@ -87,6 +105,35 @@ bool text_parse_duration_us(const char *string, int64_t *duration_us)
         {"h", 3600000000}, {"d", 86400000000}, {NULL, 0},
     };
     return parse_with_unit(string, units, duration_us);
+}
+
+bool text_parse_time_us(const char *string, int64_t *time_us)
+{
+    struct tm tm = {0};
+    int offset_h = 0, offset_m = 0, size = 0;
+    int64_t fraction_us = 0;
+
+    const char *at = strptime(string, "%Y-%m-%dT%H:%M:%S", &tm);
+    if (!at)
+        return false;
+    if (*at == '.') {
+        int64_t unit_us = 1000000;
+        while (*++at >= '0' && *at <= '9')
+            fraction_us += (*at - '0') * (unit_us /= 10);
+    }
+    const char sign = *at;
+    if (sign == '+' || sign == '-') {
+        if (sscanf(at + 1, "%2d:%2d%n", &offset_h, &offset_m, &size) != 2 || size != 5)
+            return false;
+        at += size;
+    } else if (sign != 'Z') {
+        return false;
+    }
+    if (at[1] != '\0')
+        return false;
+    const int64_t offset_s = (sign == '-' ? -1 : 1) * (offset_h * 3600 + offset_m * 60);
+    *time_us = ((int64_t)timegm(&tm) - offset_s) * 1000000 + fraction_us;
+    return true;
 }
 
 bool text_parse_bytes(const char *string, int64_t *bytes)

@@ -32,8 +32,15 @@ size_t text_whole_size(const char *data, size_t size);
 /* A whole decimal number, nothing before or after it. False leaves `value`. */
 bool text_parse_integer(const char *string, int64_t *value);
 
+/* A whole number from 1 to `most`, digits alone. False leaves `value`. */
+bool text_parse_positive(struct heddle_text text, int64_t most, int64_t *value);
+
 /* A number with a unit: us, ms, s, m, h, d. A bare number is refused. */
 bool text_parse_duration_us(const char *string, int64_t *duration_us);
+
+/* A time by RFC 3339, `2030-01-31T09:00:00Z`, perhaps with a fraction, or with an offset such as
+ * +01:00 in place of the Z: in µs since the epoch. */
+bool text_parse_time_us(const char *string, int64_t *time_us);
 
 /* A number of bytes, with KiB, MiB or GiB behind it if wanted. */
 bool text_parse_bytes(const char *string, int64_t *bytes);

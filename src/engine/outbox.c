@@ -144,6 +144,7 @@ static heddle_status push(struct outbox *outbox, const struct journal_page *page
             .payload = operation->payload,
             .id = {operation->id, HEDDLE_ID_SIZE},
             .policy = operation->policy,
+            .flow = operation->flow,
             .is_journaled = true,
             .attempts = operation->attempt,
             .submitted_us = operation->submitted_us,

@@ -1,6 +1,7 @@
 /* See journal.h. The rules stand in sql/0003_durable.sql and 0004_ends.sql. */
 #include "ledger/journal.h"
 
+#include "base/flow.h"
 #include "base/policy.h"
 #include "base/text.h"
 #include "heddle/uow.h"
@@ -255,9 +256,12 @@ static void read_page(const struct heddle_rows *rows, struct arena *arena,
                     .payload = field(rows, row, 6, arena),
                     .submitted_us = submitted ? strtoll(submitted, NULL, 10) : 0,
                     .attempt = attempts ? atoi(attempts) : 0,
-                    .policy = options ? policy_from_json(options) : (struct heddle_policy){0},
                 },
         };
+        if (options) {
+            entry->operation.policy = policy_from_json(options);
+            entry->operation.flow = flow_from_json(options, arena);
+        }
         snprintf(entry->operation.id, sizeof entry->operation.id, "%s",
                  heddle_rows_text(rows, row, 2));
     }

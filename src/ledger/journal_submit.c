@@ -1,9 +1,9 @@
 /* Submissions on their way into the journal (journal.h). Runs on the caller's thread. The rules
- * stand in sql/0006_bulk.sql. */
+ * stand in sql/0006_bulk.sql and 0007_flow.sql. */
 #include "ledger/journal.h"
 
 #include "base/array.h"
-#include "base/policy.h"
+#include "base/flow.h"
 #include "base/text.h"
 #include "heddle/uow.h"
 #include "link/pg.h"
@@ -32,7 +32,7 @@ static heddle_status submit_each(struct pg_link *link, const struct heddle_submi
 static heddle_status submit_one(struct pg_link *link, const struct heddle_submission *submission,
                                 const char *id, struct heddle_error *err);
 static void add(struct heddle_array columns[PARAM_COUNT],
-                const struct heddle_submission *submission, const char *id);
+                const struct heddle_submission *submission, const char *id, struct arena *arena);
 static struct heddle_text payload_of(const struct heddle_submission *submission);
 static heddle_status refusal(heddle_status status, struct heddle_error *err);
 
@@ -76,7 +76,7 @@ static heddle_status submit_call(struct pg_link *link, const struct heddle_submi
     for (size_t c = 0; c < PARAM_COUNT; c++)
         array_init(&columns[c], HEDDLE_ARRAY_TEXT, &arena);
     for (size_t i = 0; i < count; i++)
-        add(columns, &submissions[i], receipts[i].id);
+        add(columns, &submissions[i], receipts[i].id, &arena);
     for (size_t c = 0; c < PARAM_COUNT; c++)
         params[c] = array_bytes(&columns[c]);
     heddle_status status = refusal(pg_query_binary(link, &submit_many, params, &rows, err), err);
@@ -107,31 +107,33 @@ static heddle_status submit_each(struct pg_link *link, const struct heddle_submi
 static heddle_status submit_one(struct pg_link *link, const struct heddle_submission *submission,
                                 const char *id, struct heddle_error *err)
 {
-    char options[POLICY_JSON_SIZE];
+    struct arena arena;
+
+    arena_init(&arena, 0);
     const char *const params[PARAM_COUNT] = {
         submission->user.data,
         submission->op.data,
         payload_of(submission).data,
         submission->thread.size > 0 ? submission->thread.data : NULL,
         id,
-        policy_to_json(&submission->policy, options) ? options : NULL,
+        flow_options_to_json(&submission->flow, &submission->policy, &arena),
     };
-
-    return refusal(pg_query(link, &submit, params, NULL, err), err);
+    heddle_status status = refusal(pg_query(link, &submit, params, NULL, err), err);
+    arena_done(&arena);
+    return status;
 }
 
 /* In the order of the parameters. */
 static void add(struct heddle_array columns[PARAM_COUNT],
-                const struct heddle_submission *submission, const char *id)
+                const struct heddle_submission *submission, const char *id, struct arena *arena)
 {
-    char options[POLICY_JSON_SIZE];
-
     array_add_text(&columns[0], submission->user);
     array_add_text(&columns[1], submission->op);
     array_add_text(&columns[2], payload_of(submission));
     array_add_text(&columns[3], submission->thread);
     array_add_text(&columns[4], text_of(id));
-    heddle_array_add(&columns[5], policy_to_json(&submission->policy, options) ? options : NULL);
+    heddle_array_add(&columns[5],
+                     flow_options_to_json(&submission->flow, &submission->policy, arena));
 }
 
 static struct heddle_text payload_of(const struct heddle_submission *submission)

@@ -2,7 +2,7 @@
 #include "ledger/ledger.h"
 
 #include "base/digest.h"
-#include "base/policy.h"
+#include "base/flow.h"
 #include "ledger/uow.h"
 
 #include <inttypes.h>
@@ -122,15 +122,18 @@ heddle_status ledger_record(struct heddle_uow *uow, const struct heddle_operatio
                             struct heddle_error *err)
 {
     struct insert_texts texts;
-    char options[POLICY_JSON_SIZE];
     const char *params[RECORD_PARAMS];
+    struct arena arena;
 
     bind_insert(operation, &texts, params);
     /* The attempt is charged behind this. */
     params[5] = "0";
     params[7] = operation->payload.data;
-    params[8] = policy_to_json(&operation->policy, options) ? options : NULL;
-    return heddle_uow_send(uow, &record, params, err);
+    arena_init(&arena, 0);
+    params[8] = flow_options_to_json(&operation->flow, &operation->policy, &arena);
+    heddle_status status = heddle_uow_send(uow, &record, params, err);
+    arena_done(&arena);
+    return status;
 }
 
 heddle_status ledger_charge(struct heddle_uow *uow, const struct heddle_operation *operation,

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-enum { LIBRARY_VERSION = 2 };
+enum { LIBRARY_VERSION = 3 };
 
 extern const char heddle_lua_data[];
 extern const size_t heddle_lua_size;

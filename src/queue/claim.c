@@ -14,14 +14,16 @@ enum {
     RECORD_FLAG_POISON = 4,
     RECORD_FLAG_CANCELLED = 8,
     RECORD_FLAG_POLICY = 16,
+    RECORD_FLAG_FLOW = 64,
     RECORD_POLICY_SIZE = 15,
+    RECORD_FLOW_SIZE = 11, /* and the batch with its NUL */
     RESULTS_KEEP_BYTES = 0,
 };
 
 /* What the header of a record says. */
 struct record_header {
-    bool wants_reply, is_journaled, is_poisoned, is_cancelled, has_policy;
-    size_t user_size, op_size, thread_size, trace_size, payload_size, size;
+    bool wants_reply, is_journaled, is_poisoned, is_cancelled, has_policy, has_flow;
+    size_t user_size, op_size, thread_size, trace_size, payload_size, batch_size, size;
     int attempts;
     int64_t submitted_us;
 };
@@ -31,6 +33,7 @@ static bool read_operation(const char *data, const struct record_header *header,
                            struct claimed_operation *claimed);
 static struct heddle_text next_text(const char **cursor, size_t size);
 static bool read_policy(const char *data, struct heddle_policy *policy);
+static bool read_flow(const char *data, size_t batch_size, struct heddle_flow *flow);
 static bool is_string(struct heddle_text text);
 static uint64_t big_endian(const char *data, size_t size);
 
@@ -148,6 +151,7 @@ static bool read_header(const char *data, size_t size, struct record_header *hea
         .is_poisoned = data[1] & RECORD_FLAG_POISON,
         .is_cancelled = data[1] & RECORD_FLAG_CANCELLED,
         .has_policy = data[1] & RECORD_FLAG_POLICY,
+        .has_flow = data[1] & RECORD_FLAG_FLOW,
         .user_size = big_endian(data + 2, 2),
         .op_size = big_endian(data + 4, 1),
         .thread_size = big_endian(data + 5, 1),
@@ -159,6 +163,13 @@ static bool read_header(const char *data, size_t size, struct record_header *hea
     header->size = RECORD_HEADER_SIZE + HEDDLE_ID_SIZE + header->user_size + header->op_size +
                    header->thread_size + header->payload_size + header->trace_size + 6 +
                    (header->has_policy ? RECORD_POLICY_SIZE : 0);
+    if (header->has_flow) {
+        header->size += RECORD_FLOW_SIZE;
+        if (header->size > size)
+            return false;
+        header->batch_size = big_endian(data + header->size - 2, 2);
+        header->size += header->batch_size + 1;
+    }
     return header->size <= size;
 }
 
@@ -187,6 +198,9 @@ static bool read_operation(const char *data, const struct record_header *header,
     claimed->end = HEDDLE_END_NONE;
     if (header->has_policy && !read_policy(cursor, &operation->policy))
         return false;
+    cursor += header->has_policy ? RECORD_POLICY_SIZE : 0;
+    if (header->has_flow && !read_flow(cursor, header->batch_size, &operation->flow))
+        return false;
     /* What a payload may hold is for its check to say. */
     return is_string(id) && is_string(operation->user) && is_string(operation->op) &&
            is_string(operation->thread) && is_string(claimed->trace) &&
@@ -212,6 +226,18 @@ static bool read_policy(const char *data, struct heddle_policy *policy)
         .deadline_ms = (int64_t)big_endian(data + 11, 4),
     };
     return on_failure <= HEDDLE_ON_FAILURE_HALT;
+}
+
+static bool read_flow(const char *data, size_t batch_size, struct heddle_flow *flow)
+{
+    uint64_t priority = big_endian(data, 1);
+
+    *flow = (struct heddle_flow){
+        .priority = (enum heddle_priority)priority,
+        .expires_ms = (int64_t)big_endian(data + 1, 8),
+        .batch = {data + RECORD_FLOW_SIZE, batch_size},
+    };
+    return priority <= HEDDLE_PRIORITY_BULK && flow->expires_ms >= 0 && is_string(flow->batch);
 }
 
 static bool is_string(struct heddle_text text)

@@ -4,7 +4,6 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/digest.h"
-#include "base/policy.h"
 #include "base/text.h"
 #include "link/redis.h"
 #include "queue/command.h"
@@ -297,7 +296,7 @@ static size_t count_options(const struct heddle_submission *submission)
 {
     return (size_t)(submission->id.size > 0) + submission->reply + submission->is_journaled +
            (submission->attempts > 0) + (submission->submitted_us > 0) +
-           policy_options_said(&submission->policy);
+           command_options_count(&submission->policy, &submission->flow);
 }
 
 static void append_options(struct command *command, const struct heddle_submission *submission)
@@ -316,7 +315,7 @@ static void append_options(struct command *command, const struct heddle_submissi
         command_string(command, "submitted_us");
         command_number(command, submission->submitted_us);
     }
-    command_policy(command, &submission->policy);
+    command_options(command, &submission->policy, &submission->flow);
 }
 
 static void append_option(struct command *command, const char *name, struct heddle_text value)

@@ -1,6 +1,7 @@
 /* See command.h. */
 #include "queue/command.h"
 
+#include "base/flow.h"
 #include "base/policy.h"
 #include "base/text.h"
 #include "link/redis.h"
@@ -74,7 +75,8 @@ void command_format(struct command *command, const char *format, ...)
     va_end(arguments);
 }
 
-void command_policy(struct command *command, const struct heddle_policy *policy)
+void command_options(struct command *command, const struct heddle_policy *policy,
+                     const struct heddle_flow *flow)
 {
     for (size_t i = 0; i < POLICY_OPTIONS_COUNT; i++) {
         char value[POLICY_VALUE_SIZE];
@@ -84,6 +86,22 @@ void command_policy(struct command *command, const struct heddle_policy *policy)
         command_string(command, name);
         command_string(command, arena_format(&command->numbers, "%s", value));
     }
+    for (size_t i = 0; i < FLOW_OPTIONS_COUNT && flow_options_said(flow) > 0; i++) {
+        char number[FLOW_NUMBER_SIZE];
+        struct heddle_text value;
+        const char *name = flow_option(flow, i, number, &value);
+        if (!name)
+            continue;
+        command_string(command, name);
+        command_text(command, value.data == number
+                                  ? arena_copy_text(&command->numbers, number, value.size)
+                                  : value);
+    }
+}
+
+size_t command_options_count(const struct heddle_policy *policy, const struct heddle_flow *flow)
+{
+    return policy_options_said(policy) + flow_options_said(flow);
 }
 
 heddle_status command_send(struct command *command, struct redis_link *link,

@@ -27,8 +27,10 @@ void command_string(struct command *command, const char *string);
 void command_number(struct command *command, int64_t number);
 void command_format(struct command *command, const char *format, ...) HEDDLE_PRINTF(2, 3);
 
-/* Its options and their values, those that it says. */
-void command_policy(struct command *command, const struct heddle_policy *policy);
+/* The options that a submission asks for, each with its value, and how many that are. */
+void command_options(struct command *command, const struct heddle_policy *policy,
+                     const struct heddle_flow *flow);
+size_t command_options_count(const struct heddle_policy *policy, const struct heddle_flow *flow);
 
 /* Appends the command to the link's output; command_receive takes its answer. */
 heddle_status command_send(struct command *command, struct redis_link *link,

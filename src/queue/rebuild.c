@@ -1,7 +1,6 @@
 /* See rebuild.h. */
 #include "queue/rebuild.h"
 
-#include "base/policy.h"
 #include "base/text.h"
 #include "link/redis.h"
 
@@ -46,10 +45,11 @@ heddle_status rebuild_lane(struct redis_link *link, struct command *command, uns
         command_text(command, operation->payload);
         command_text(command, (struct heddle_text){operation->id, HEDDLE_ID_SIZE});
         command_number(command, operation->attempt);
-        command_number(command, (int64_t)policy_options_said(&operation->policy) + 1);
+        command_number(command,
+                       1 + (int64_t)command_options_count(&operation->policy, &operation->flow));
         command_string(command, "submitted_us");
         command_number(command, operation->submitted_us);
-        command_policy(command, &operation->policy);
+        command_options(command, &operation->policy, &operation->flow);
     }
     heddle_status status = command_call(command, link, &reply, err);
     if (status != HEDDLE_OK)

@@ -24,7 +24,13 @@ BAD_FLAGS = {
     "a payload that is no utf-8": ("--payload", b'{"a":"\xff"}'),
     "a payload with an escaped 0": ("--payload", '{"a":"\\u0000"}'),
     "a file that is not there": ("--payload", "@/nonexistent/file"),
-    "a flag that nobody knows": ("--priority", "urgent"),
+    "a flag that nobody knows": ("--colour", "red"),
+    "a priority that there is not": ("--priority", "urgent"),
+    "a time without an offset": ("--at", "2030-01-31T09:00:00"),
+    "a delay without a unit": ("--delay", "5"),
+    "a delay of two years": ("--delay", "730d"),
+    "an empty batch": ("--batch", ""),
+    "a time of uniqueness without a key": ("--unique-for", "5s"),
 }
 # Lines of a file that are no operation.
 BAD_LINES = {
@@ -48,6 +54,10 @@ BAD_LINES = {
     "an id that is none": b'{"user":"ann","op":"list_threads","id":"nonsense"}',
     "a number for id": b'{"user":"ann","op":"list_threads","id":7}',
     "an unknown member": b'{"user":"ann","op":"list_threads","colour":"red"}',
+    "a priority that there is not": b'{"user":"ann","op":"list_threads","priority":"urgent"}',
+    "a number for batch": b'{"user":"ann","op":"list_threads","batch":7}',
+    "a batch of 201 bytes": json.dumps({**OPERATION, "batch": "x" * 201}).encode(),
+    "two times": b'{"user":"ann","op":"list_threads","delay_ms":5,"at_ms":5}',
     "a payload 20,000 deep": b'{"user":"ann","op":"list_threads","payload":' + DEEP.encode() + b"}",
     "a line 20,000 deep": b"[" * 20000,
     "a payload too large": b'{"user":"ann","op":"list_threads","payload":' + HUGE.encode() + b"}",

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HEADER_SIZE = 24, FLAGS = 15, FLAG_POLICY = 16, RESERVED = 10 };
+enum { HEADER_SIZE = 24, FLAGS = 15, FLAG_POLICY = 16, FLAG_FLOW = 64, RESERVED = 10 };
 
 static uint8_t *put(uint8_t *at, uint64_t number, int size)
 {
@@ -50,13 +50,19 @@ static uint8_t *put_record(uint8_t *at, const struct claimed_operation *claimed,
     at = put_text(at, operation->thread);
     at = put_text(at, operation->payload);
     at = put_text(at, claimed->trace);
-    if (!(before[1] & FLAG_POLICY))
+    if (before[1] & FLAG_POLICY) {
+        at = put(at, (uint64_t)policy->attempts, 2);
+        at = put(at, policy->on_failure, 1);
+        at = put(at, (uint64_t)policy->backoff_ms, 4);
+        at = put(at, (uint64_t)policy->backoff_max_ms, 4);
+        at = put(at, (uint64_t)policy->deadline_ms, 4);
+    }
+    if (!(before[1] & FLAG_FLOW))
         return at;
-    at = put(at, (uint64_t)policy->attempts, 2);
-    at = put(at, policy->on_failure, 1);
-    at = put(at, (uint64_t)policy->backoff_ms, 4);
-    at = put(at, (uint64_t)policy->backoff_max_ms, 4);
-    return put(at, (uint64_t)policy->deadline_ms, 4);
+    at = put(at, operation->flow.priority, 1);
+    at = put(at, (uint64_t)operation->flow.expires_ms, 8);
+    at = put(at, operation->flow.batch.size, 2);
+    return put_text(at, operation->flow.batch);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -80,6 +80,42 @@ static void submissions_are_accepted_together_in_their_order_with_their_options(
     assert_string_equal(ask("select count(*) from heddle.operations"), "3");
 }
 
+static void what_a_submission_asks_for_stands_in_the_row(void **state)
+{
+    struct heddle_submission submissions[] = {say("ann", "{}"), say("ann", "{}")};
+    struct heddle_receipt receipts[2];
+    struct heddle_text long_name = text_of(ask("select repeat('x', 201)"));
+
+    (void)state;
+    submissions[0].flow = (struct heddle_flow){.expires_ms = 7,
+                                               .priority = HEDDLE_PRIORITY_BULK,
+                                               .batch = TEXT("a \"b\""),
+                                               .unique_key = TEXT("k"),
+                                               .unique_ms = 9,
+                                               .replaces = true};
+    /* Together and one by one. */
+    assert_int_equal(heddle_journal_submit(journal, submissions, 2, receipts, &err), HEDDLE_OK);
+    assert_int_equal(receipts[0].status, HEDDLE_OK);
+    static const char expected[] =
+        "2 a \"b\" {\"batch\": \"a \\\"b\\\"\", \"priority\": \"bulk\", \"expires_ms\": 7}";
+    static const char query[] = "select class || ' ' || batch || ' ' || options::text"
+                                " from heddle.operations where id = '%s'";
+    assert_string_equal(ask(query, receipts[0].id), expected);
+    assert_string_equal(ask("select class || coalesce(batch, '-') || coalesce(options::text, '-')"
+                            " from heddle.operations where id = '%s'",
+                            receipts[1].id),
+                        "0--");
+    submissions[0].flow.unique_key = TEXT("l");
+    assert_int_equal(heddle_journal_submit(journal, submissions, 1, receipts, &err), HEDDLE_OK);
+    assert_string_equal(ask(query, receipts[0].id), expected);
+    submissions[0].flow.batch = long_name;
+    assert_int_equal(heddle_journal_submit(journal, submissions, 2, receipts, &err), HEDDLE_OK);
+    assert_int_equal(receipts[0].status, HEDDLE_REFUSED);
+    assert_string_equal(receipts[0].error.text,
+                        "batch must be 1 to 200 bytes of UTF-8 without NUL");
+    assert_int_equal(receipts[1].status, HEDDLE_OK);
+}
+
 static void one_that_is_refused_says_so_and_keeps_no_other_back(void **state)
 {
     const struct heddle_submission submissions[] = {say("ann", ""), say("ann", "[]"), say("", "{}"),
@@ -130,6 +166,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(submissions_are_accepted_together_in_their_order_with_their_options),
+        TEST(what_a_submission_asks_for_stands_in_the_row),
         TEST(one_that_is_refused_says_so_and_keeps_no_other_back),
         TEST(a_lost_connection_is_opened_again),
         TEST(a_string_that_makes_no_sense_is_fatal),

@@ -67,7 +67,7 @@ static void a_library_that_is_newer_stays(void **state)
     struct queue_facts facts;
 
     (void)state;
-    desk_load_mutant("local VERSION = 2", "local VERSION = 99");
+    desk_load_mutant("local VERSION = 3", "local VERSION = 99");
     assert_int_equal(queue_install(desk.link, 1, DESK_PAYLOAD_MAX, &desk.err), HEDDLE_OK);
     assert_int_equal(queue_facts_get(desk.link, &facts, &desk.err), HEDDLE_OK);
     assert_int_equal(facts.library_version, 99);

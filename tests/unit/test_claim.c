@@ -212,6 +212,32 @@ static void sizes_beyond_the_record_are_refused(void **state)
     }
 }
 
+/* Behind the texts: priority, expiry, size of the batch, the batch. */
+static void a_flow_is_read_and_one_that_makes_no_sense_is_refused(void **state)
+{
+    unsigned char bytes[RECORD_SIZE_MAX];
+    struct record record = usual;
+    struct heddle_error err;
+    struct claim *claim = NULL;
+
+    (void)state;
+    record.flags = 64;
+    unsigned char *tail = put_record(bytes, &record);
+    unsigned char *end = put_text(put(put(put(tail, 2, 1), 77, 8), 3, 2), "b-1");
+    assert_int_equal(read_bytes(bytes, (size_t)(end - bytes), &claim, &err), HEDDLE_OK);
+    assert_int_equal(claim->operations[0].operation.flow.priority, HEDDLE_PRIORITY_BULK);
+    assert_int_equal(claim->operations[0].operation.flow.expires_ms, 77);
+    assert_text(claim->operations[0].operation.flow.batch, "b-1");
+    claim_free(claim);
+    for (unsigned char *cut = tail; cut < end; cut++)
+        assert_int_equal(read_bytes(bytes, (size_t)(cut - bytes), &claim, &err), HEDDLE_FATAL);
+    put(tail, 3, 1);
+    assert_int_equal(read_bytes(bytes, (size_t)(end - bytes), &claim, &err), HEDDLE_FATAL);
+    put(tail, 2, 1);
+    put(end - 1, 'x', 1);
+    assert_int_equal(read_bytes(bytes, (size_t)(end - bytes), &claim, &err), HEDDLE_FATAL);
+}
+
 static void a_text_that_does_not_end_where_the_record_says_is_refused(void **state)
 {
     unsigned char bytes[RECORD_SIZE_MAX];
@@ -276,6 +302,7 @@ int main(void)
         cmocka_unit_test(another_version_is_refused_wherever_it_stands),
         cmocka_unit_test(a_record_cut_anywhere_is_refused),
         cmocka_unit_test(sizes_beyond_the_record_are_refused),
+        cmocka_unit_test(a_flow_is_read_and_one_that_makes_no_sense_is_refused),
         cmocka_unit_test(a_text_that_does_not_end_where_the_record_says_is_refused),
         cmocka_unit_test(no_records_make_a_claim_without_operations),
         cmocka_unit_test(a_list_of_claims_is_a_fifo),

@@ -186,6 +186,48 @@ static void integers_are_whole_and_alone(void **state)
         assert_refused(text_parse_integer, bad[i]);
 }
 
+static void a_time_is_of_rfc_3339(void **state)
+{
+    static const char *const bad[] = {
+        "",
+        "now",
+        "2030-01-31",
+        "2030-01-31T09:00:00",
+        "2030-01-31 09:00:00Z",
+        "2030-01-31T09:00:00Zx",
+        "2030-01-31T09:00:00+1:00",
+        "2030-01-31T09:00:00+0100",
+        "2030-13-31T09:00:00Z",
+        "2030-01-31T25:00:00Z",
+        "1893488400",
+    };
+
+    (void)state;
+    assert_parsed(text_parse_time_us, "1970-01-01T00:00:00Z", 0);
+    assert_parsed(text_parse_time_us, "2030-01-31T09:00:00Z", INT64_C(1896080400000000));
+    assert_parsed(text_parse_time_us, "2030-01-31T09:00:00.25Z", INT64_C(1896080400250000));
+    assert_parsed(text_parse_time_us, "2030-01-31T10:00:00+01:00", INT64_C(1896080400000000));
+    assert_parsed(text_parse_time_us, "2030-01-31T05:30:00-03:30", INT64_C(1896080400000000));
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_refused(text_parse_time_us, bad[i]);
+}
+
+static void a_positive_number_is_digits_within_a_bound(void **state)
+{
+    static const char *const bad[] = {
+        "", "0", "00", "-1", "+1", " 1", "1 ", "101", "99999999999999999999"};
+    int64_t value = 7;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_false(text_parse_positive(text_of(bad[i]), 100, &value));
+    assert_int_equal(value, 7);
+    assert_true(text_parse_positive(text_of("100"), 100, &value));
+    assert_int_equal(value, 100);
+    assert_true(text_parse_positive(text_of("9223372036854775807"), INT64_MAX, &value));
+    assert_false(text_parse_positive(text_of("9223372036854775808"), INT64_MAX, &value));
+}
+
 static void a_duration_takes_a_unit(void **state)
 {
     (void)state;
@@ -224,6 +266,8 @@ int main(void)
         cmocka_unit_test(a_line_is_valid_utf8_whatever_it_was),
         cmocka_unit_test(integers_are_whole_and_alone),
         cmocka_unit_test(a_duration_takes_a_unit),
+        cmocka_unit_test(a_time_is_of_rfc_3339),
+        cmocka_unit_test(a_positive_number_is_digits_within_a_bound),
         cmocka_unit_test(bytes_may_have_a_unit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

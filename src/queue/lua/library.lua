@@ -28,22 +28,29 @@ nothing behind.
 
 A record is a header (see HEADER), then id, user, op, thread, payload, trace, a NUL behind each, so
 that a C program can use them where they are; behind them, where FLAG_POLICY says so, the submission's
-retry policy (see POLICY). ]]
+retry policy (see POLICY), and where FLAG_FLOW does, its priority, expiry and batch (see FLOW), a NUL
+behind the last. ]]
 
-local VERSION = 2
+local VERSION = 3
 local HEADER = '>BBHBBHHHI4I8' -- version, flags, user, op, thread, trace sizes, attempts, crashes, payload size, µs
 local POLICY = '>HBI4I4I4' -- attempts, on_failure, backoff, backoff_max, deadline in ms; 0: not said
+local FLOW = '>BI8H' -- priority, expiry in ms since the time in the header, 0: none; size of the batch's name
 local HEADER_SIZE, ID_SIZE = 24, 36
-local RECORD_VERSION, FLAG_REPLY, FLAG_JOURNAL, FLAG_POISON, FLAG_CANCELLED, FLAG_POLICY, FLAG_LOOK =
-    1, 1, 2, 4, 8, 16, 32
+local RECORD_VERSION, FLAG_REPLY, FLAG_JOURNAL, FLAG_POISON, FLAG_CANCELLED, FLAG_POLICY, FLAG_LOOK, FLAG_FLOW =
+    1, 1, 2, 4, 8, 16, 32, 64
 local USER_MAX, OP_MAX, THREAD_MAX, TRACE_MAX = 256, 64, 64, 512
 local MANY_MAX, UNPACK_MAX, WAKE_TRIES, REBUILD_DEPTH, HASHES_MAX = 256, 4000, 8, 2000, 4096
 local WISH_MS = 3600000
 local STATES = { d = 'done', f = 'failed', x = 'dead', c = 'cancelled' }
 local ON_FAILURE = { block = 1, park = 2, halt = 3 }
 local POLICY_MOST = { attempts = 1000, backoff_ms = 3600000, backoff_max_ms = 3600000, deadline_ms = 2592000000 }
+local PRIORITIES = { normal = 0, interactive = 1, bulk = 2 }
+local DAY_MS = 86400000
+local FLOW_MOST = { delay_ms = 365 * DAY_MS, at_ms = 253402300799999, expires_ms = 30 * DAY_MS, unique_ms = 30 * DAY_MS }
+local FLOW_SIZES = { batch = 200, unique_key = 256 }
 -- And journal, attempt and submitted_us, which are the relay's.
-local OPTIONS = 'id, reply, trace, attempts, backoff_ms, backoff_max_ms, deadline_ms, on_failure'
+local OPTIONS = 'id, reply, trace, attempts, backoff_ms, backoff_max_ms, deadline_ms, on_failure, '
+    .. 'delay_ms, at_ms, expires_ms, priority, batch, unique_key, unique_ms, replace'
 
 -- Redis seeds math.random alike at each call, and a failover forgets a counter. So an id's salt is
 -- of the load (SALT) and of this process (the address of a table).

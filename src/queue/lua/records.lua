@@ -1,14 +1,23 @@
 -- Records and ids of operations.
 
+local function flow_tail(flow)
+    local batch = flow.batch or ''
+    return struct.pack(FLOW, PRIORITIES[flow.priority] or 0, flow.expires_ms or 0, #batch) .. batch .. '\0'
+end
+
 local function record_of(o, at_us)
     local user, op, thread, payload, trace, policy = o.user, o.op, o.thread, o.payload, o.trace, o.policy
+    local flow = o.flow and (o.flow.priority or o.flow.expires_ms or o.flow.batch) and o.flow
     local flags = (o.reply and FLAG_REPLY or 0) + (o.journal and FLAG_JOURNAL or 0) + (policy and FLAG_POLICY or 0)
+        + (flow and FLAG_FLOW or 0)
     local record = struct.pack(HEADER, RECORD_VERSION, flags, #user, #op, #thread, #trace, o.attempt or 0, 0,
         #payload, o.submitted_us or at_us)
         .. o.id .. '\0' .. user .. '\0' .. op .. '\0' .. thread .. '\0' .. payload .. '\0' .. trace .. '\0'
-    if not policy then return record end
-    return record .. struct.pack(POLICY, policy.attempts or 0, ON_FAILURE[policy.on_failure] or 0,
-        policy.backoff_ms or 0, policy.backoff_max_ms or 0, policy.deadline_ms or 0)
+    if policy then
+        record = record .. struct.pack(POLICY, policy.attempts or 0, ON_FAILURE[policy.on_failure] or 0,
+            policy.backoff_ms or 0, policy.backoff_max_ms or 0, policy.deadline_ms or 0)
+    end
+    return flow and record .. flow_tail(flow) or record
 end
 
 -- What makes two submissions the same: user, op, thread and payload, with a NUL between them.

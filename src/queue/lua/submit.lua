@@ -54,6 +54,13 @@ local function submitted_before(k, o)
     return { o.id, result.state }
 end
 
+-- A whole number from 1 to `most`, or an error.
+local function read_number(name, value, most)
+    local number = find(value, '^%d+$') and #value <= 15 and tonumber(value)
+    if number and number >= 1 and number <= most then return number end
+    return nil, refuse('invalid', 'option ' .. name .. format(' must be a whole number from 1 to %.0f', most))
+end
+
 local function read_policy(o, name, value)
     o.policy = o.policy or {}
     if name == 'on_failure' then
@@ -61,11 +68,39 @@ local function read_policy(o, name, value)
         o.policy.on_failure = value
         return nil
     end
-    local number = find(value, '^%d+$') and #value <= 10 and tonumber(value)
-    if not number or number < 1 or number > POLICY_MOST[name] then
-        return refuse('invalid', 'option ' .. name .. format(' must be a whole number from 1 to %.0f', POLICY_MOST[name]))
+    local problem
+    o.policy[name], problem = read_number(name, value, POLICY_MOST[name])
+    return problem
+end
+
+local function read_flow(o, name, value)
+    local problem
+    o.flow = o.flow or {}
+    if FLOW_MOST[name] then
+        o.flow[name], problem = read_number(name, value, FLOW_MOST[name])
+        return problem
+    elseif FLOW_SIZES[name] then
+        if value == '' or #value > FLOW_SIZES[name] or not is_utf8(value) then
+            return refuse('invalid', 'option ' .. name .. ' must be 1 to ' .. FLOW_SIZES[name] .. ' bytes of UTF-8 without NUL')
+        end
+    elseif name == 'priority' then
+        if not PRIORITIES[value] then
+            return refuse('invalid', 'option priority must be interactive, normal or bulk')
+        end
+        if value == 'normal' then value = nil end
+    else
+        if value ~= '0' and value ~= '1' then return refuse('invalid', 'option replace must be 0 or 1') end
+        value = value == '1'
     end
-    o.policy[name] = number
+    o.flow[name] = value
+end
+
+local function check_flow(flow)
+    if flow.delay_ms and flow.at_ms then
+        return refuse('invalid', 'options delay_ms and at_ms exclude each other')
+    elseif (flow.unique_ms or flow.replace) and not flow.unique_key then
+        return refuse('invalid', 'options unique_ms and replace need unique_key')
+    end
 end
 
 -- An error where the value is not fit.
@@ -83,6 +118,8 @@ local function read_option(o, name, value)
         o.trace = value
     elseif name == 'on_failure' or POLICY_MOST[name] then
         return read_policy(o, name, value)
+    elseif FLOW_MOST[name] or FLOW_SIZES[name] or name == 'priority' or name == 'replace' then
+        return read_flow(o, name, value)
     elseif name == 'journal' then
         o.journal = value == '1'
     elseif name == 'attempt' or name == 'submitted_us' then
@@ -110,11 +147,12 @@ local function read_submission(o, args, at, from, to, payload_max)
     end
     if payload == '' then payload = '{}' end
     o.user, o.op, o.thread, o.payload, o.trace, o.id = user, op, thread, payload, '', nil
-    o.reply, o.journal, o.attempt, o.submitted_us, o.policy = nil, nil, nil, nil, nil
+    o.reply, o.journal, o.attempt, o.submitted_us, o.policy, o.flow = nil, nil, nil, nil, nil, nil
     for n = from, to, 2 do
         local problem = read_option(o, args[n], args[n + 1])
         if problem then return problem end
     end
+    return o.flow and check_flow(o.flow)
 end
 
 -- A reply may be wanted of an operation that Redis has still to hear of; so far that wish has an end.
