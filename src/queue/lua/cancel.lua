@@ -1,7 +1,11 @@
 -- Cancelling: what the ledger has decided, or is asked to decide, about one operation.
 
+local peek, cancel
+
+do
+
 -- ID -> its record, or nil
-local function peek(k, args)
+function peek(k, args)
     return args[1] and call('HGET', k.ops, args[1]:lower())
 end
 
@@ -18,7 +22,7 @@ end
 -- ID RESULT RESULT_TTL_MS: RESULT where the ledger says that it is cancelled: then whoever waits is told.
 -- Empty where it is being executed: whoever executes it is asked to stop, and it is not tried again.
 -- Nothing is to be done where this partition does not have it.
-local function cancel(k, args)
+function cancel(k, args)
     local id, result, ttl_ms = args[1] and args[1]:lower(), args[2], tonumber(args[3])
     if not id or not find(id, UUID) or not ttl_ms then
         return refuse('invalid', 'expected ID RESULT RESULT_TTL_MS')
@@ -34,4 +38,6 @@ local function cancel(k, args)
     end
     tell_holder(k, user_of(record), id)
     return redis.status_reply('OK')
+end
+
 end

@@ -2,6 +2,10 @@
 -- mending are one call, so work that is on its way is never taken for damage. REPAIRS is 1 where the
 -- damage is mended, 0 where it is only told.
 
+local check_members, check_lane, check_ids, check_record, check_wish
+
+do
+
 local STALE_MS, AHEAD_MS, CHECK_COUNT, PLACE_COUNT, PLACE_OVERLAP = 60000, 3600000, 100, 256, 16
 local SCANS = {
     ready = { 'ZSCAN', 'ZREM' }, waiting = { 'ZSCAN', 'ZREM' }, beats = { 'ZSCAN', 'ZREM' },
@@ -30,7 +34,7 @@ end
 
 -- COLLECTION CURSOR REPAIRS -> [next cursor, member, what is wrong with it, …]. The lanes of a stale
 -- beat's processor are orphan claims then; stray wishes are heddle_check_wish's.
-local function check_members(k, args)
+function check_members(k, args)
     local collection, cursor, repairs = args[1], args[2], args[3] == '1'
     local scan, key = SCANS[collection] or { 'HSCAN', 'HDEL' }, k.base .. collection
     local holder = collection:match('^held:(.*)$')
@@ -77,7 +81,7 @@ end
 -- REPAIRS LANE FROM HOLDER…: some ids of the lane, those behind its FROM newest ones, and, once all
 -- were seen, the lane itself. The HOLDERs' claims are told elsewhere.
 -- -> [next FROM or 0, what is wrong with the lane or '', where it is, [ids without a record], [ids]]
-local function check_lane(k, args)
+function check_lane(k, args)
     local repairs, lane, from = args[1] == '1', args[2], tonumber(args[3])
     if not from then return refuse('invalid', 'expected REPAIRS LANE FROM [HOLDER]...') end
     local key, bare, kept = k.lane .. lane, {}, {}
@@ -95,7 +99,7 @@ local function check_lane(k, args)
 end
 
 -- CURSOR -> [next cursor, id…]: operations that have not ended
-local function check_ids(k, args)
+function check_ids(k, args)
     local page = call('HSCAN', k.ops, args[1], 'COUNT', CHECK_COUNT)
     local answer = { page[1] }
     for i = 1, #page[2], 2 do answer[#answer + 1] = page[2][i] end
@@ -136,7 +140,7 @@ end
 -- ID FROM REPAIRS: an operation in none of the lanes that were looked through, perhaps because it has
 -- ended or moved meanwhile. One of the journal is forgotten here, so that the journal puts it back.
 -- -> [its lane, or nil where all is well; next FROM, 0 where that was all]
-local function check_record(k, args)
+function check_record(k, args)
     local id, from, repairs = args[1], tonumber(args[2]), args[3] == '1'
     if not from then return refuse('invalid', 'expected ID FROM REPAIRS') end
     local record = call('HGET', k.ops, id)
@@ -153,7 +157,7 @@ end
 
 -- ID RESULT_TTL_MS RESULT REPAIRS: a reply that is wanted of an operation that has ended, with RESULT,
 -- or '' where nobody knows it. -> 1 where it was still wanted
-local function check_wish(k, args)
+function check_wish(k, args)
     local id, ttl_ms, result, repairs = args[1], tonumber(args[2]), args[3], args[4] == '1'
     if not ttl_ms or not result then return refuse('invalid', 'expected ID RESULT_TTL_MS RESULT REPAIRS') end
     local count = tonumber(call('HGET', k.replies, id) or '')
@@ -163,4 +167,6 @@ local function check_wish(k, args)
         call('HDEL', k.replies, id)
     end
     return 1
+end
+
 end

@@ -1,6 +1,10 @@
 -- Claiming: lanes handed to a processor.
 
-local function beat(k, incarnation, lease_ms, at_ms)
+local beat, held_text, claim, adopt
+
+do
+
+function beat(k, incarnation, lease_ms, at_ms)
     call('ZADD', k.beats, at_ms + lease_ms, incarnation)
 end
 
@@ -55,7 +59,7 @@ local function count_fitting(claim, records, first, last)
     return count
 end
 
-local function held_text(seq, tag, count)
+function held_text(seq, tag, count)
     return seq .. ':' .. tag .. ':' .. count
 end
 
@@ -107,7 +111,7 @@ end
 
 -- INCARNATION SEQ LANES OPERATIONS BYTES LEASE_MS -> [next due ms or -1, halted lanes, 1 where none is left, lane, n, n records, …]
 -- A processor that found the last ready lane is woken when there are more.
-local function claim(k, args)
+function claim(k, args)
     local asked, problem = read_claim(args)
     if problem then return problem end
 
@@ -135,7 +139,7 @@ end
 
 -- The same for lanes that are halted for one of these reasons: … LEASE_MS CURSOR REASON…
 -- -> [next cursor, 0, 0, lane, n, n records, …]
-local function adopt(k, args)
+function adopt(k, args)
     local asked, problem = read_claim(args)
     if problem then return problem end
     local known = {}
@@ -155,4 +159,6 @@ local function adopt(k, args)
         if not give(k, asked, lanes, answer) then wake(k, 1) end
     end
     return answer
+end
+
 end

@@ -1,7 +1,11 @@
 -- The journal's cache: what Redis has lost, and putting it back.
 
+local missing, places_of, rebuild, halts, look
+
+do
+
 -- ID… -> those that partition P does not know as queued
-local function missing(k, args)
+function missing(k, args)
     local absent = {}
     for _, id in ipairs(args) do
         if call('HEXISTS', k.ops, id) == 0 then absent[#absent + 1] = id end
@@ -10,7 +14,7 @@ local function missing(k, args)
 end
 
 -- Where a lane is: {name, remove} of each collection that has it, the one that binds most first.
-local function places_of(k, lane)
+function places_of(k, lane)
     local places = {}
     for _, incarnation in ipairs(call('ZRANGE', k.beats, 0, -1)) do
         local name = 'held:' .. incarnation
@@ -64,7 +68,7 @@ end
 -- ones behind the operation AFTER, or the first ones where it is ''. Each that Redis has lost, or that
 -- stands before another that comes first, goes behind the one before it; every other operation keeps
 -- its place. -> [how many were missing, how many were looked at]
-local function rebuild(k, args)
+function rebuild(k, args)
     local lane, at_us = args[1], now()
     local entries = read_entries(args)
     if not entries then
@@ -107,7 +111,7 @@ local function rebuild(k, args)
 end
 
 -- CURSOR -> [next cursor, lane, id of its first operation, reason, …]: some of the lanes that wait for a decision
-local function halts(k, args)
+function halts(k, args)
     local page = call('HSCAN', k.halted, args[1], 'COUNT', 100)
     local answer = { page[1] }
     for i = 1, #page[2], 2 do
@@ -122,7 +126,7 @@ local function halts(k, args)
 end
 
 -- LANE…: those that wait for a decision look at their first operation once more
-local function look(k, args)
+function look(k, args)
     for _, lane in ipairs(args) do
         local reason = call('HGET', k.halted, lane)
         if reason and reason ~= 'suspect' then
@@ -131,4 +135,6 @@ local function look(k, args)
         end
     end
     return redis.status_reply('OK')
+end
+
 end

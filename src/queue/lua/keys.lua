@@ -1,5 +1,9 @@
 -- Keys, refusals, time, and what text is.
 
+local refuse, is_utf8, hash_of, partition_of, by_key, by_user, now, now_ms, in_chunks, NOT_SET_UP
+
+do
+
 local keys_of = {}
 
 local function keys(p)
@@ -16,13 +20,13 @@ local function keys(p)
     return k
 end
 
-local function refuse(code, text)
+function refuse(code, text)
     return redis.error_reply('HEDDLE ' .. code .. ' ' .. text)
 end
 
-local NOT_SET_UP = 'Redis is not set up for Heddle: run heddle migrate'
+NOT_SET_UP = 'Redis is not set up for Heddle: run heddle migrate'
 
-local function is_utf8(text)
+function is_utf8(text)
     if not find(text, '[%z\128-\255]') then return true end
     local i, size = 1, #text
     while i <= size do
@@ -51,7 +55,7 @@ end
 -- it is no user's name.
 local hashes, hash_count = {}, 0
 
-local function hash_of(user)
+function hash_of(user)
     local hash = hashes[user]
     if hash == nil then
         if hash_count == HASHES_MAX then hashes, hash_count = {}, 0 end
@@ -61,38 +65,40 @@ local function hash_of(user)
     return hash
 end
 
-local function partition_of(user, partitions)
+function partition_of(user, partitions)
     return (hash_of(user) or 0) % partitions
 end
 
 -- The partition that a call names by its one key.
-local function by_key(keys_given)
+function by_key(keys_given)
     local p = keys_given[1] and tonumber(keys_given[1]:match('^heddle:{(%d+)}$'))
     if not p then return nil, refuse('invalid', 'the key must be heddle:{P}, P a partition') end
     return keys(p)
 end
 
 -- The same, or where it names none, that of the user: its first argument.
-local function by_user(keys_given, args)
+function by_user(keys_given, args)
     if #keys_given > 0 then return by_key(keys_given) end
     local partitions = tonumber(call('GET', 'heddle:partitions') or '')
     if not partitions then return nil, refuse('version', NOT_SET_UP) end
     return keys(partition_of(args[1] or '', partitions))
 end
 
-local function now()
+function now()
     local time = call('TIME')
     return tonumber(time[1]) * 1000000 + tonumber(time[2])
 end
 
-local function now_ms()
+function now_ms()
     return math.floor(now() / 1000)
 end
 
 -- Calls `command key …` with a list of any length, or with a part of it.
-local function in_chunks(command, key, list, first, last)
+function in_chunks(command, key, list, first, last)
     last = last or #list
     for i = first or 1, last, UNPACK_MAX do
         call(command, key, unpack(list, i, math.min(i + UNPACK_MAX - 1, last)))
     end
+end
+
 end

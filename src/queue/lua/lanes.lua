@@ -1,8 +1,12 @@
 -- Lanes: made ready, and somebody woken.
 
+local wake, make_all_ready, make_ready
+
+do
+
 -- Wakes processors that are known to listen, one for each of so many lanes: no herd, and a dead one is
 -- passed over.
-local function wake(k, lanes)
+function wake(k, lanes)
     for _ = 1, WAKE_TRIES do
         local incarnation = call('SPOP', k.idle)
         if not incarnation then return end
@@ -13,7 +17,7 @@ end
 
 -- Each arrival moves the virtual time on by a µs: lanes that come later stand behind, and no stream
 -- of new lanes can hold back an old one for ever.
-local function make_all_ready(k, lanes, tags)
+function make_all_ready(k, lanes, tags)
     local vt, entries = call('HINCRBY', k.meta, 'vt', #lanes) - #lanes, {}
     for i, lane in ipairs(lanes) do
         local tag = tags and tags[i]
@@ -24,6 +28,8 @@ local function make_all_ready(k, lanes, tags)
     wake(k, #lanes)
 end
 
-local function make_ready(k, lane, tag)
+function make_ready(k, lane, tag)
     make_all_ready(k, { lane }, { tag })
+end
+
 end

@@ -1,14 +1,18 @@
 -- What operators ask.
 
+local setup, census, inspect, version
+
+do
+
 -- PARTITIONS PAYLOAD_MAX -> the number of partitions that is in force
-local function setup(k, args)
+function setup(k, args)
     call('HSETNX', k.meta, 'partitions', args[1])
     call('HSET', k.meta, 'payload_max', args[2])
     return tonumber(call('HGET', k.meta, 'partitions'))
 end
 
 -- -> [operations, ready, claimed, waiting, halted lanes, processors]
-local function census(k)
+function census(k)
     local claimed, processors = 0, call('ZRANGE', k.beats, 0, -1)
     for _, incarnation in ipairs(processors) do
         claimed = claimed + call('HLEN', k.base .. 'held:' .. incarnation)
@@ -18,7 +22,7 @@ local function census(k)
 end
 
 -- LANE… -> for each [operations, in ready, in waiting, in halted, claims]
-local function inspect(k, args)
+function inspect(k, args)
     local answers = {}
     for i, lane in ipairs(args) do
         local count = { ready = 0, waiting = 0, halted = 0, held = 0 }
@@ -31,4 +35,6 @@ local function inspect(k, args)
     return answers
 end
 
-local function version() return VERSION end
+function version() return VERSION end
+
+end

@@ -1,7 +1,11 @@
 -- Processors: beats, and the lanes of those that died or forgot.
 
+local free_lane, heartbeat, release, decline, holds, give_back, suspect
+
+do
+
 -- Takes a lane from a processor that has it by this claim.
-local function free_lane(k, incarnation, lane, claimed)
+function free_lane(k, incarnation, lane, claimed)
     call('HDEL', k.base .. 'held:' .. incarnation, lane)
     if call('EXISTS', k.lane .. lane) == 1 and #places_of(k, lane) == 0 then
         make_ready(k, lane, tonumber(claimed:match(':(%d+):')))
@@ -40,7 +44,7 @@ local function mind_clock(k, at_ms, lease_ms)
 end
 
 -- INCARNATION LEASE_MS -> [expired processors, lanes of theirs that are still to be freed]
-local function heartbeat(k, args)
+function heartbeat(k, args)
     local lease_ms = tonumber(args[2])
     if not lease_ms then return refuse('invalid', 'expected INCARNATION LEASE_MS') end
     local freed, left, at_ms = 0, 0, now_ms()
@@ -54,18 +58,18 @@ local function heartbeat(k, args)
 end
 
 -- INCARNATION: frees its lanes, up to 100 a call -> how many it still holds
-local function release(k, args)
+function release(k, args)
     return free_lanes(k, args[1], 100)
 end
 
 -- INCARNATION: it claims nothing for now. Whoever has woken it in vain wakes another.
-local function decline(k, args)
+function decline(k, args)
     if call('SREM', k.idle, args[1]) == 0 and call('ZCARD', k.ready) > 0 then wake(k, 1) end
     return redis.status_reply('OK')
 end
 
 -- INCARNATION CURSOR -> [next cursor, lane, seq, …]: some of the lanes that it holds
-local function holds(k, args)
+function holds(k, args)
     local page = call('HSCAN', k.base .. 'held:' .. args[1], args[2], 'COUNT', 100)
     local answer = { page[1] }
     for i = 1, #page[2], 2 do
@@ -76,7 +80,7 @@ local function holds(k, args)
 end
 
 -- INCARNATION, then LANE SEQ …: claims that their processor does not know of -> lanes of those that there were
-local function give_back(k, args)
+function give_back(k, args)
     local held, freed = k.base .. 'held:' .. args[1], {}
     for i = 2, #args, 2 do
         local claimed = call('HGET', held, args[i])
@@ -90,7 +94,7 @@ end
 
 -- INCARNATION LANE ID POISON_CRASHES: the lane of a dead processor's suspect goes to the quarantine.
 -- POISON_CRASHES > 0 charges the operation; with so many crashes it is given up.
-local function suspect(k, args)
+function suspect(k, args)
     local incarnation, lane, id, poison_crashes = args[1], args[2], args[3], tonumber(args[4])
     if not poison_crashes then return refuse('invalid', 'expected INCARNATION LANE ID POISON_CRASHES') end
     if call('HDEL', k.base .. 'held:' .. incarnation, lane) == 0 then return 0 end
@@ -99,4 +103,6 @@ local function suspect(k, args)
     if record then call('HSET', k.ops, id, crashed(record, poison_crashes)) end
     call('HSET', k.halted, lane, 'suspect')
     return 1
+end
+
 end

@@ -1,11 +1,16 @@
 -- Records and ids of operations.
 
+local record_of, content_of, content_of_submission, with_attempts, attempted, has_flag, flagged,
+    unflagged, crashed, user_of, new_id
+
+do
+
 local function flow_tail(flow)
     local batch = flow.batch or ''
     return struct.pack(FLOW, PRIORITIES[flow.priority] or 0, flow.expires_ms or 0, #batch) .. batch .. '\0'
 end
 
-local function record_of(o, at_us)
+function record_of(o, at_us)
     local user, op, thread, payload, trace, policy = o.user, o.op, o.thread, o.payload, o.trace, o.policy
     local flow = o.flow and (o.flow.priority or o.flow.expires_ms or o.flow.batch) and o.flow
     local flags = (o.reply and FLAG_REPLY or 0) + (o.journal and FLAG_JOURNAL or 0) + (policy and FLAG_POLICY or 0)
@@ -21,45 +26,45 @@ local function record_of(o, at_us)
 end
 
 -- What makes two submissions the same: user, op, thread and payload, with a NUL between them.
-local function content_of(record)
+function content_of(record)
     local _, _, user, op, thread, _, _, _, payload = struct.unpack(HEADER, record)
     local from = HEADER_SIZE + ID_SIZE + 2
     return sub(record, from, from + user + op + thread + payload + 2)
 end
 
-local function content_of_submission(o)
+function content_of_submission(o)
     return o.user .. '\0' .. o.op .. '\0' .. o.thread .. '\0' .. o.payload
 end
 
-local function with_attempts(record, attempts)
+function with_attempts(record, attempts)
     return sub(record, 1, 8) .. struct.pack('>H', math.min(attempts, 65535)) .. sub(record, 11)
 end
 
-local function attempted(record)
+function attempted(record)
     return with_attempts(record, struct.unpack('>H', record, 9) + 1)
 end
 
-local function has_flag(record, flag)
+function has_flag(record, flag)
     return math.floor(byte(record, 2) / flag) % 2 == 1
 end
 
-local function flagged(record, flag)
+function flagged(record, flag)
     if has_flag(record, flag) then return record end
     return sub(record, 1, 1) .. string.char(byte(record, 2) + flag) .. sub(record, 3)
 end
 
-local function unflagged(record, flag)
+function unflagged(record, flag)
     if not has_flag(record, flag) then return record end
     return sub(record, 1, 1) .. string.char(byte(record, 2) - flag) .. sub(record, 3)
 end
 
-local function crashed(record, poison_crashes)
+function crashed(record, poison_crashes)
     local crashes = struct.unpack('>H', record, 11) + 1
     if crashes >= poison_crashes then record = flagged(record, FLAG_POISON) end
     return sub(record, 1, 10) .. struct.pack('>H', math.min(crashes, 65535)) .. sub(record, 13)
 end
 
-local function user_of(record)
+function user_of(record)
     local size = struct.unpack('>H', record, 3)
     return sub(record, HEADER_SIZE + ID_SIZE + 2, HEADER_SIZE + ID_SIZE + 1 + size)
 end
@@ -68,7 +73,7 @@ local hex_of = {} -- of each byte
 
 -- A UUID (version 8): µs since the epoch, partition, counter, salt. Those of one call differ by the
 -- counter alone; `call_heads` keeps what they share.
-local function new_id(p, at_us, call_heads)
+function new_id(p, at_us, call_heads)
     if not process_salt then
         process_salt = sub(redis.sha1hex(SALT .. tostring({}) .. tostring(call)), 1, 8)
         for i = 0, 255 do hex_of[i] = format('%02x', i) end
@@ -83,4 +88,6 @@ local function new_id(p, at_us, call_heads)
         call_heads[top] = head
     end
     return head .. hex_of[(middle - low) / 0x100] .. hex_of[low] .. process_salt
+end
+
 end

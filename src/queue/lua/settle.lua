@@ -1,5 +1,9 @@
 -- Settling: ended operations leave, the lane goes on.
 
+local settle, reply
+
+do
+
 -- INCARNATION RESULT_TTL_MS R P, then R times ID ENTRY: results (see results.lua), then P times ID:
 -- operations that are parked, which have not ended but leave their lane; then for each lane LANE SEQ
 -- DISPOSITION COST_US N and N IDs. Dispositions: keep, release, "wait MS", "pause MS" (which charges the
@@ -173,7 +177,7 @@ local function answer_replies(k, s, ended, list, first, last)
 end
 
 -- -> [[lanes that were no longer the processor's], [ids whose result is still wanted: see heddle_reply]]
-local function settle(k, args)
+function settle(k, args)
     local s = read_settlements(args)
     if not s then
         return refuse('invalid', 'expected INCARNATION RESULT_TTL_MS R P [ID ENTRY]... [ID]... and lanes')
@@ -187,7 +191,7 @@ local function settle(k, args)
 end
 
 -- RESULT_TTL_MS, then ID RESULT …: results for replies that were asked for while the operation ran.
-local function reply(k, args)
+function reply(k, args)
     local ttl_ms = tonumber(args[1])
     if not ttl_ms or #args % 2 ~= 1 then return refuse('invalid', 'expected RESULT_TTL_MS [ID RESULT]...') end
     for i = 2, #args, 2 do
@@ -196,4 +200,6 @@ local function reply(k, args)
         call('HDEL', k.replies, args[i])
     end
     return redis.status_reply('OK')
+end
+
 end

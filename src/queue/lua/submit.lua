@@ -1,5 +1,9 @@
 -- Submission: what web tiers and the relay call.
 
+local read_option, take_wish, submit, submit_many, status, lookup, want, unwant
+
+do
+
 local function state_of(k, id, record)
     local lane = user_of(record)
     if call('ZSCORE', k.waiting, lane) then return 'retrying' end
@@ -104,7 +108,7 @@ local function check_flow(flow)
 end
 
 -- An error where the value is not fit.
-local function read_option(o, name, value)
+function read_option(o, name, value)
     if name == 'id' then
         if not find(value, UUID) then return refuse('invalid', 'option id must be a UUID') end
         o.id = value:lower()
@@ -156,7 +160,7 @@ local function read_submission(o, args, at, from, to, payload_max)
 end
 
 -- A reply may be wanted of an operation that Redis has still to hear of; so far that wish has an end.
-local function take_wish(k, id)
+function take_wish(k, id)
     local count = call('GETDEL', k.base .. 'wish:' .. id)
     if count then call('HINCRBY', k.replies, id, count) end
 end
@@ -202,7 +206,7 @@ local function enqueue(b, o)
     return { id, 'queued' }
 end
 
-local function submit(k, args)
+function submit(k, args)
     if #args < 4 or #args % 2 ~= 0 then
         return refuse('invalid', 'expected USER OP THREAD PAYLOAD [OPTION VALUE]...')
     end
@@ -237,7 +241,7 @@ local function places_of_many(args)
 end
 
 -- USER OP THREAD PAYLOAD N and N pairs OPTION VALUE, up to 256 times; an answer or error each.
-local function submit_many(k, args)
+function submit_many(k, args)
     local meta = call('HMGET', k.meta, 'partitions', 'payload_max')
     if not meta[1] then return refuse('version', NOT_SET_UP) end
     local places = places_of_many(args)
@@ -267,21 +271,21 @@ local function find_status(k, id)
     return { record and state_of(k, id, record) or 'unknown', false }
 end
 
-local function status(k, args)
+function status(k, args)
     if #args ~= 2 then return refuse('invalid', 'expected USER ID') end
     if not find(args[2], UUID) then return refuse('invalid', 'ID must be a UUID') end
     return find_status(k, args[2]:lower())
 end
 
 -- What partition P knows of an id, whoever's it is: [state, result].
-local function lookup(k, args)
+function lookup(k, args)
     if #args ~= 1 or not find(args[1], UUID) then return refuse('invalid', 'ID must be a UUID') end
     return find_status(k, args[1]:lower())
 end
 
 -- ID: a reply is wanted for an operation that somebody else has submitted, perhaps one that Redis has still to
 -- hear of -> its state as Redis knows it; one that has ended is answered at once.
-local function want(k, args)
+function want(k, args)
     local id = args[1] and args[1]:lower()
     if not id or not find(id, UUID) then return refuse('invalid', 'ID must be a UUID') end
     local result = find_result(k, id)
@@ -300,7 +304,7 @@ local function want(k, args)
 end
 
 -- ID: one reply that was wanted is not any more.
-local function unwant(k, args)
+function unwant(k, args)
     local id = args[1]:lower()
     local key = k.base .. 'wish:' .. id
     if call('EXISTS', key) == 1 then
@@ -309,4 +313,6 @@ local function unwant(k, args)
         call('HDEL', k.replies, id)
     end
     return redis.status_reply('OK')
+end
+
 end
