@@ -86,6 +86,7 @@ struct heddle_operation {
     struct heddle_text op;
     struct heddle_text thread;   /* empty where the operation has none */
     struct heddle_text payload;  /* a JSON object, checked: syntax, depth, UTF-8, no NUL */
+    struct heddle_text trace;    /* W3C traceparent that was submitted with it, or empty */
     int64_t submitted_us;        /* since the epoch, by Redis' clock */
     int attempt;                 /* 1 for the first */
     struct heddle_policy policy; /* what its submission asked for */

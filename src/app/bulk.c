@@ -147,7 +147,7 @@ static heddle_status take_line(struct bulk *bulk, const struct line *line, struc
     struct heddle_error reason;
 
     heddle_status status = (bulk->is_judged ? submission_read_again : submission_read)(
-        line, bulk->options->payload_bytes_max, &bulk->arena, submission, &reason);
+        line, bulk->rules, &bulk->arena, submission, &reason);
     if (status != HEDDLE_OK)
         return reject_line(bulk, line, &reason, err);
 

@@ -25,6 +25,7 @@ enum {
 };
 
 struct lines;
+struct submission_rules;
 
 struct bulk_counts {
     uint64_t submitted, ended, done, failed, dead, cancelled, rejected;
@@ -50,6 +51,7 @@ struct bulk_pending {
 
 struct bulk {
     const struct options *options;
+    const struct submission_rules *rules;
     char batch_id[HEDDLE_ID_SIZE + 1]; /* see submission_line_id */
     struct heddle_text batch;          /* of each line that names none; may be empty */
     struct lines *lines;

@@ -41,6 +41,8 @@ const struct setting options_table[] = {
      .help = "processors that one `heddle run` starts and watches"},
     {"workers", SETTING_INTEGER, 0, OPTION(workers), .standard = "8", .least = 1, .most = 1024,
      .help = "worker threads of a processor, each with a Postgres connection"},
+    {"handlers", SETTING_TEXT, 0, OPTION(handlers), .standard = "", .most = TEXT_BYTES_MAX,
+     .help = "shared objects with operations of your own, parted by commas"},
     {"lease", SETTING_DURATION, 0, OPTION(lease_ms), .standard = "5s", .least = 100,
      .most = 10 * MINUTE, .help = "how long a vanished processor's lanes stay its own"},
     {"drain", SETTING_DURATION, 0, OPTION(drain_ms), .standard = "30s", .least = 0, .most = HOUR,

@@ -22,6 +22,7 @@ struct options {
     int64_t processes;
     int64_t poison_crashes;
     int64_t workers;
+    const char *handlers;
     int64_t lease_ms;
     int64_t drain_ms;
     int durability; /* enum durability */

@@ -2,6 +2,7 @@
  *
  * In a processor, the main thread owns it and does nothing but obey signals: serve.c. */
 #include "app/command.h"
+#include "app/ops.h"
 #include "app/options.h"
 #include "app/run_child.h"
 
@@ -9,7 +10,6 @@
 
 #include "base/log.h"
 #include "engine/supervisor.h"
-#include "workers/registry.h"
 
 static struct supervisor_options supervision_of(const struct invocation *invocation);
 static int processor_main(void *argument, struct board *board, bool is_quarantine);
@@ -81,5 +81,17 @@ static void discard(void *argument)
 
 static int processor_main(void *argument, struct board *board, bool is_quarantine)
 {
-    return (int)run_child(argument, workers_registry(), board, is_quarantine);
+    const struct invocation *invocation = argument;
+    struct heddle_error err;
+    struct ops ops;
+
+    /* Here, and not in the supervisor: what a team's objects do can end nobody but a child, and
+     * the next generation has them as they are then. */
+    ops_init(&ops);
+    heddle_status status = ops_load(&ops, invocation->settings, invocation->options, &err);
+    if (status != HEDDLE_OK)
+        return (int)report(invocation, status, &err);
+    enum exit_code code = run_child(invocation, ops.handlers, ops.hooks, board, is_quarantine);
+    ops_done(&ops);
+    return (int)code;
 }

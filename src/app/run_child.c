@@ -31,7 +31,8 @@ struct supervisor_options run_supervision(const struct invocation *invocation)
 }
 
 enum exit_code run_child(const struct invocation *invocation,
-                         const struct heddle_handler *const *handlers, struct board *board,
+                         const struct heddle_handler *const *handlers,
+                         const struct heddle_hooks *const *hooks, struct board *board,
                          bool is_quarantine)
 {
     const struct options *options = invocation->options;
@@ -43,6 +44,7 @@ enum exit_code run_child(const struct invocation *invocation,
     signals_block();
     options_configure_log(options);
     workers_configure(&workers_options);
+    processor_options.hooks = hooks;
     processor_options.board = board;
     processor_options.is_quarantine = is_quarantine;
     processor_options.workers = board->slot_count;

@@ -2,6 +2,7 @@
 #include "app/submission.h"
 
 #include "app/lines.h"
+#include "app/ops.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -15,7 +16,6 @@
 #include "base/json.h"
 #include "base/policy.h"
 #include "base/text.h"
-#include "workers/registry.h"
 
 /* A place in a line. */
 struct cursor {
@@ -23,10 +23,9 @@ struct cursor {
 };
 
 static heddle_status check_sizes(const struct heddle_submission *submission,
-                                 int64_t payload_bytes_max, struct heddle_error *err);
+                                 const struct submission_rules *rules, struct heddle_error *err);
 static heddle_status check_text(const char *name, struct heddle_text text, size_t least,
                                 size_t most, struct heddle_error *err);
-static heddle_status check_op(struct heddle_text op, struct heddle_error *err);
 static heddle_status read_members(struct cursor *cursor, struct arena *arena,
                                   struct heddle_submission *submission, struct heddle_error *err);
 static heddle_status take_member(struct heddle_text name, struct heddle_text value,
@@ -42,22 +41,22 @@ static bool take_string(struct cursor *cursor, struct heddle_text *inside);
 static bool take_value(struct cursor *cursor, struct heddle_text *value);
 
 heddle_status submission_check(const struct heddle_submission *submission,
-                               int64_t payload_bytes_max, struct heddle_error *err)
+                               const struct submission_rules *rules, struct heddle_error *err)
 {
-    heddle_status status = check_sizes(submission, payload_bytes_max, err);
+    heddle_status status = check_sizes(submission, rules, err);
 
     if (status == HEDDLE_OK && submission->payload.size > 0)
         status = json_check_payload(submission->payload, err);
     return status;
 }
 
-heddle_status submission_read(const struct line *line, int64_t payload_bytes_max,
+heddle_status submission_read(const struct line *line, const struct submission_rules *rules,
                               struct arena *arena, struct heddle_submission *submission,
                               struct heddle_error *err)
 {
     struct heddle_submission read;
 
-    heddle_status status = submission_read_again(line, payload_bytes_max, arena, &read, err);
+    heddle_status status = submission_read_again(line, rules, arena, &read, err);
     if (status == HEDDLE_OK && read.payload.size > 0)
         status = json_check_payload(read.payload, err);
     if (status == HEDDLE_OK)
@@ -65,7 +64,7 @@ heddle_status submission_read(const struct line *line, int64_t payload_bytes_max
     return status;
 }
 
-heddle_status submission_read_again(const struct line *line, int64_t payload_bytes_max,
+heddle_status submission_read_again(const struct line *line, const struct submission_rules *rules,
                                     struct arena *arena, struct heddle_submission *submission,
                                     struct heddle_error *err)
 {
@@ -86,7 +85,7 @@ heddle_status submission_read_again(const struct line *line, int64_t payload_byt
     for (size_t i = 0; i < sizeof optional / sizeof *optional; i++)
         if (!optional[i]->data)
             *optional[i] = TEXT("");
-    status = check_sizes(&read, payload_bytes_max, err);
+    status = check_sizes(&read, rules, err);
     if (status == HEDDLE_OK)
         *submission = read;
     return status;
@@ -108,23 +107,23 @@ void submission_line_id(const char *batch_id, uint64_t number, char id[HEDDLE_ID
 }
 
 static heddle_status check_sizes(const struct heddle_submission *submission,
-                                 int64_t payload_bytes_max, struct heddle_error *err)
+                                 const struct submission_rules *rules, struct heddle_error *err)
 {
     heddle_status status = check_text("user", submission->user, 1, HEDDLE_USER_SIZE_MAX, err);
 
     if (status == HEDDLE_OK)
-        status = check_op(submission->op, err);
+        status = ops_check(rules->ops, submission->op, err);
     if (status == HEDDLE_OK)
         status = check_text("thread", submission->thread, 0, HEDDLE_THREAD_SIZE_MAX, err);
     if (status == HEDDLE_OK && submission->id.size > 0 &&
         !heddle_is_uuid(submission->id.data, submission->id.size))
         status = heddle_refuse(err, HEDDLE_KIND_INVALID, "id = %.60s: allowed is a UUID",
                                submission->id.data);
-    if (status == HEDDLE_OK && submission->payload.size > (size_t)payload_bytes_max)
+    if (status == HEDDLE_OK && submission->payload.size > (size_t)rules->payload_bytes_max)
         status = heddle_refuse(err, HEDDLE_KIND_INVALID,
                                "payload is longer than the %" PRId64
                                " bytes that are allowed (payload_max)",
-                               payload_bytes_max);
+                               rules->payload_bytes_max);
     return status == HEDDLE_OK ? flow_check(&submission->flow, err) : status;
 }
 
@@ -136,22 +135,6 @@ static heddle_status check_text(const char *name, struct heddle_text text, size_
     return heddle_refuse(err, HEDDLE_KIND_INVALID,
                          "%s = %.60s: allowed are %zu to %zu bytes of UTF-8 without NUL", name,
                          text.data, least, most);
-}
-
-/* An op that no processor knows would halt its user's lane. */
-static heddle_status check_op(struct heddle_text op, struct heddle_error *err)
-{
-    char known[256] = "";
-    size_t used = 0;
-
-    for (const struct heddle_handler *const *handler = workers_registry(); *handler; handler++) {
-        if (text_equal(op, text_of((*handler)->op)))
-            return HEDDLE_OK;
-        if (used < sizeof known)
-            used += (size_t)snprintf(known + used, sizeof known - used, "%s%s", used ? ", " : "",
-                                     (*handler)->op);
-    }
-    return heddle_refuse(err, HEDDLE_KIND_INVALID, "op = %.60s: allowed are %s", op.data, known);
 }
 
 /* {"name": value, …} and nothing behind it. Values are only delimited here; each

@@ -9,22 +9,29 @@
 
 struct arena;
 struct line;
+struct ops;
+
+/* What is allowed. */
+struct submission_rules {
+    int64_t payload_bytes_max;
+    const struct ops *ops; /* those that are known; borrowed */
+};
 
 /* Whether user, op, thread, id and payload are within the limits and the op is
  * known. HEDDLE_REFUSED: `err` has one line that names the member, its value
  * and what is allowed. */
 heddle_status submission_check(const struct heddle_submission *submission,
-                               int64_t payload_bytes_max,
+                               const struct submission_rules *rules,
                                struct heddle_error *err) HEDDLE_MUST_CHECK;
 
 /* Reads one NDJSON line and checks it; texts live in the arena. HEDDLE_REFUSED
  * as above. */
-heddle_status submission_read(const struct line *line, int64_t payload_bytes_max,
+heddle_status submission_read(const struct line *line, const struct submission_rules *rules,
                               struct arena *arena, struct heddle_submission *submission,
                               struct heddle_error *err) HEDDLE_MUST_CHECK;
 
 /* Reads a line that submission_read has accepted: the payload is not judged once more. */
-heddle_status submission_read_again(const struct line *line, int64_t payload_bytes_max,
+heddle_status submission_read_again(const struct line *line, const struct submission_rules *rules,
                                     struct arena *arena, struct heddle_submission *submission,
                                     struct heddle_error *err) HEDDLE_MUST_CHECK;
 

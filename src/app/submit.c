@@ -5,6 +5,7 @@
 #include "app/inputs.h"
 #include "app/json_out.h"
 #include "app/door.h"
+#include "app/ops.h"
 #include "app/options.h"
 #include "app/submission.h"
 #include "app/tracking.h"
@@ -22,7 +23,8 @@
 #include "base/text.h"
 
 static bool fits_form(const struct arguments *arguments);
-static enum exit_code submit_one(const struct invocation *invocation);
+static enum exit_code submit_one(const struct invocation *invocation,
+                                 const struct submission_rules *rules);
 static heddle_status read_options(const struct arguments *arguments,
                                   struct heddle_submission *submission, struct heddle_error *err);
 static char *read_payload(const char *source, size_t bytes_max, size_t *size);
@@ -38,13 +40,22 @@ static void keep_result(void *argument, size_t index, const char *json, size_t s
 
 static enum exit_code run(const struct invocation *invocation)
 {
+    struct ops ops;
+    const struct submission_rules rules = {invocation->options->payload_bytes_max, &ops};
+    struct heddle_error err;
     int64_t wait_ms;
 
     if (!fits_form(invocation->arguments) ||
         !input_duration(invocation->arguments, "wait", &wait_ms))
         return EXIT_USAGE;
-    return arguments_get(invocation->arguments, "file") ? submit_file(invocation)
-                                                        : submit_one(invocation);
+    ops_init(&ops);
+    heddle_status status = ops_load(&ops, invocation->settings, invocation->options, &err);
+    enum exit_code code = status != HEDDLE_OK ? report(invocation, status, &err)
+                          : arguments_get(invocation->arguments, "file")
+                              ? submit_file(invocation, &rules)
+                              : submit_one(invocation, &rules);
+    ops_done(&ops);
+    return code;
 }
 
 static const struct flag flags[] = {
@@ -138,7 +149,8 @@ bool submit_is_durable(const struct invocation *invocation)
     return invocation->options->durability == DURABILITY_DURABLE;
 }
 
-static enum exit_code submit_one(const struct invocation *invocation)
+static enum exit_code submit_one(const struct invocation *invocation,
+                                 const struct submission_rules *rules)
 {
     const struct arguments *arguments = invocation->arguments;
     const char *source = arguments_get(arguments, "payload");
@@ -150,12 +162,12 @@ static enum exit_code submit_one(const struct invocation *invocation)
         .payload = TEXT(""),
         .reply = arguments_get(arguments, "wait") != NULL,
     };
-    const int64_t bytes_max = invocation->options->payload_bytes_max;
     char *payload = NULL;
     struct heddle_error err;
 
     if (source) {
-        payload = read_payload(source, (size_t)bytes_max + 1, &submission.payload.size);
+        payload =
+            read_payload(source, (size_t)rules->payload_bytes_max + 1, &submission.payload.size);
         if (!payload)
             return report_text(EXIT_USAGE, "--payload = %.60s: can't be read: %s", source,
                                strerror(errno));
@@ -164,7 +176,7 @@ static enum exit_code submit_one(const struct invocation *invocation)
     /* No payload is fine; an empty one was forgotten by whoever made it. */
     heddle_status status = read_options(arguments, &submission, &err);
     if (status == HEDDLE_OK)
-        status = submission_check(&submission, bytes_max, &err);
+        status = submission_check(&submission, rules, &err);
     if (status == HEDDLE_OK && source)
         status = json_check_payload(submission.payload, &err);
     enum exit_code code =

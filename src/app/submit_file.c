@@ -28,6 +28,7 @@ enum { ENVELOPE_BYTES_MAX = 1 << 16, BAD_SHOWN_MAX = 20, BATCH_BYTES_MAX = 200 }
 /* Everything of one run; what is open is closed at its end. */
 struct job {
     const struct invocation *invocation;
+    const struct submission_rules *rules;
     const char *path;
     const char *batch;
     char batch_made[HEDDLE_ID_SIZE + 1];
@@ -54,10 +55,12 @@ static void print_counts(const struct job *job, int64_t duration_ms);
 static void catch_interrupts(void);
 static void note_interrupt(int number);
 
-enum exit_code submit_file(const struct invocation *invocation)
+enum exit_code submit_file(const struct invocation *invocation,
+                           const struct submission_rules *rules)
 {
     struct job job = {
         .invocation = invocation,
+        .rules = rules,
         .path = arguments_get(invocation->arguments, "file"),
     };
     struct heddle_error err;
@@ -122,6 +125,7 @@ static enum exit_code prepare(struct job *job)
     job->bulk = bulk_new(options, &job->door);
     submission_batch_id(job->batch, job->bulk->batch_id);
     job->bulk->batch = text_of(arguments_get(invocation->arguments, "batch"));
+    job->bulk->rules = job->rules;
     job->bulk->lines = job->lines;
     job->bulk->rejects = job->rejects;
     job->bulk->is_judged = !has_rejects && lines_can_rewind(job->lines);
@@ -152,13 +156,12 @@ static enum exit_code open_rejects(struct job *job)
 /* The first pass: counts, and judges where a bad line must stop all. */
 static enum exit_code check_lines(struct job *job)
 {
-    const int64_t payload_bytes_max = job->invocation->options->payload_bytes_max;
     struct arena arena;
     struct heddle_error err;
     uint64_t bad = 0;
     heddle_status status;
 
-    arena_init(&arena, 2 * (size_t)payload_bytes_max);
+    arena_init(&arena, 2 * (size_t)job->rules->payload_bytes_max);
     for (;;) {
         struct heddle_submission submission;
         struct line line;
@@ -172,7 +175,7 @@ static enum exit_code check_lines(struct job *job)
         if (job->rejects)
             continue;
         arena_reset(&arena);
-        if (submission_read(&line, payload_bytes_max, &arena, &submission, &err) == HEDDLE_OK)
+        if (submission_read(&line, job->rules, &arena, &submission, &err) == HEDDLE_OK)
             continue;
         if (bad++ < BAD_SHOWN_MAX)
             fprintf(stderr, "line %" PRIu64 ": %s: %s\n", line.number, heddle_kind_name(err.kind),

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "engine/handlers.h"
+#include "engine/hooks.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,7 @@ static int compare_lanes(const void *a, const void *b);
 static void collect(struct bundle *bundle);
 static void collect_lane(struct bundle *bundle, struct bundle_lane *lane);
 static void run_pure(struct bundle *bundle);
+static struct outcome refusal_of(struct bundle_item *item, struct heddle_error *err);
 static void fall_back(struct bundle *bundle, bool is_set_at_fault);
 static size_t conclude(struct bundle *bundle);
 static void settle(struct bundle *bundle, struct claim_list *claims, size_t ended);
@@ -101,6 +103,7 @@ void bundle_execute(struct bundle *bundle, struct claim_list *claims, struct pos
     if (bundle->count == 0)
         return;
     post_enter_bundle(post, bundle->entries, bundle->count);
+    bundle_tell_start(bundle);
     heddle_status status = HEDDLE_OK;
     if (bundle->way == WAY_PURE)
         run_pure(bundle);
@@ -110,12 +113,14 @@ void bundle_execute(struct bundle *bundle, struct claim_list *claims, struct pos
     if (status == HEDDLE_OK) {
         ended = conclude(bundle);
     } else {
+        hooks_error(bundle->shared->options->hooks, NULL, &err);
         heddle_log(HEDDLE_LOG_INFO, "bundle_failed",
                    "operations=%zu lanes=%zu where=%s sqlstate=%s text=%s", bundle->count,
                    bundle->lane_count, *err.where ? err.where : "-",
                    *err.sqlstate ? err.sqlstate : "-", LOG_TEXT(err.text));
         fall_back(bundle, is_set_at_fault);
     }
+    bundle_tell_end(bundle);
     post_leave(post);
     settle(bundle, claims, ended);
     clear(bundle);
@@ -240,7 +245,7 @@ void bundle_check(struct bundle_item *item)
         status = item->handler->check(&item->task, &err);
     item->status = status;
     if (status == HEDDLE_REFUSED)
-        item->outcome = outcome_failed(HEDDLE_END_FAILED, &err, item->task.arena);
+        item->outcome = refusal_of(item, &err);
 }
 
 static void run_pure(struct bundle *bundle)
@@ -269,14 +274,20 @@ static void run_pure(struct bundle *bundle)
     }
 }
 
-void bundle_judge(struct bundle_item *item, const struct heddle_error *err)
+void bundle_judge(struct bundle_item *item, struct heddle_error *err)
 {
     if (item->status == HEDDLE_OK && item->task.refusal)
-        item->outcome = outcome_failed(HEDDLE_END_FAILED, item->task.refusal, item->task.arena);
+        item->outcome = refusal_of(item, item->task.refusal);
     else if (item->status == HEDDLE_OK)
         item->outcome = outcome_done(item->task.result);
     else if (item->status == HEDDLE_REFUSED && err->kind != HEDDLE_KIND_CANCELLED)
-        item->outcome = outcome_failed(HEDDLE_END_FAILED, err, item->task.arena);
+        item->outcome = refusal_of(item, err);
+}
+
+static struct outcome refusal_of(struct bundle_item *item, struct heddle_error *err)
+{
+    hooks_error(item->task.hooks, item->task.operation, err);
+    return outcome_failed(HEDDLE_END_FAILED, err, item->task.arena);
 }
 
 /* Nothing of it has happened. */

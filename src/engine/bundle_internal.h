@@ -61,7 +61,11 @@ void bundle_check(struct bundle_item *item);
 
 /* What a phase that returned item->status makes of it; it has no outcome where that is to be found
  * out alone. */
-void bundle_judge(struct bundle_item *item, const struct heddle_error *err);
+void bundle_judge(struct bundle_item *item, struct heddle_error *err);
+
+/* Tell plugins that its operations are about to be executed, and what came of it. */
+void bundle_tell_start(struct bundle *bundle);
+void bundle_tell_end(struct bundle *bundle);
 
 /* The latency bound has passed, or all shall end: nothing more is begun that can wait. */
 bool bundle_is_late(const struct bundle *bundle);

@@ -13,12 +13,14 @@
 #include <stdint.h>
 
 struct board;
+struct heddle_hooks;
 struct processor;
 
 struct processor_options {
     const char *redis;                            /* address; borrowed until processor_free */
     const char *postgres;                         /* connection string; borrowed likewise */
     const struct heddle_handler *const *handlers; /* NULL-terminated; borrowed likewise */
+    const struct heddle_hooks *const *hooks; /* NULL-terminated, or NULL: none; borrowed likewise */
     int workers;
     int claim_lanes_max;      /* lanes a claim takes at most */
     int claim_operations_max; /* operations of one lane a claim takes at most */

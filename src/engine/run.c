@@ -10,6 +10,7 @@
 #include "base/policy.h"
 #include "base/text.h"
 #include "engine/handlers.h"
+#include "engine/hooks.h"
 #include "ledger/ledger.h"
 #include "ledger/uow.h"
 #include "link/pg.h"
@@ -22,7 +23,9 @@ enum {
     SESSIONS_MAX = 5, /* that an operation may lose in a row: then it is suspected */
 };
 
+static void execute(struct run *run, struct settlement *part);
 static heddle_status start(struct run *run, struct heddle_error *err);
+static heddle_status judge_first(struct run *run, struct heddle_error *err);
 static heddle_status persist(struct run *run, run_step *step, struct heddle_error *err);
 static heddle_status attempt(struct run *run, struct heddle_error *err);
 static heddle_status resolve(struct run *run, run_step *step, struct heddle_error *err);
@@ -36,7 +39,7 @@ static void conclude(struct run *run);
 void run_operation(struct runner *runner, struct claim *claim, struct claimed_operation *claimed,
                    struct settlement *part)
 {
-    struct heddle_error err = {0};
+    const struct heddle_hooks *const *hooks = runner->shared->options->hooks;
     struct run run = {
         .shared = runner->shared,
         .link = runner->link,
@@ -52,38 +55,60 @@ void run_operation(struct runner *runner, struct claim *claim, struct claimed_op
         claimed->is_journaled || (claimed->operation.attempt > 1 && !run_leaves_no_row(&run));
 
     task_init(&run.task, claim, claimed, &runner->arena, runner->link);
-    heddle_status status = start(&run, &err);
-    if (status == HEDDLE_OK && run.handler)
-        status = persist(&run, attempt, &err);
-    else if (status == HEDDLE_OK && run.outcome.end == HEDDLE_END_NONE) {
-        run_log(HEDDLE_LOG_WARNING, "lane_halted", &run, NULL);
-        run.verdict = verdict_unknown_op();
+    const int64_t started_us = hooks ? clock_now_us() : 0;
+    hooks_start(hooks, &run.task);
+    execute(&run, part);
+    if (hooks) {
+        const struct heddle_execution execution = {claimed->end, clock_now_us() - started_us, 1};
+        hooks_end(&run.task, &execution);
+    }
+    task_done(&run.task);
+}
+
+static void execute(struct run *run, struct settlement *part)
+{
+    struct heddle_error err = {0};
+
+    heddle_status status = start(run, &err);
+    if (status == HEDDLE_OK && run->handler)
+        status = persist(run, attempt, &err);
+    else if (status == HEDDLE_OK && run->outcome.end == HEDDLE_END_NONE) {
+        run_log(HEDDLE_LOG_WARNING, "lane_halted", run, NULL);
+        run->verdict = verdict_unknown_op();
     }
     /* A decision may be overtaken by another one: a cancellation, say. */
     for (int tries = 0; status != HEDDLE_OK && tries < DECISIONS_MAX; tries++) {
-        run.verdict = judge(&run, status, &err);
-        if (!run.verdict.is_decision)
+        run->verdict = judge(run, status, &err);
+        if (!run->verdict.is_decision)
             break;
-        status = persist(&run, run_decide, &err);
-        if (status != HEDDLE_OK && run.reason == LEDGER_IS_FREE)
+        status = persist(run, run_decide, &err);
+        if (status != HEDDLE_OK && run->reason == LEDGER_IS_FREE)
             break;
     }
     /* What can't be written is not acted on. */
-    if (status != HEDDLE_OK && run.verdict.is_decision) {
-        run_log(HEDDLE_LOG_ERROR, "decision_failed", &run, &err);
-        run.verdict = verdict_undecided();
+    if (status != HEDDLE_OK && run->verdict.is_decision) {
+        run_log(HEDDLE_LOG_ERROR, "decision_failed", run, &err);
+        run->verdict = verdict_undecided();
     }
     /* What was to be decided about had ended already. */
-    if (status == HEDDLE_OK && run.outcome.end != HEDDLE_END_NONE)
-        run.verdict.disposition = LANE_RELEASE;
-    if (run.verdict.disposition == LANE_RELEASE && !claimed->is_parked)
-        conclude(&run);
-    dispose(&run, part);
-    task_done(&run.task);
+    if (status == HEDDLE_OK && run->outcome.end != HEDDLE_END_NONE)
+        run->verdict.disposition = LANE_RELEASE;
+    if (run->verdict.disposition == LANE_RELEASE && !run->claimed->is_parked)
+        conclude(run);
+    dispose(run, part);
 }
 
 /* What can be said before anything is tried. */
 static heddle_status start(struct run *run, struct heddle_error *err)
+{
+    heddle_status status = judge_first(run, err);
+
+    if (status != HEDDLE_OK && run->reason == LEDGER_IS_FREE)
+        hooks_error(run->task.hooks, run->task.operation, err);
+    return status;
+}
+
+static heddle_status judge_first(struct run *run, struct heddle_error *err)
 {
     const struct claimed_operation *claimed = run->claimed;
 
@@ -108,6 +133,9 @@ static heddle_status persist(struct run *run, run_step *step, struct heddle_erro
 
     for (int tries = 1;; tries++) {
         status = step(run, err);
+        /* What the ledger says of its place is no failure of the operation. */
+        if (status != HEDDLE_OK && run->reason == LEDGER_IS_FREE)
+            hooks_error(run->task.hooks, run->task.operation, err);
         if (status != HEDDLE_RETRY || tries > options->retry_attempts ||
             atomic_load(&run->shared->is_stopping) ||
             (step == attempt && heddle_task_is_cancelled(&run->task)))

@@ -7,6 +7,7 @@
 #include "heddle/operation.h"
 #include "queue/claim.h"
 
+struct heddle_hooks;
 struct json_t;
 struct pg_link;
 
@@ -17,6 +18,8 @@ struct heddle_task {
     struct claim *claim;        /* where events go */
     struct arena *arena;        /* the worker's; emptied after the operation */
     struct pg_link *link;       /* the worker's; for heddle_task_read */
+    const struct heddle_hooks *const *hooks; /* set by hooks_start; NULL: none */
+    void **started;                          /* what each of them gave */
     void *prepared;
     const char *result;           /* JSON; NULL: none */
     struct heddle_error *refusal; /* by apply_many; NULL: none */

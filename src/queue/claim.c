@@ -190,7 +190,7 @@ static bool read_operation(const char *data, const struct record_header *header,
     claimed->content.size = (size_t)(cursor - 1 - operation->user.data);
     operation->submitted_us = header->submitted_us;
     operation->attempt = header->attempts + 1;
-    claimed->trace = next_text(&cursor, header->trace_size);
+    operation->trace = next_text(&cursor, header->trace_size);
     claimed->wants_reply = header->wants_reply;
     claimed->is_journaled = header->is_journaled;
     claimed->is_poisoned = header->is_poisoned;
@@ -203,7 +203,7 @@ static bool read_operation(const char *data, const struct record_header *header,
         return false;
     /* What a payload may hold is for its check to say. */
     return is_string(id) && is_string(operation->user) && is_string(operation->op) &&
-           is_string(operation->thread) && is_string(claimed->trace) &&
+           is_string(operation->thread) && is_string(operation->trace) &&
            operation->payload.data[operation->payload.size] == '\0';
 }
 

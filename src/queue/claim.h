@@ -23,11 +23,10 @@ enum cancel_cause {
 struct claimed_operation {
     struct heddle_operation operation; /* its texts lie in the claim */
     struct heddle_text content;        /* user, op, thread and payload, with a NUL between them */
-    struct heddle_text trace;
-    bool wants_reply;          /* somebody waits for the result */
-    bool is_journaled;         /* durable: the journal has its row */
-    bool is_poisoned;          /* it has crashed its process too often */
-    atomic_int cancel;         /* enum cancel_cause; see claimed_cancel */
+    bool wants_reply;                  /* somebody waits for the result */
+    bool is_journaled;                 /* durable: the journal has its row */
+    bool is_poisoned;                  /* it has crashed its process too often */
+    atomic_int cancel;                 /* enum cancel_cause; see claimed_cancel */
     bool is_parked;            /* set by the worker: it leaves its lane without having ended */
     enum heddle_end end;       /* set by the worker */
     struct heddle_text result; /* JSON for clients, in the claim's arena; set with `end` */

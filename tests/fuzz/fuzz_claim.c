@@ -39,7 +39,7 @@ static uint8_t *put_record(uint8_t *at, const struct claimed_operation *claimed,
     at = put(at, operation->user.size, 2);
     at = put(at, operation->op.size, 1);
     at = put(at, operation->thread.size, 1);
-    at = put(at, claimed->trace.size, 2);
+    at = put(at, claimed->operation.trace.size, 2);
     at = put(at, (uint64_t)operation->attempt - 1, 2);
     memcpy(at, before + RESERVED, 2);
     at = put(at + 2, operation->payload.size, 4);
@@ -49,7 +49,7 @@ static uint8_t *put_record(uint8_t *at, const struct claimed_operation *claimed,
     at = put_text(at, operation->op);
     at = put_text(at, operation->thread);
     at = put_text(at, operation->payload);
-    at = put_text(at, claimed->trace);
+    at = put_text(at, claimed->operation.trace);
     if (before[1] & FLAG_POLICY) {
         at = put(at, (uint64_t)policy->attempts, 2);
         at = put(at, policy->on_failure, 1);
@@ -90,7 +90,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         FUZZ_CHECK(strlen(claimed->operation.user.data) == claimed->operation.user.size);
         FUZZ_CHECK(strlen(claimed->operation.op.data) == claimed->operation.op.size);
         FUZZ_CHECK(strlen(claimed->operation.thread.data) == claimed->operation.thread.size);
-        FUZZ_CHECK(strlen(claimed->trace.data) == claimed->trace.size);
+        FUZZ_CHECK(strlen(claimed->operation.trace.data) == claimed->operation.trace.size);
         FUZZ_CHECK(claimed->operation.attempt >= 1 && claimed->end == HEDDLE_END_NONE);
         FUZZ_CHECK(claimed->operation.policy.on_failure <= HEDDLE_ON_FAILURE_HALT);
         end = put_record(end, claimed, data + (end - again));

@@ -117,7 +117,7 @@ static void a_record_is_read_as_it_was_written(void **state)
     assert_int_equal(first->end, HEDDLE_END_NONE);
     assert_string_equal(second->operation.id, ID_2);
     assert_text(second->operation.thread, "");
-    assert_text(second->trace, two.trace);
+    assert_text(second->operation.trace, two.trace);
     assert_int_equal(second->operation.attempt, 1);
     assert_false(second->wants_reply);
     claim_free(claim);
@@ -151,7 +151,7 @@ static void a_record_of_the_largest_sizes_is_read(void **state)
     assert_text(claim->operations[0].operation.thread, thread);
     assert_text(claim->operations[0].operation.op, op);
     assert_int_equal(claim->operations[0].operation.payload.size, 1 << 20);
-    assert_text(claim->operations[0].trace, trace);
+    assert_text(claim->operations[0].operation.trace, trace);
     assert_int_equal(claim->operations[0].operation.attempt, 65536);
     claim_free(claim);
     free(payload);

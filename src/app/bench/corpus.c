@@ -3,6 +3,7 @@
 
 #include "app/bench/work.h"
 #include "app/lines.h"
+#include "app/ops.h"
 #include "app/submission.h"
 
 #include <inttypes.h>
@@ -25,7 +26,8 @@ struct corpus {
 };
 
 static heddle_status read_line(struct corpus *corpus, const struct line *line,
-                               int64_t payload_bytes_max, uint32_t run, struct heddle_error *err);
+                               const struct submission_rules *rules, uint32_t run,
+                               struct heddle_error *err);
 static int64_t count_users(const struct corpus *corpus);
 static bool only_reads(struct heddle_text op);
 
@@ -36,18 +38,22 @@ heddle_status corpus_read(const char *path, int64_t payload_bytes_max, struct co
     /* Redis remembers ids for a while: another run has others. */
     const uint32_t run = (uint32_t)clock_random(UINT32_MAX);
     struct lines *lines = NULL;
+    struct ops ops;
     struct line line;
     bool found = true;
 
+    ops_init(&ops);
+    const struct submission_rules rules = {payload_bytes_max, &ops};
     arena_init(&read->arena, 0);
     heddle_status status =
         lines_open(path, (size_t)payload_bytes_max + ENVELOPE_BYTES_MAX, false, &lines, err);
     while (status == HEDDLE_OK && found) {
         status = lines_next(lines, &line, &found, err);
         if (status == HEDDLE_OK && found && !lines_is_blank(&line))
-            status = read_line(read, &line, payload_bytes_max, run, err);
+            status = read_line(read, &line, &rules, run, err);
     }
     lines_close(lines);
+    ops_done(&ops);
     if (status == HEDDLE_OK && read->count == 0)
         status = heddle_refuse(err, HEDDLE_KIND_INVALID, "%.200s has no operation", path);
     if (status != HEDDLE_OK) {
@@ -89,13 +95,13 @@ int64_t corpus_recorded(const struct corpus *corpus, bool is_durable)
 }
 
 static heddle_status read_line(struct corpus *corpus, const struct line *line,
-                               int64_t payload_bytes_max, uint32_t run, struct heddle_error *err)
+                               const struct submission_rules *rules, uint32_t run,
+                               struct heddle_error *err)
 {
     struct heddle_submission submission;
     struct heddle_error why;
 
-    heddle_status status =
-        submission_read(line, payload_bytes_max, &corpus->arena, &submission, &why);
+    heddle_status status = submission_read(line, rules, &corpus->arena, &submission, &why);
     if (status != HEDDLE_OK)
         return heddle_refuse(err, HEDDLE_KIND_INVALID, "line %" PRIu64 ": %s", line->number,
                              why.text);

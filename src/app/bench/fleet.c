@@ -82,5 +82,5 @@ static int processor_main(void *argument, struct board *board, bool is_quarantin
         atomic_store(&board->is_quiet, true);
     if (!is_quarantine)
         tally_join(fleet->tally);
-    return (int)run_child(fleet->invocation, tally_handlers(), board, is_quarantine);
+    return (int)run_child(fleet->invocation, tally_handlers(), NULL, board, is_quarantine);
 }
