@@ -57,7 +57,8 @@ const struct command command_check = {
                "an entry without its operation or the reverse; missing, an operation of the\n"
                "journal that Redis has lost; numbers, a lane whose numbers in the journal\n"
                "contradict; stray_wish, a reply that nobody would send; endless_key, a result\n"
-               "that would stay for ever.\n",
+               "that would stay for ever; endless_wait, a lane that waits for what will not\n"
+               "happen; stray_reason, one that is told why it waits, and does not.\n",
     .flags = flags,
     .loads_settings = true,
     .run = run,

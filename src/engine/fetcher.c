@@ -54,6 +54,7 @@ static heddle_status listen_for_wakes(struct fetcher *fetcher, struct heddle_err
 static heddle_status fetch(struct fetcher *fetcher, bool *is_starved, struct heddle_error *err);
 static struct room find_room(struct fetcher *fetcher);
 static heddle_status be_quiet(struct fetcher *fetcher);
+static void yield(struct fetcher *fetcher);
 static void decline(struct fetcher *fetcher);
 static heddle_status fetch_suspects(struct fetcher *fetcher, struct heddle_error *err);
 static size_t send_claims(struct fetcher *fetcher, struct room room, struct sent_claim *sent,
@@ -216,16 +217,22 @@ static struct room find_room(struct fetcher *fetcher)
 /* Everything may have changed when it ends: then every partition is hot. */
 static heddle_status be_quiet(struct fetcher *fetcher)
 {
+    yield(fetcher);
+    heat_all(fetcher->heat);
+    if (!fetcher->has_declined)
+        decline(fetcher);
+    return HEDDLE_OK;
+}
+
+/* Gives back what no worker has begun. */
+static void yield(struct fetcher *fetcher)
+{
     struct claim_list rest;
     struct claim *claim;
 
     runqueue_empty(fetcher->parts.queue, &rest);
     while ((claim = claim_list_pop(&rest)))
         settler_release(fetcher->parts.settler, claim);
-    heat_all(fetcher->heat);
-    if (!fetcher->has_declined)
-        decline(fetcher);
-    return HEDDLE_OK;
 }
 
 /* Where that fails others find what there is by their poll. */
@@ -387,6 +394,9 @@ static heddle_status read_wakes(struct fetcher *fetcher, struct heddle_error *er
             break;
         case WAKE_CANCEL:
             watchdog_cancel(fetcher->parts.watchdog, wake.id);
+            break;
+        case WAKE_YIELD:
+            yield(fetcher);
             break;
         }
     return status;

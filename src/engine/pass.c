@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "engine/reconcile.h"
+#include "ledger/controls.h"
 #include "ledger/journal.h"
 #include "queue/admin.h"
 
@@ -10,7 +11,7 @@ heddle_status pass_set_up(struct pg_link *pg, struct redis_link *redis, bool *is
                           struct heddle_error *err)
 {
     unsigned partitions = 0;
-    int64_t payload_bytes_max = 0;
+    int64_t payload_bytes_max = 0, controls = 0;
     bool is_whole = false;
 
     *is_new = false;
@@ -20,7 +21,11 @@ heddle_status pass_set_up(struct pg_link *pg, struct redis_link *redis, bool *is
     status = journal_partitions(pg, &partitions, &payload_bytes_max, err);
     if (status != HEDDLE_OK || partitions == 0)
         return status;
-    status = queue_install(redis, partitions, payload_bytes_max, err);
+    status = controls_newest(pg, &controls, err);
+    if (status == HEDDLE_OK)
+        status = controls > 0
+                     ? queue_install_awaiting_controls(redis, partitions, payload_bytes_max, err)
+                     : queue_install(redis, partitions, payload_bytes_max, err);
     if (status != HEDDLE_OK)
         return status;
     *is_new = true;

@@ -13,7 +13,8 @@ struct pg_link;
 struct redis_link;
 
 /* Sets a Redis up again that has lost everything, or a part of it: the journal knows how. `*is_new`
- * says whether that was needed. One that nobody ever set up stays as it is. */
+ * says whether that was needed: then controls_spread is, too, before anything is claimed. One that
+ * nobody ever set up stays as it is. */
 heddle_status pass_set_up(struct pg_link *pg, struct redis_link *redis, bool *is_new,
                           struct heddle_error *err) HEDDLE_MUST_CHECK;
 

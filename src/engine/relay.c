@@ -6,6 +6,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/thread.h"
+#include "engine/controls.h"
 #include "engine/outbox.h"
 #include "engine/reconcile.h"
 #include "heddle/client.h"
@@ -27,6 +28,7 @@ enum {
     /* A submitter that believes us awake has not committed yet: look again soon. */
     DOZE_MS = 10,
     RECONCILE_EVERY_MS = 1000,
+    CONTROLS_EVERY_MS = 1000,
     RECONCILE_PAUSE = 9, /* times what a page took */
     FORGET_COUNT = 1000,
     RETRY_BASE_MS = 20,
@@ -68,7 +70,7 @@ struct relay {
     struct reconciler reconciler;
     struct outbox outbox;
     bool is_listening, is_leader;
-    int64_t next_reconcile_ms;
+    int64_t next_reconcile_ms, next_controls_ms;
     int event_fd; /* a request, or the end */
     atomic_bool is_stopping;
     pthread_t thread;
@@ -82,6 +84,7 @@ static void *relay_body(void *argument);
 static heddle_status tend(struct relay *relay, struct heddle_error *err);
 static heddle_status take_office(struct relay *relay, struct heddle_error *err);
 static heddle_status serve_requests(struct relay *relay, struct heddle_error *err);
+static heddle_status tell_controls(struct relay *relay, struct heddle_error *err);
 static heddle_status reconcile(struct relay *relay, struct heddle_error *err);
 static heddle_status rest(struct relay *relay, struct heddle_error *err);
 static int64_t rest_ms(const struct relay *relay);
@@ -202,6 +205,8 @@ static heddle_status tend(struct relay *relay, struct heddle_error *err)
     heddle_status status = take_office(relay, err);
     if (status == HEDDLE_OK)
         status = serve_requests(relay, err);
+    if (status == HEDDLE_OK && relay->is_leader && clock_now_ms() >= relay->next_controls_ms)
+        status = tell_controls(relay, err);
     if (status == HEDDLE_OK && relay->is_leader)
         status = outbox_unpark(&relay->outbox, err);
     if (status == HEDDLE_OK && relay->is_leader)
@@ -257,6 +262,15 @@ static heddle_status serve_requests(struct relay *relay, struct heddle_error *er
     return status;
 }
 
+static heddle_status tell_controls(struct relay *relay, struct heddle_error *err)
+{
+    heddle_status status = controls_spread(relay->pg, relay->redis, relay->partitions, err);
+
+    if (status == HEDDLE_OK)
+        relay->next_controls_ms = clock_now_ms() + CONTROLS_EVERY_MS;
+    return status;
+}
+
 /* A page of the comparison. In a large journal it takes a small part of the time, unless Redis has
  * lost something. */
 static heddle_status reconcile(struct relay *relay, struct heddle_error *err)
@@ -270,6 +284,8 @@ static heddle_status reconcile(struct relay *relay, struct heddle_error *err)
         status = reconciler_step(&relay->reconciler, &is_last, err);
     if (status != HEDDLE_OK)
         return status;
+    if (is_new)
+        relay->next_controls_ms = 0;
     const int64_t now_ms = clock_now_ms();
     relay->next_reconcile_ms = now_ms;
     if (is_last)
@@ -303,11 +319,14 @@ static heddle_status rest(struct relay *relay, struct heddle_error *err)
 
 static int64_t rest_ms(const struct relay *relay)
 {
-    const int64_t reconcile_ms = relay->next_reconcile_ms - clock_now_ms();
+    const int64_t next_ms = relay->next_reconcile_ms < relay->next_controls_ms
+                                ? relay->next_reconcile_ms
+                                : relay->next_controls_ms;
+    const int64_t due_ms = next_ms - clock_now_ms();
     int64_t ms = outbox_idle_ms(&relay->outbox);
 
-    if (reconcile_ms < ms)
-        ms = reconcile_ms > 0 ? reconcile_ms : 0;
+    if (due_ms < ms)
+        ms = due_ms > 0 ? due_ms : 0;
     return relay->is_leader && ms < SLEEP_MS ? ms : SLEEP_MS;
 }
 
@@ -335,6 +354,7 @@ static void recover(struct relay *relay, const struct heddle_error *cause, int f
     redis_close(relay->redis);
     pg_close(relay->pg);
     outbox_begin_anew(&relay->outbox);
+    relay->next_controls_ms = 0;
     if (!atomic_load(&relay->is_stopping))
         clock_sleep_ms(clock_backoff_ms(failures, RETRY_BASE_MS, RETRY_CAP_MS));
 }

@@ -84,6 +84,10 @@ static bool understand(struct heddle_text text, struct wake *wake)
         memcpy(wake->id, text.data + word_size, sizeof wake->id);
         return true;
     }
+    if (text_equal(text, TEXT("yield"))) {
+        wake->kind = WAKE_YIELD;
+        return true;
+    }
     if (!text_parse_integer(text.data, &wake->partition))
         return false;
     wake->kind = WAKE_PARTITION;

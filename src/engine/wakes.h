@@ -1,5 +1,6 @@
 /* What a processor is told on its channel, heddle:wake:INCARNATION: that a partition has a ready
- * lane (its number), or that an operation it has in hand shall end early ("cancel ID").
+ * lane (its number), that an operation it has in hand
+ * shall end early ("cancel ID"), or that it shall give back what it has not begun ("yield").
  *
  * Confined to the fetcher. Messages are lost while it is not subscribed. */
 #ifndef ENGINE_WAKES_H
@@ -12,7 +13,7 @@
 
 struct wakes;
 
-enum wake_kind { WAKE_NONE, WAKE_PARTITION, WAKE_CANCEL };
+enum wake_kind { WAKE_NONE, WAKE_PARTITION, WAKE_CANCEL, WAKE_YIELD };
 
 struct wake {
     enum wake_kind kind;

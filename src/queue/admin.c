@@ -17,6 +17,9 @@ enum { LIBRARY_VERSION = 3 };
 extern const char heddle_lua_data[];
 extern const size_t heddle_lua_size;
 
+static heddle_status install(struct redis_link *link, unsigned partitions,
+                             int64_t payload_bytes_max, bool awaits_controls,
+                             struct heddle_error *err);
 static heddle_status load_library(struct redis_link *link, struct heddle_error *err);
 static heddle_status installed_version(struct redis_link *link, int *version,
                                        struct heddle_error *err);
@@ -35,31 +38,13 @@ int queue_library_version(void)
 heddle_status queue_install(struct redis_link *link, unsigned partitions, int64_t payload_bytes_max,
                             struct heddle_error *err)
 {
-    int installed = 0;
+    return install(link, partitions, payload_bytes_max, false, err);
+}
 
-    heddle_status status = installed_version(link, &installed, err);
-    if (status == HEDDLE_OK && installed <= LIBRARY_VERSION)
-        status = load_library(link, err);
-    if (status == HEDDLE_OK)
-        status = match_partitions(link, partitions, err);
-    for (unsigned p = 0; status == HEDDLE_OK && p < partitions; p++) {
-        AUTO_REPLY reply = NULL;
-        char key[32], count[16], bytes[24];
-        snprintf(key, sizeof key, "heddle:{%u}", p);
-        snprintf(count, sizeof count, "%u", partitions);
-        snprintf(bytes, sizeof bytes, "%lld", (long long)payload_bytes_max);
-        status =
-            redis_callf(link, &reply, err, "FCALL", "heddle_setup", "1", key, count, bytes, NULL);
-        if (status == HEDDLE_OK && redis_reply_integer(reply) != partitions)
-            return heddle_refuse(err, HEDDLE_KIND_CONFLICT,
-                                 "partition %u was set up for %lld partitions, not %u", p,
-                                 (long long)redis_reply_integer(reply), partitions);
-    }
-    /* Last: where this is, all of it is, though we die on the way or a replica that lags takes
-     * over. */
-    if (status == HEDDLE_OK)
-        status = fix_partitions(link, partitions, err);
-    return status;
+heddle_status queue_install_awaiting_controls(struct redis_link *link, unsigned partitions,
+                                              int64_t payload_bytes_max, struct heddle_error *err)
+{
+    return install(link, partitions, payload_bytes_max, true, err);
 }
 
 heddle_status queue_facts_get(struct redis_link *link, struct queue_facts *facts,
@@ -107,6 +92,37 @@ heddle_status queue_facts_judge(const struct queue_facts *facts, struct heddle_e
                            "`heddle migrate`",
                            facts->library_version, LIBRARY_VERSION);
     return HEDDLE_OK;
+}
+
+static heddle_status install(struct redis_link *link, unsigned partitions,
+                             int64_t payload_bytes_max, bool awaits_controls,
+                             struct heddle_error *err)
+{
+    int installed = 0;
+
+    heddle_status status = installed_version(link, &installed, err);
+    if (status == HEDDLE_OK && installed <= LIBRARY_VERSION)
+        status = load_library(link, err);
+    if (status == HEDDLE_OK)
+        status = match_partitions(link, partitions, err);
+    for (unsigned p = 0; status == HEDDLE_OK && p < partitions; p++) {
+        AUTO_REPLY reply = NULL;
+        char key[32], count[16], bytes[24];
+        snprintf(key, sizeof key, "heddle:{%u}", p);
+        snprintf(count, sizeof count, "%u", partitions);
+        snprintf(bytes, sizeof bytes, "%lld", (long long)payload_bytes_max);
+        status = redis_callf(link, &reply, err, "FCALL", "heddle_setup", "1", key, count, bytes,
+                             awaits_controls ? "1" : "0", NULL);
+        if (status == HEDDLE_OK && redis_reply_integer(reply) != partitions)
+            return heddle_refuse(err, HEDDLE_KIND_CONFLICT,
+                                 "partition %u was set up for %lld partitions, not %u", p,
+                                 (long long)redis_reply_integer(reply), partitions);
+    }
+    /* Last: where this is, all of it is, though we die on the way or a replica that lags takes
+     * over. */
+    if (status == HEDDLE_OK)
+        status = fix_partitions(link, partitions, err);
+    return status;
 }
 
 static heddle_status load_library(struct redis_link *link, struct heddle_error *err)

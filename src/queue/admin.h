@@ -26,6 +26,12 @@ int queue_library_version(void);
 heddle_status queue_install(struct redis_link *link, unsigned partitions, int64_t payload_bytes_max,
                             struct heddle_error *err) HEDDLE_MUST_CHECK;
 
+/* The same, but nothing is claimed from a partition that knows no controls until it hears of them:
+ * engine/controls.h. */
+heddle_status queue_install_awaiting_controls(struct redis_link *link, unsigned partitions,
+                                              int64_t payload_bytes_max,
+                                              struct heddle_error *err) HEDDLE_MUST_CHECK;
+
 heddle_status queue_facts_get(struct redis_link *link, struct queue_facts *facts,
                               struct heddle_error *err) HEDDLE_MUST_CHECK;
 

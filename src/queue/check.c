@@ -25,7 +25,7 @@ static heddle_status check_claims(void *argument, const struct redis_reply *keys
 heddle_status queue_check_lanes(const struct queue_check *check, struct queue_census *census,
                                 struct heddle_error *err)
 {
-    static const char *const of_lanes[] = {"ready", "waiting", "halted"};
+    static const char *const of_lanes[] = {"ready", "waiting", "waits", "halted"};
     heddle_status status = HEDDLE_OK;
     struct checker checker;
 
@@ -164,6 +164,10 @@ static void note_member(struct checker *checker, unsigned partition, const char 
         check_note(checker, kind, partition, member, "in %s, without operations", collection);
     else if (strcmp(kind, "orphan_claim") == 0)
         check_note(checker, kind, partition, member, "in %s, which has no beat", collection);
+    else if (strcmp(kind, "endless_wait") == 0)
+        check_note(checker, kind, partition, member, "for what will not happen");
+    else if (strcmp(kind, "stray_reason") == 0)
+        check_note(checker, kind, partition, member, "told why it waits, and does not");
     else
         check_note(checker, kind, partition, TEXT(""), "processor %s is in %s and does not live",
                    member.data, collection);

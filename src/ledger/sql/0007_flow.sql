@@ -43,6 +43,10 @@ language sql immutable as $$
                   then 'HEDDLE invalid unique_ms and replace need unique_key' end)
 $$;
 
+-- Whether heddle.gate has anything to say.
+create function heddle.is_gated() returns boolean
+language sql as $$ select false $$;
+
 -- As it was, with the new columns.
 create or replace function heddle.submit_many(users text[], ops text[], payloads text[], threads text[], ids uuid[],
                                    options jsonb[])
@@ -53,6 +57,7 @@ set enable_nestloop = off set enable_seqscan = off set plan_cache_mode = force_g
 declare
     docs     json[];
     troubles text[];
+    is_gated boolean := heddle.is_gated();
 begin
     if cardinality(users) > 1000 then
         raise exception 'HEDDLE invalid at most 1000 operations at once' using errcode = 'invalid_parameter_value';
@@ -75,7 +80,9 @@ begin
             select g.n, coalesce(g.id, gen_random_uuid()) as id, g.user_id, g.op, nullif(g.thread, '') as thread,
                    heddle.digest(g.user_id, g.op, g.thread, g.payload) as digest, g.options,
                    coalesce(heddle.refusal(g.user_id, g.op, g.thread, g.payload), g.trouble,
-                            heddle.refusal(g.doc, g.options)) as refusal
+                            heddle.refusal(g.doc, g.options),
+                            case when is_gated and not exists (select from heddle.operations o where o.id = g.id)
+                                 then heddle.gate(g.user_id, g.op) end) as refusal
               from unnest(users, ops, threads, payloads, docs, ids, options, troubles)
                    with ordinality as g (user_id, op, thread, payload, doc, id, options, trouble, n)),
         known as (select o.id, o.digest from heddle.operations o where o.id = any (ids)),
@@ -132,6 +139,12 @@ begin
     if problem is not null then
         raise exception using message = problem, errcode = 'invalid_parameter_value';
     elsif id is null or not exists (select from heddle.operations o where o.id = new_id) then
+        if heddle.is_gated() then
+            problem := heddle.gate(user_id, op);
+            if problem is not null then
+                raise exception using message = problem, errcode = 'object_not_in_prerequisite_state';
+            end if;
+        end if;
         insert into heddle.lane_tails as t (lane, prev, seq) values (user_id, 0, nextval('heddle.operation_seq'))
             on conflict (lane) do update set prev = t.seq, seq = nextval('heddle.operation_seq')
             returning t.prev, t.seq into numbers;

@@ -36,7 +36,13 @@ function cancel(k, args)
         if count > 0 then push_reply(k, id, result, count, ttl_ms) end
         call('HDEL', k.replies, id)
     end
-    tell_holder(k, user_of(record), id)
+    local lane = user_of(record)
+    tell_holder(k, lane, id)
+    -- Where the lane waits for what its first operation may not do, that is over.
+    if call('HEXISTS', k.waits, lane) == 1 and call('LINDEX', k.lane .. lane, 0) == id then
+        end_wait(k, { lane })
+        make_ready(k, lane)
+    end
     return redis.status_reply('OK')
 end
 

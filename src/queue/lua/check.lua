@@ -27,6 +27,10 @@ end
 local function fault_of(k, collection, holder, member, value)
     if collection == 'beats' then return is_stale_beat(tonumber(value)) and 'stale_beat' end
     if collection == 'idle' then return is_stale_idle(k, member) and 'stale_idle' end
+    if collection == 'waits' then return not call('ZSCORE', k.waiting, member) and 'stray_reason' end
+    if collection == 'waiting' and call('EXISTS', k.lane .. member) == 1 then
+        return not control.is_expected(k, member, value) and 'endless_wait'
+    end
     if collection == 'replies' then return call('HEXISTS', k.ops, member) == 0 and 'stray_wish' end
     if holder and not call('ZSCORE', k.beats, holder) then return 'orphan_claim' end
     return call('EXISTS', k.lane .. member) == 0 and 'ghost'
@@ -50,6 +54,9 @@ function check_members(k, args)
             elseif repairs and fault == 'stale_beat' and tonumber(value) > now_ms() then
                 -- Whoever lives beats again before that.
                 call('ZADD', key, now_ms() + STALE_MS, member)
+            elseif repairs and fault == 'endless_wait' then
+                end_wait(k, { member })
+                make_ready(k, member)
             elseif repairs and fault ~= 'stray_wish' then
                 call(scan[2], key, member)
             end

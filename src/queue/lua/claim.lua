@@ -12,7 +12,7 @@ end
 local function wake_waiting(k, most, at_ms)
     local due = call('ZRANGEBYSCORE', k.waiting, '-inf', at_ms, 'LIMIT', 0, most)
     if #due == 0 then return end
-    in_chunks('ZREM', k.waiting, due)
+    end_wait(k, due)
     make_all_ready(k, due)
 end
 
@@ -78,6 +78,13 @@ local function give(k, claim, lanes, answer)
                 claim.bytes, list, from = bytes, first_records(k, lane, claim.operations_max), 1
                 count = count_fitting(claim, list, 1, #list)
             end
+            if claim.rules and count > 0 then
+                local admitted = control.admit(k, claim, lane, list, from, count)
+                if admitted < count then
+                    claim.bytes = bytes
+                    count = count_fitting(claim, list, from, from + admitted - 1)
+                end
+            end
             if count > 0 then
                 held[#held + 1], held[#held + 2] = lane, held_text(claim.seq, lanes[i + 1], count)
                 local size = #answer
@@ -109,28 +116,36 @@ local function read_claim(args)
     return claim
 end
 
+-- While everything is paused, or might be: who comes to claim is told when that has ended.
+local function claim_nothing(k, asked)
+    call('SREM', k.idle, asked.incarnation)
+    call('ZADD', k.beats, 'NX', asked.at_ms + asked.lease_ms, asked.incarnation)
+    return { -1, 0, 1 }
+end
+
 -- INCARNATION SEQ LANES OPERATIONS BYTES LEASE_MS -> [next due ms or -1, halted lanes, 1 where none is left, lane, n, n records, …]
 -- A processor that found the last ready lane is woken when there are more.
 function claim(k, args)
     local asked, problem = read_claim(args)
     if problem then return problem end
+    local meta, is_all = call('HMGET', k.meta, 'vt', 'rules'), true
+    asked.rules = meta[2]
+    if asked.rules and control.is_stopped(k, asked.rules) then return claim_nothing(k, asked) end
 
     wake_waiting(k, asked.lanes_max, asked.at_ms)
-    local lanes = call('ZPOPMIN', k.ready, asked.lanes_max)
-    local answer, is_all = { -1, 0, 0 }, true
+    if control.has(asked.rules, 'freed') then is_all = control.wake_freed(k, asked.lanes_max) end
+    local lanes, answer = call('ZPOPMIN', k.ready, asked.lanes_max), { -1, 0, 0 }
     if #lanes > 0 then
         local vt = tonumber(lanes[#lanes])
-        if vt > tonumber(call('HGET', k.meta, 'vt') or 0) then
-            call('HSET', k.meta, 'vt', format('%.0f', vt))
-        end
-        is_all = give(k, asked, lanes, answer)
+        if vt > tonumber(meta[1] or 0) then call('HSET', k.meta, 'vt', format('%.0f', vt)) end
+        is_all = give(k, asked, lanes, answer) and is_all
     end
     if is_all and #lanes < 2 * asked.lanes_max then
         call('SADD', k.idle, asked.incarnation)
         -- Before its first beat, too: who is not known to live is never found dead, nor forgotten.
         call('ZADD', k.beats, 'NX', asked.at_ms + asked.lease_ms, asked.incarnation)
         local next_due = call('ZRANGE', k.waiting, 0, 0, 'WITHSCORES')
-        if next_due[2] then answer[1] = math.max(tonumber(next_due[2]) - asked.at_ms, 0) end
+        if next_due[2] and tonumber(next_due[2]) < FAR_MS then answer[1] = math.max(tonumber(next_due[2]) - asked.at_ms, 0) end
         answer[2] = call('HLEN', k.halted)
         answer[3] = 1
     end
@@ -144,6 +159,13 @@ function adopt(k, args)
     if problem then return problem end
     local known = {}
     for i = 8, #args do known[args[i]] = true end
+    asked.rules = control.rules_of(k)
+    if asked.rules and known.suspect then
+        -- What had begun comes to its end, whatever is paused since; nothing else does.
+        asked.rules, asked.operations_max = false, 1
+    elseif asked.rules and control.is_stopped(k, asked.rules) then
+        return { '0', 0, 0 }
+    end
     local page = call('HSCAN', k.halted, args[7], 'COUNT', 100)
     local lanes, names = {}, {}
     for i = 1, #page[2], 2 do

@@ -104,7 +104,7 @@ function rebuild(k, args)
     end
     if call('EXISTS', key) == 1 and #places_of(k, lane) == 0 then
         make_ready(k, lane)
-    elseif args[2] == '' and call('ZREM', k.waiting, lane) == 1 then
+    elseif args[2] == '' and end_wait(k, { lane }) == 1 then
         make_ready(k, lane)
     end
     return { absent, looked_at }

@@ -10,8 +10,8 @@ local function keys(p)
     local k = keys_of[p]
     if not k then
         local base = 'heddle:{' .. p .. '}:'
-        k = { partition = p, base = base, lane = base .. 'lane:' }
-        for _, name in ipairs { 'meta', 'ops', 'ready', 'waiting', 'halted', 'beats', 'idle', 'replies' } do
+        k = { partition = p, base = base, lane = base .. 'lane:', controls = base .. 'controls.' }
+        for _, name in ipairs { 'meta', 'ops', 'ready', 'waiting', 'waits', 'halted', 'beats', 'idle', 'replies', 'freed' } do
             k[name] = base .. name
         end
         k.new_results, k.old_results = base .. 'results:new', base .. 'results:old'

@@ -1,6 +1,6 @@
 -- Lanes: made ready, and somebody woken.
 
-local wake, make_all_ready, make_ready
+local wake, make_all_ready, make_ready, hold_lane, end_wait
 
 do
 
@@ -30,6 +30,23 @@ end
 
 function make_ready(k, lane, tag)
     make_all_ready(k, { lane }, { tag })
+end
+
+-- A lane that must not run before a time, or from FAR_MS on before an event, and why.
+function hold_lane(k, lane, until_ms, reason)
+    call('ZADD', k.waiting, format('%.0f', until_ms), lane)
+    call('HSET', k.waits, lane, reason)
+end
+
+-- Lanes wait no longer -> how many did
+function end_wait(k, lanes)
+    local count = 0
+    for i = 1, #lanes, UNPACK_MAX do
+        local last = math.min(i + UNPACK_MAX - 1, #lanes)
+        count = count + call('ZREM', k.waiting, unpack(lanes, i, last))
+        call('HDEL', k.waits, unpack(lanes, i, last))
+    end
+    return count
 end
 
 end

@@ -8,7 +8,8 @@ Keys of partition P, all in one slot (B = "heddle:{P}:"):
   B lane:LANE      list    ids of the lane's operations, the oldest first
   B ready          zset    lane -> start tag: lanes that wait for a processor
   B held:INC       hash    lane -> "seq:tag:count": lanes that the processor INC has claimed
-  B waiting        zset    lane -> due time in ms: lanes that wait for a time
+  B waiting        zset    lane -> due time in ms: lanes that wait for a time, or from FAR_MS on for an event
+  B waits          hash    lane -> why it waits, where that is no retry: "paused user", "paused op OP"
   B halted         hash    lane -> reason: lanes that wait for somebody
   B beats          zset    INC -> the time in ms at which its claims expire
   B idle           set     processors that found nothing and want to be woken
@@ -17,6 +18,8 @@ Keys of partition P, all in one slot (B = "heddle:{P}:"):
   B reply:ID       list    a result for each of them, for result_ttl
   B results:new    hash    id -> a result that was sent here, for result_ttl: see results.lua
   B results:old    hash    the same, of some time before
+  B controls.KIND  hash    target -> what operators have said of it: see controls.lua
+  B freed          set     times in waiting whose event has come: their lanes are ready again, some at a time
 
 Invariant: a lane with operations is in exactly one of ready, held:*, waiting, halted; one without
 is in none. A claimed operation stays in its lane until it is settled, so no crash loses it. Whatever
@@ -41,6 +44,7 @@ local RECORD_VERSION, FLAG_REPLY, FLAG_JOURNAL, FLAG_POISON, FLAG_CANCELLED, FLA
 local USER_MAX, OP_MAX, THREAD_MAX, TRACE_MAX = 256, 64, 64, 512
 local MANY_MAX, UNPACK_MAX, WAKE_TRIES, REBUILD_DEPTH, HASHES_MAX = 256, 4000, 8, 2000, 4096
 local WISH_MS = 3600000
+local FAR_MS = 2 ^ 52
 local STATES = { d = 'done', f = 'failed', x = 'dead', c = 'cancelled' }
 local ON_FAILURE = { block = 1, park = 2, halt = 3 }
 local POLICY_MOST = { attempts = 1000, backoff_ms = 3600000, backoff_max_ms = 3600000, deadline_ms = 2592000000 }

@@ -4,10 +4,11 @@ local setup, census, inspect, version
 
 do
 
--- PARTITIONS PAYLOAD_MAX -> the number of partitions that is in force
+-- PARTITIONS PAYLOAD_MAX AWAITS (1: nothing is claimed before it knows the controls) -> the number of partitions that is in force
 function setup(k, args)
     call('HSETNX', k.meta, 'partitions', args[1])
     call('HSET', k.meta, 'payload_max', args[2])
+    if args[3] == '1' then control.await(k) end
     return tonumber(call('HGET', k.meta, 'partitions'))
 end
 

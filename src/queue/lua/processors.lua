@@ -34,9 +34,11 @@ local function mind_clock(k, at_ms, lease_ms)
     local newest = tonumber(call('HGET', k.meta, 'clock') or 0)
     if at_ms > newest then call('HSET', k.meta, 'clock', at_ms) end
     if at_ms >= newest - CLOCK_SLACK_MS then return end
-    local late = call('ZRANGE', k.waiting, 0, 99)
-    in_chunks('ZREM', k.waiting, late)
-    if #late > 0 then make_all_ready(k, late) end
+    local late = call('ZRANGEBYSCORE', k.waiting, '-inf', format('(%.0f', FAR_MS), 'LIMIT', 0, 100)
+    if #late > 0 then
+        end_wait(k, late)
+        make_all_ready(k, late)
+    end
     for _, incarnation in ipairs(call('ZRANGEBYSCORE', k.beats, at_ms + lease_ms, '+inf')) do
         call('ZADD', k.beats, at_ms + lease_ms, incarnation)
     end

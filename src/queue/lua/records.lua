@@ -1,7 +1,7 @@
 -- Records and ids of operations.
 
 local record_of, content_of, content_of_submission, with_attempts, attempted, has_flag, flagged,
-    unflagged, crashed, user_of, new_id
+    unflagged, crashed, user_of, op_of, new_id
 
 do
 
@@ -67,6 +67,12 @@ end
 function user_of(record)
     local size = struct.unpack('>H', record, 3)
     return sub(record, HEADER_SIZE + ID_SIZE + 2, HEADER_SIZE + ID_SIZE + 1 + size)
+end
+
+function op_of(record)
+    local user, op = struct.unpack('>HB', record, 3)
+    local from = HEADER_SIZE + ID_SIZE + 3 + user
+    return sub(record, from, from + op - 1)
 end
 
 local hex_of = {} -- of each byte

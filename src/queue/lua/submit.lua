@@ -4,19 +4,23 @@ local read_option, take_wish, submit, submit_many, status, lookup, want, unwant
 
 do
 
-local function state_of(k, id, record)
+-- `rules` are the partition's.
+local function state_of(k, id, record, rules)
     local lane = user_of(record)
-    if call('ZSCORE', k.waiting, lane) then return 'retrying' end
+    if call('ZSCORE', k.waiting, lane) then
+        local reason = call('HGET', k.waits, lane)
+        return not reason and 'retrying' or find(reason, '^paused') and 'paused' or 'queued'
+    end
     if call('HEXISTS', k.halted, lane) == 1 then return 'halted' end
     for _, incarnation in ipairs(call('ZRANGE', k.beats, 0, -1)) do
         local claim = call('HGET', k.base .. 'held:' .. incarnation, lane)
         if claim then
             local count = tonumber(claim:match(':(%d+)$'))
             local place = call('LPOS', k.lane .. lane, id, 'MAXLEN', count)
-            return place and 'running' or 'queued'
+            if place then return 'running' end
         end
     end
-    return 'queued'
+    return control.is_paused(k, rules, lane, op_of(record)) and 'paused' or 'queued'
 end
 
 -- The journal speaks again of an operation that is here: something was decided about it. A lane that
@@ -29,7 +33,7 @@ local function look_again(k, o, record)
     elseif reason and reason ~= 'suspect' then
         call('HDEL', k.halted, o.user)
         make_ready(k, o.user)
-    elseif call('ZREM', k.waiting, o.user) == 1 then
+    elseif end_wait(k, { o.user }) == 1 then
         make_ready(k, o.user)
     elseif not call('ZSCORE', k.ready, o.user) then
         record = flagged(record, FLAG_LOOK)
@@ -39,7 +43,7 @@ end
 
 -- The same id again: {id, state} where it is the same operation, an error where it is not, nil
 -- where Redis does not know the id.
-local function submitted_before(k, o)
+local function submitted_before(k, o, rules)
     local record = call('HGET', k.ops, o.id)
     if record then
         if content_of(record) ~= content_of_submission(o) then
@@ -47,7 +51,7 @@ local function submitted_before(k, o)
         end
         if o.reply then call('HINCRBY', k.replies, o.id, 1) end
         if o.journal then look_again(k, o, record) end
-        return { o.id, state_of(k, o.id, record) }
+        return { o.id, state_of(k, o.id, record, rules) }
     end
     local result = find_result(k, o.id)
     if not result then return nil end
@@ -166,8 +170,8 @@ function take_wish(k, id)
 end
 
 -- What one call has taken in and not yet written: a lane's operations go into it together.
-local function open_batch(k)
-    return { k = k, at_us = now(), count = 0, unwritten = 0, records = {}, lanes = {}, ids = {}, heads = {} }
+local function open_batch(k, rules)
+    return { k = k, rules = rules, at_us = now(), count = 0, unwritten = 0, records = {}, lanes = {}, ids = {}, heads = {} }
 end
 
 local function write_batch(b)
@@ -187,8 +191,13 @@ local function enqueue(b, o)
     if o.id then
         -- It may stand in this very call.
         if b.has_ids then write_batch(b) end
-        local known = submitted_before(k, o)
+        local known = submitted_before(k, o, b.rules)
         if known then return known end
+    end
+    -- What the journal has accepted is not refused any more.
+    local problem = b.rules and not o.journal and control.refusal(k, b.rules, o)
+    if problem then return problem end
+    if o.id then
         take_wish(k, o.id)
         b.has_ids = true
     else
@@ -203,14 +212,14 @@ local function enqueue(b, o)
     end
     records[n + 1], records[n + 2] = id, record_of(o, b.at_us + b.count)
     b.unwritten, b.count = n + 2, b.count + 1
-    return { id, 'queued' }
+    return { id, control.is_paused(k, b.rules, o.user, o.op) and 'paused' or 'queued' }
 end
 
 function submit(k, args)
     if #args < 4 or #args % 2 ~= 0 then
         return refuse('invalid', 'expected USER OP THREAD PAYLOAD [OPTION VALUE]...')
     end
-    local meta = call('HMGET', k.meta, 'partitions', 'payload_max')
+    local meta = call('HMGET', k.meta, 'partitions', 'payload_max', 'rules')
     if not meta[1] then return refuse('version', NOT_SET_UP) end
     local o = {}
     local problem = read_submission(o, args, 1, 5, #args, tonumber(meta[2]))
@@ -218,7 +227,7 @@ function submit(k, args)
     if partition_of(o.user, tonumber(meta[1])) ~= k.partition then
         return refuse('invalid', 'the user belongs to another partition')
     end
-    local batch = open_batch(k)
+    local batch = open_batch(k, meta[3])
     local answer = enqueue(batch, o)
     write_batch(batch)
     return answer
@@ -242,13 +251,13 @@ end
 
 -- USER OP THREAD PAYLOAD N and N pairs OPTION VALUE, up to 256 times; an answer or error each.
 function submit_many(k, args)
-    local meta = call('HMGET', k.meta, 'partitions', 'payload_max')
+    local meta = call('HMGET', k.meta, 'partitions', 'payload_max', 'rules')
     if not meta[1] then return refuse('version', NOT_SET_UP) end
     local places = places_of_many(args)
     if not places then
         return refuse('invalid', 'expected up to 256 times USER OP THREAD PAYLOAD N [OPTION VALUE]...')
     end
-    local answers, batch, o = {}, open_batch(k), {}
+    local answers, batch, o = {}, open_batch(k, meta[3]), {}
     local partitions, payload_max = tonumber(meta[1]), tonumber(meta[2])
     for i = 1, #places, 2 do
         local at = places[i]
@@ -265,10 +274,10 @@ end
 local function find_status(k, id)
     local record = call('HGET', k.ops, id)
     -- A cancelled one keeps its place until its lane has come to it.
-    if record and not has_flag(record, FLAG_CANCELLED) then return { state_of(k, id, record), false } end
+    if record and not has_flag(record, FLAG_CANCELLED) then return { state_of(k, id, record, control.rules_of(k)), false } end
     local result = find_result(k, id)
     if result then return { result.state, result.text } end
-    return { record and state_of(k, id, record) or 'unknown', false }
+    return { record and state_of(k, id, record, false) or 'unknown', false }
 end
 
 function status(k, args)
@@ -296,7 +305,7 @@ function want(k, args)
     local record = call('HGET', k.ops, id)
     if record then
         call('HINCRBY', k.replies, id, 1)
-        return state_of(k, id, record)
+        return state_of(k, id, record, control.rules_of(k))
     end
     call('INCR', k.base .. 'wish:' .. id)
     call('PEXPIRE', k.base .. 'wish:' .. id, WISH_MS)

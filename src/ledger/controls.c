@@ -1,0 +1,99 @@
+/* See controls.h. */
+#include "ledger/controls.h"
+
+#include "heddle/uow.h"
+#include "link/pg.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct heddle_statement pause_it = {"heddle_pause",
+                                                 "select heddle.pause($1, $2, $3, $4, $5, $6)", 6};
+static const struct heddle_statement resume_it = {"heddle_resume",
+                                                  "select heddle.resume($1, $2, $3, $4)", 4};
+static const struct heddle_statement list_paused = {
+    "heddle_list_paused", "select row_to_json(p) from heddle.paused p order by since", 0};
+static const struct heddle_statement newest = {
+    "heddle_controls_newest", "select coalesce(max(version), 0) from heddle.controls", 0};
+static const struct heddle_statement since = {
+    "heddle_controls_since",
+    "select version, kind, key, coalesce(value::text, '') from heddle.controls where version > $1"
+    " order by version limit $2",
+    2};
+
+static const char *truth(bool value)
+{
+    return value ? "t" : "f";
+}
+
+heddle_status controls_pause(struct pg_link *link, const struct control_pause *pause,
+                             struct heddle_error *err)
+{
+    const char *const params[] = {
+        pause->target.user,    pause->target.op, truth(pause->target.is_all),
+        truth(pause->refuses), pause->reason,    pause->by};
+
+    return pg_query(link, &pause_it, params, NULL, err);
+}
+
+heddle_status controls_resume(struct pg_link *link, const struct control_target *target,
+                              const char *by, struct heddle_error *err)
+{
+    const char *const params[] = {target->user, target->op, truth(target->is_all), by};
+    AUTO_ROWS rows = NULL;
+
+    heddle_status status = pg_query(link, &resume_it, params, &rows, err);
+    if (status == HEDDLE_OK && *heddle_rows_text(rows, 0, 0) == 'f')
+        return heddle_refuse(err, HEDDLE_KIND_NOT_FOUND, "it is not paused");
+    return status;
+}
+
+heddle_status controls_list_paused(struct pg_link *link, controls_found_function *found,
+                                   void *argument, struct heddle_error *err)
+{
+    AUTO_ROWS rows = NULL;
+
+    heddle_status status = pg_query(link, &list_paused, NULL, &rows, err);
+    for (int i = 0; status == HEDDLE_OK && i < heddle_rows_count(rows); i++)
+        found(argument, heddle_rows_text(rows, i, 0));
+    return status;
+}
+
+heddle_status controls_newest(struct pg_link *link, int64_t *version, struct heddle_error *err)
+{
+    AUTO_ROWS rows = NULL;
+
+    heddle_status status = pg_query(link, &newest, NULL, &rows, err);
+    if (status == HEDDLE_OK)
+        *version = strtoll(heddle_rows_text(rows, 0, 0), NULL, 10);
+    return status;
+}
+
+heddle_status controls_since(struct pg_link *link, int64_t version, size_t most,
+                             struct arena *arena, struct control **controls, size_t *count,
+                             struct heddle_error *err)
+{
+    char version_text[24], limit[24];
+    const char *const params[] = {version_text, limit};
+    AUTO_ROWS rows = NULL;
+
+    snprintf(version_text, sizeof version_text, "%" PRId64, version);
+    snprintf(limit, sizeof limit, "%zu", most);
+    heddle_status status = pg_query(link, &since, params, &rows, err);
+    if (status != HEDDLE_OK)
+        return status;
+    *count = (size_t)heddle_rows_count(rows);
+    *controls = arena_alloc(arena, (*count + 1) * sizeof **controls);
+    for (size_t i = 0; i < *count; i++) {
+        const char *texts[3];
+        for (int column = 1; column <= 3; column++) {
+            const char *text = heddle_rows_text(rows, (int)i, column);
+            texts[column - 1] = arena_copy_text(arena, text, strlen(text)).data;
+        }
+        (*controls)[i] = (struct control){strtoll(heddle_rows_text(rows, (int)i, 0), NULL, 10),
+                                          texts[0], texts[1], texts[2]};
+    }
+    return HEDDLE_OK;
+}

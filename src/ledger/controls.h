@@ -1,0 +1,56 @@
+/* Controls: what operators have said of users, ops and everything (sql/0009_controls.sql). Each
+ * call is a transaction of its own, on the caller's thread and link. */
+#ifndef LEDGER_CONTROLS_H
+#define LEDGER_CONTROLS_H
+
+#include "base/arena.h"
+#include "heddle/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct pg_link;
+
+/* What a control is about: exactly one of them. */
+struct control_target {
+    const char *user, *op; /* NULL: not it */
+    bool is_all;
+};
+
+struct control_pause {
+    struct control_target target;
+    bool refuses;       /* submissions, too */
+    const char *reason; /* or NULL */
+    const char *by;
+};
+
+heddle_status controls_pause(struct pg_link *link, const struct control_pause *pause,
+                             struct heddle_error *err) HEDDLE_MUST_CHECK;
+
+/* HEDDLE_REFUSED, kind not_found: it is not paused. */
+heddle_status controls_resume(struct pg_link *link, const struct control_target *target,
+                              const char *by, struct heddle_error *err) HEDDLE_MUST_CHECK;
+
+/* Called for each, the oldest first, with its row of heddle.paused as JSON. */
+typedef void controls_found_function(void *argument, const char *json);
+heddle_status controls_list_paused(struct pg_link *link, controls_found_function *found,
+                                   void *argument, struct heddle_error *err) HEDDLE_MUST_CHECK;
+
+/* The version of the newest; 0: nothing was ever said. */
+heddle_status controls_newest(struct pg_link *link, int64_t *version,
+                              struct heddle_error *err) HEDDLE_MUST_CHECK;
+
+/* A control as the queue is told of it; `value` is JSON, empty where it was taken back. */
+struct control {
+    int64_t version;
+    const char *kind, *key, *value;
+};
+
+/* Up to `most` of those behind `version`, in the order of their versions. Their texts lie in the
+ * arena. */
+heddle_status controls_since(struct pg_link *link, int64_t version, size_t most,
+                             struct arena *arena, struct control **controls, size_t *count,
+                             struct heddle_error *err) HEDDLE_MUST_CHECK;
+
+#endif

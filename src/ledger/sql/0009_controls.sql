@@ -1,0 +1,99 @@
+-- Controls: what operators have said of users, ops and everything. Here is their truth; the queue has a
+-- copy in each partition, which the processors bring up to the newest version.
+
+create table heddle.controls (
+    kind    text not null,
+    key     text not null,
+    value   jsonb,
+    version bigint not null unique,
+    set_at  timestamptz not null default clock_timestamp(),
+    set_by  text not null,
+    refuses boolean not null generated always as (coalesce(value ->> 'refuse' = 'true', false)) stored,
+    primary key (kind, key)
+);
+create index controls_refusing on heddle.controls (kind, key) where refuses;
+comment on table heddle.controls is 'What operators have said of users, ops and everything';
+comment on column heddle.controls.key is 'What it is about: all, users (each of them), user:U or op:OP';
+comment on column heddle.controls.value is 'null: it was taken back';
+comment on column heddle.controls.version is 'Rises from change to change, in the order of their commits';
+comment on column heddle.controls.refuses is 'A submission may be refused for it';
+
+-- Says it, or with a null value takes it back; false where there was nothing to take back. The lock
+-- keeps the order: whoever has seen a version has seen all before it.
+create function heddle.set_control(kind text, key text, value jsonb, set_by text default null) returns boolean
+language plpgsql as $$
+#variable_conflict use_variable
+declare
+    next bigint;
+begin
+    lock table heddle.controls in share row exclusive mode;
+    select coalesce(max(version), 0) + 1 into next from heddle.controls;
+    if value is not null then
+        insert into heddle.controls as c (kind, key, value, version, set_by)
+            values (kind, key, value, next, coalesce(set_by, session_user))
+            on conflict on constraint controls_pkey do update
+            set value = excluded.value, version = excluded.version, set_by = excluded.set_by, set_at = clock_timestamp();
+    else
+        update heddle.controls c set value = null, version = next, set_by = coalesce(set_control.set_by, session_user),
+                                     set_at = clock_timestamp()
+         where c.kind = set_control.kind and c.key = set_control.key and c.value is not null;
+        if not found then
+            return false;
+        end if;
+    end if;
+    perform heddle.wake_relay();
+    return true;
+end $$;
+
+-- The key of what a control is about: one user, one op, or everything.
+create function heddle.control_key(user_id text, op text, everything boolean) returns text
+language plpgsql immutable as $$
+begin
+    if num_nonnulls(user_id, op, nullif(everything, false)) <> 1 then
+        raise exception 'HEDDLE invalid say one of user_id, op and everything' using errcode = 'invalid_parameter_value';
+    elsif octet_length(user_id) not between 1 and 256 then
+        raise exception 'HEDDLE invalid user must be 1 to 256 bytes' using errcode = 'invalid_parameter_value';
+    elsif op !~ '^[a-z0-9_.]{1,64}$' then
+        raise exception 'HEDDLE invalid op must be 1 to 64 characters of a-z0-9_.' using errcode = 'invalid_parameter_value';
+    end if;
+    return coalesce('user:' || user_id, 'op:' || op, 'all');
+end $$;
+
+-- Nothing more of it begins, when the caller's transaction has committed and the processors have heard;
+-- what has begun goes on. With `refuse` nothing more of it is accepted either.
+create function heddle.pause(user_id text default null, op text default null, everything boolean default false,
+                             refuse boolean default false, reason text default null, set_by text default null)
+returns void
+language sql as $$
+    select heddle.set_control('pause', heddle.control_key($1, $2, $3),
+        jsonb_strip_nulls(jsonb_build_object('refuse', nullif($4, false), 'reason', $5)), $6)
+$$;
+
+-- false: it was not paused.
+create function heddle.resume(user_id text default null, op text default null, everything boolean default false,
+                              set_by text default null)
+returns boolean
+language sql as $$
+    select heddle.set_control('pause', heddle.control_key($1, $2, $3), null, $4)
+$$;
+
+create view heddle.paused as
+    select case when key = 'all' then 'everything' else split_part(key, ':', 1) end as what,
+           substr(key, nullif(position(':' in key), 0) + 1) as name,
+           set_at as since, set_by as by, value ->> 'reason' as reason, refuses
+      from heddle.controls where kind = 'pause' and value is not null;
+
+create or replace function heddle.is_gated() returns boolean
+language plpgsql stable as $$
+begin
+    return exists (select from heddle.controls where refuses);
+end $$;
+
+-- Why a new operation is not accepted now; null: it is.
+create function heddle.gate(user_id text, op text) returns text
+language sql stable as $$
+    select 'HEDDLE paused ' || case key when 'all' then 'everything is paused' when 'op:' || $2 then
+               format('op %s is paused', $2) else 'the user is paused' end
+      from heddle.controls
+     where kind = 'pause' and refuses and key in ('all', 'user:' || $1, 'op:' || $2) order by key limit 1
+$$;
