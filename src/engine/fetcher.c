@@ -54,7 +54,6 @@ static heddle_status listen_for_wakes(struct fetcher *fetcher, struct heddle_err
 static heddle_status fetch(struct fetcher *fetcher, bool *is_starved, struct heddle_error *err);
 static struct room find_room(struct fetcher *fetcher);
 static heddle_status be_quiet(struct fetcher *fetcher);
-static void yield(struct fetcher *fetcher);
 static void decline(struct fetcher *fetcher);
 static heddle_status fetch_suspects(struct fetcher *fetcher, struct heddle_error *err);
 static size_t send_claims(struct fetcher *fetcher, struct room room, struct sent_claim *sent,
@@ -217,22 +216,11 @@ static struct room find_room(struct fetcher *fetcher)
 /* Everything may have changed when it ends: then every partition is hot. */
 static heddle_status be_quiet(struct fetcher *fetcher)
 {
-    yield(fetcher);
+    settler_release_unbegun(fetcher->parts.settler, fetcher->parts.queue);
     heat_all(fetcher->heat);
     if (!fetcher->has_declined)
         decline(fetcher);
     return HEDDLE_OK;
-}
-
-/* Gives back what no worker has begun. */
-static void yield(struct fetcher *fetcher)
-{
-    struct claim_list rest;
-    struct claim *claim;
-
-    runqueue_empty(fetcher->parts.queue, &rest);
-    while ((claim = claim_list_pop(&rest)))
-        settler_release(fetcher->parts.settler, claim);
 }
 
 /* Where that fails others find what there is by their poll. */
@@ -396,7 +384,7 @@ static heddle_status read_wakes(struct fetcher *fetcher, struct heddle_error *er
             watchdog_cancel(fetcher->parts.watchdog, wake.id);
             break;
         case WAKE_YIELD:
-            yield(fetcher);
+            settler_release_unbegun(fetcher->parts.settler, fetcher->parts.queue);
             break;
         }
     return status;

@@ -8,6 +8,7 @@
 #include "base/thread.h"
 #include "base/log.h"
 #include "engine/late.h"
+#include "engine/runqueue.h"
 #include "link/redis.h"
 
 #include <stdlib.h>
@@ -164,6 +165,16 @@ int settler_room_fd(const struct settler *settler)
 void settler_release(struct settler *settler, struct claim *claim)
 {
     settler_take(settler, &(struct settlement){.claim = claim, .disposition = LANE_RELEASE});
+}
+
+void settler_release_unbegun(struct settler *settler, struct runqueue *queue)
+{
+    struct claim_list rest;
+    struct claim *claim;
+
+    runqueue_empty(queue, &rest);
+    while ((claim = claim_list_pop(&rest)))
+        settler_release(settler, claim);
 }
 
 bool settler_finish(struct settler *settler, int64_t deadline_us)

@@ -9,6 +9,7 @@
 #include "heddle/error.h"
 #include "queue/lanes.h"
 
+struct runqueue;
 struct settler;
 
 struct settler_options {
@@ -36,6 +37,9 @@ int settler_room_fd(const struct settler *settler);
 
 /* Takes a claim of which nothing more is executed here. Thread-safe. */
 void settler_release(struct settler *settler, struct claim *claim);
+
+/* The same with every claim that no worker has begun. Thread-safe. */
+void settler_release_unbegun(struct settler *settler, struct runqueue *queue);
 
 /* Settles what it was given, then ends the thread; gives up at `deadline_us`. True where nothing
  * is left. */

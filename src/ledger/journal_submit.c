@@ -95,13 +95,16 @@ static heddle_status submit_each(struct pg_link *link, const struct heddle_submi
 {
     heddle_status status = HEDDLE_OK;
 
-    for (size_t i = 0; status != HEDDLE_RETRY && i < count; i++) {
-        status = submit_one(link, &submissions[i], receipts[i].id, &receipts[i].error);
-        receipts[i].status = status;
-        if (status == HEDDLE_RETRY)
+    for (size_t i = 0; status == HEDDLE_OK && i < count; i++) {
+        receipts[i].error = (struct heddle_error){0};
+        receipts[i].status = submit_one(link, &submissions[i], receipts[i].id, &receipts[i].error);
+        /* Full or paused is an answer, about this one. */
+        if (receipts[i].status == HEDDLE_RETRY && receipts[i].error.kind != HEDDLE_KIND_TOO_LARGE) {
             *err = receipts[i].error;
+            status = HEDDLE_RETRY;
+        }
     }
-    return status == HEDDLE_RETRY ? HEDDLE_RETRY : HEDDLE_OK;
+    return status;
 }
 
 static heddle_status submit_one(struct pg_link *link, const struct heddle_submission *submission,

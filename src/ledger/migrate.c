@@ -25,10 +25,10 @@ static const struct migration {
     const char *name;
     const char *sql;
 } migrations[] = {
-    {1, "heddle", migration_0001_data},  {2, "chat", migration_0002_data},
-    {3, "durable", migration_0003_data}, {4, "ends", migration_0004_data},
-    {5, "bundles", migration_0005_data}, {6, "bulk", migration_0006_data},
-    {7, "flow", migration_0007_data},    {8, "cron", migration_0008_data},
+    {1, "heddle", migration_0001_data},   {2, "chat", migration_0002_data},
+    {3, "durable", migration_0003_data},  {4, "ends", migration_0004_data},
+    {5, "bundles", migration_0005_data},  {6, "bulk", migration_0006_data},
+    {7, "flow", migration_0007_data},     {8, "cron", migration_0008_data},
     {9, "controls", migration_0009_data},
 };
 
