@@ -17,6 +17,7 @@ extern const char migration_0004_data[];
 extern const char migration_0005_data[];
 extern const char migration_0006_data[];
 extern const char migration_0007_data[];
+extern const char migration_0011_data[];
 
 static const struct migration {
     int number;
@@ -26,7 +27,7 @@ static const struct migration {
     {1, "heddle", migration_0001_data},  {2, "chat", migration_0002_data},
     {3, "durable", migration_0003_data}, {4, "ends", migration_0004_data},
     {5, "bundles", migration_0005_data}, {6, "bulk", migration_0006_data},
-    {7, "flow", migration_0007_data},
+    {7, "flow", migration_0007_data},    {11, "batches", migration_0011_data},
 };
 
 enum { MIGRATION_COUNT = sizeof migrations / sizeof *migrations };
