@@ -389,15 +389,3 @@ const char *load_effects(const char *user)
     return ask("select string_agg(how, ' ' order by seq) from works.effects where lane = '%s'",
                user);
 }
-
-void load_assert_followed(void)
-{
-    assert_string_equal(ask("select count(*) from"
-                            " (select lane, string_agg(id::text, ' ' order by seq) as ids"
-                            " from works.effects where op <> 'look' group by 1) as e"
-                            " full join (select substr(user_id, 6) as lane,"
-                            " string_agg(payload ->> 'of', ' ' order by seq) as ids"
-                            " from heddle.operations where op = 'next' group by 1) as f"
-                            " using (lane) where e.ids is distinct from f.ids"),
-                        "0");
-}

@@ -242,3 +242,15 @@ static const struct heddle_handler pure = {.op = "pure",
                                            .after_commit = after_commit};
 
 const struct heddle_handler *const works_handlers[] = {&set, &single, &never, &looks, &pure, NULL};
+
+void load_assert_followed(void)
+{
+    assert_string_equal(ask("select count(*) from"
+                            " (select lane, string_agg(id::text, ' ' order by seq) as ids"
+                            " from works.effects where op <> 'look' group by 1) as e"
+                            " full join (select substr(user_id, 6) as lane,"
+                            " string_agg(payload ->> 'of', ' ' order by seq) as ids"
+                            " from heddle.operations where op = 'next' group by 1) as f"
+                            " using (lane) where e.ids is distinct from f.ids"),
+                        "0");
+}

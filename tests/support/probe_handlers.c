@@ -9,7 +9,6 @@
  *           ever; sleep in a statement
  *           how probe_crash ends the process: abort, segv, overflow; how probe_fail fails:
  *           refuse_check, refuse_prepare, refuse_apply, or a kind of the SQL function probe.fail
- *   to      probe_follow enqueues a probe_record of this user with its own n
  *   fails   probe_flaky, probe_patient and probe_look fail in their first `fails` attempts, with a
  *           fault that passes, until the file `cure` exists; in prepare where `kind` is prepare
  *
@@ -18,7 +17,6 @@
  * in the folder PROBE_DIR. */
 #include "probe_handlers.h"
 
-#include "heddle/client.h"
 #include "heddle/uow.h"
 
 #include <fcntl.h>
@@ -357,19 +355,6 @@ static heddle_status flake_look(struct heddle_task *task, struct heddle_uow *uow
     return status == HEDDLE_OK ? flake(task, false, err) : status;
 }
 
-static heddle_status follow_apply(struct heddle_task *task, struct heddle_uow *uow,
-                                  struct heddle_error *err)
-{
-    struct heddle_submission next = {.op = {"probe_record", strlen("probe_record")},
-                                     .payload = heddle_task_operation(task)->payload};
-    bool found;
-    heddle_status status = probe_record(task, uow, 0, err);
-
-    if (status == HEDDLE_OK)
-        status = heddle_payload_text(task, "to", &next.user, &found, err);
-    return status == HEDDLE_OK ? heddle_task_enqueue(task, &next, NULL, err) : status;
-}
-
 static const struct heddle_handler record_handler = {.op = "probe_record", .apply = apply_record};
 static const struct heddle_handler prepare_handler = {
     .op = "probe_prepare", .prepare = prepare_slowly, .apply = apply_at_once};
@@ -394,8 +379,6 @@ static const struct heddle_handler patient_handler = {
 static const struct heddle_handler look_handler = {
     .op = "probe_look", .flags = HEDDLE_HANDLER_READ_ONLY, .apply = flake_look};
 
-static const struct heddle_handler follow_handler = {.op = "probe_follow", .apply = follow_apply};
-
 const struct heddle_handler *const probe_handlers[] = {&record_handler,
                                                        &prepare_handler,
                                                        &fail_handler,
@@ -407,5 +390,5 @@ const struct heddle_handler *const probe_handlers[] = {&record_handler,
                                                        &look_handler,
                                                        &probe_crash_set,
                                                        &probe_stick_set,
-                                                       &follow_handler,
+                                                       &probe_follow,
                                                        NULL};
