@@ -56,7 +56,8 @@ heddle_status heddle_client_submit(struct heddle_client *client,
 
 /* Asks for the result of an operation that was submitted without `reply`, by heddle.submit for one:
  * fills a receipt for heddle_client_await_many. The state is "unknown" where Redis has not heard of
- * it, or no more: then ask the ledger too, after this call; it may have ended. */
+ * it, or no more: then ask the ledger too, after this call; it may have ended. `user` may be empty:
+ * then it is looked for, and HEDDLE_REFUSED, kind not_found, where Redis does not have it. */
 heddle_status heddle_client_want(struct heddle_client *client, struct heddle_text user,
                                  const char *id, struct heddle_receipt *receipt,
                                  struct heddle_error *err) HEDDLE_MUST_CHECK;

@@ -29,7 +29,10 @@
 #define HEDDLE_OP_SIZE_MAX 64
 #define HEDDLE_THREAD_SIZE_MAX 64
 #define HEDDLE_PAYLOAD_DEPTH_MAX 64
+#define HEDDLE_FOLLOW_UPS_MAX 1000            /* of one operation */
+#define HEDDLE_FOLLOW_UPS_SIZE_MAX (16 << 20) /* bytes, of their texts together */
 
+struct heddle_submission; /* heddle/client.h */
 struct heddle_uow;
 
 /* Bytes that somebody else owns. data[size] is NUL, so data is a C string as
@@ -146,6 +149,20 @@ void heddle_task_set_result(struct heddle_task *task, const char *json);
  * Not for a task that has had an effect. */
 void heddle_task_refuse(struct heddle_task *task, enum heddle_kind kind, const char *format, ...)
     HEDDLE_PRINTF(3, 4);
+
+/* For apply and apply_many: enqueues a durable operation, of the same user or of another one, which
+ * exists exactly if the effects of this one do. It enters its lane as they are committed, behind
+ * all that the user has submitted before; those of one operation for one lane in their order. Texts
+ * are copied; what the relay sets, and `reply`, has no effect; `id`, if not NULL, receives its id.
+ *
+ * HEDDLE_REFUSED: it is one too many, or too large (see HEDDLE_FOLLOW_UPS_MAX), or its id is no
+ * UUID. HEDDLE_PERMANENT: this is no apply, or that of a handler that only reads. The task fails in
+ * that way, whatever the handler makes of it. What Postgres refuses (names, sizes, a payload that
+ * is no JSON object, an id that is another operation's) fails it behind apply in the same way. */
+heddle_status heddle_task_enqueue(struct heddle_task *task,
+                                  const struct heddle_submission *submission,
+                                  char id[HEDDLE_ID_SIZE + 1],
+                                  struct heddle_error *err) HEDDLE_MUST_CHECK;
 
 /* The result that apply set, or NULL. For after_commit. */
 const char *heddle_task_result(const struct heddle_task *task);

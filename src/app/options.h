@@ -29,6 +29,7 @@ struct options {
     int64_t soft_deadline_ms;
     int64_t hard_deadline_ms;
     int64_t result_ttl_ms;
+    int64_t result_bytes_max;
     int64_t claim_lanes;
     int64_t claim_operations;
     int64_t bundle_max;

@@ -36,7 +36,6 @@ static enum exit_code finish_one(const struct invocation *invocation, struct doo
 static enum exit_code wait_one(const struct invocation *invocation, struct door *door,
                                const struct heddle_submission *submission,
                                const struct heddle_receipt *receipt);
-static void keep_result(void *argument, size_t index, const char *json, size_t size);
 
 static enum exit_code run(const struct invocation *invocation)
 {
@@ -298,23 +297,15 @@ static enum exit_code wait_one(const struct invocation *invocation, struct door 
                                const struct heddle_receipt *receipt)
 {
     struct tracking tracking;
-    struct tracked tracked = {.state = "unknown"};
+    struct tracked tracked;
     struct heddle_error err;
     int64_t timeout_ms = INPUT_WAIT_MS;
-    size_t next;
 
     (void)input_duration(invocation->arguments, "wait", &timeout_ms);
-    heddle_status status = heddle_client_await_many(door->client, receipt, 1, timeout_ms,
-                                                    keep_result, &tracked.result, &next, &err);
-    if (tracked.result) {
-        tracking_state_of(tracked.result, strlen(tracked.result), tracked.state);
-    } else if (status == HEDDLE_OK || status == HEDDLE_RETRY) {
-        /* The reply may have been lost with a connection; the result is not. */
-        door_forget(door, receipt->partition, receipt->id);
-        tracking_init(&tracking, invocation->options, door->client);
-        status = tracking_ask(&tracking, submission->user, receipt->id, &tracked, &err);
-        tracking_done(&tracking);
-    }
+    tracking_init(&tracking, invocation->options, door->client);
+    heddle_status status =
+        tracking_await(&tracking, submission->user, receipt, timeout_ms, &tracked, &err);
+    tracking_done(&tracking);
     if (status != HEDDLE_OK)
         return report(invocation, status, &err);
     if (!tracked.result)
@@ -323,13 +314,4 @@ static enum exit_code wait_one(const struct invocation *invocation, struct door 
     printf("%s\n", tracked.result);
     free(tracked.result);
     return strcmp(tracked.state, "done") == 0 ? EXIT_DONE : EXIT_ENDED_BADLY;
-}
-
-static void keep_result(void *argument, size_t index, const char *json, size_t size)
-{
-    char **result = argument;
-
-    (void)index;
-    if (json)
-        *result = memcpy(memory_take(size + 1), json, size + 1);
 }

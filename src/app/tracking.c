@@ -9,14 +9,25 @@
 
 #include <jansson.h>
 
+#include "base/arena.h"
 #include "base/clock.h"
+#include "base/text.h"
 #include "heddle/client.h"
 #include "ledger/lookup.h"
 #include "link/pg.h"
 
-enum { ASK_EVERY_MS_LEAST = 50, ASK_EVERY_MS_MOST = 500 };
+enum {
+    SOON_MS = 200, /* what has ended before anybody waited is asked for this soon */
+    NET_MS =
+        5000, /* and so often what is pushed, which can be lost with a connection or with Redis */
+    PAUSE_MS = 300, /* between questions to which there is no answer */
+};
 
 static heddle_status open_ledger(struct tracking *tracking, struct heddle_error *err);
+static heddle_status want(struct tracking *tracking, struct heddle_text user, const char *id,
+                          struct heddle_receipt *receipt, struct heddle_error *err);
+static void keep_result(void *argument, size_t index, const char *json, size_t size);
+static void pause_for(int64_t deadline_ms);
 static bool has_ended(const char *state);
 
 void tracking_init(struct tracking *tracking, const struct options *options,
@@ -76,22 +87,52 @@ heddle_status tracking_ledger_row(struct tracking *tracking, const char *id, cha
 heddle_status tracking_wait(struct tracking *tracking, struct heddle_text user, const char *id,
                             int64_t timeout_ms, struct tracked *tracked, struct heddle_error *err)
 {
-    int64_t deadline_ms = clock_now_ms() + timeout_ms, pause_ms = ASK_EVERY_MS_LEAST;
-    heddle_status status = tracking_ask(tracking, user, id, tracked, err);
+    const int64_t deadline_ms = clock_now_ms() + timeout_ms;
+    struct heddle_receipt receipt;
 
-    if (status != HEDDLE_OK)
-        return status;
-    while (!tracked->result) {
-        int64_t left_ms = deadline_ms - clock_now_ms();
-        if (left_ms <= 0)
+    for (;;) {
+        heddle_status status = tracking_ask(tracking, user, id, tracked, err);
+        if (status != HEDDLE_OK || tracked->result)
             return status;
-        clock_sleep_ms(pause_ms < left_ms ? pause_ms : left_ms);
-        pause_ms = pause_ms * 3 / 2 < ASK_EVERY_MS_MOST ? pause_ms * 3 / 2 : ASK_EVERY_MS_MOST;
-        status = tracking_ask(tracking, user, id, tracked, err);
-        if (status != HEDDLE_OK && status != HEDDLE_RETRY)
-            return status;
+        status = want(tracking, user, id, &receipt, err);
+        if (status == HEDDLE_OK)
+            break;
+        if (status != HEDDLE_REFUSED || clock_now_ms() >= deadline_ms)
+            return status == HEDDLE_REFUSED ? HEDDLE_OK : status;
+        /* Nobody knows it; it may still be submitted. */
+        pause_for(deadline_ms);
     }
-    return HEDDLE_OK;
+    return tracking_await(tracking, user, &receipt, deadline_ms - clock_now_ms(), tracked, err);
+}
+
+heddle_status tracking_await(struct tracking *tracking, struct heddle_text user,
+                             const struct heddle_receipt *receipt, int64_t timeout_ms,
+                             struct tracked *tracked, struct heddle_error *err)
+{
+    const int64_t deadline_ms = clock_now_ms() + timeout_ms;
+    int64_t patience_ms = SOON_MS, left_ms = timeout_ms;
+    heddle_status status = HEDDLE_OK;
+    struct heddle_error ignored;
+    size_t next;
+
+    *tracked = (struct tracked){.state = "unknown"};
+    while (left_ms > 0 && (status == HEDDLE_OK || status == HEDDLE_RETRY)) {
+        status = heddle_client_await_many(tracking->client, receipt, 1,
+                                          left_ms < patience_ms ? left_ms : patience_ms,
+                                          keep_result, tracked, &next, err);
+        if (tracked->result)
+            return HEDDLE_OK;
+        if (status == HEDDLE_RETRY)
+            pause_for(deadline_ms);
+        if (status == HEDDLE_OK || status == HEDDLE_RETRY)
+            status = tracking_ask(tracking, user, receipt->id, tracked, err);
+        if (tracked->result)
+            break;
+        patience_ms = NET_MS;
+        left_ms = deadline_ms - clock_now_ms();
+    }
+    (void)!heddle_client_unwant(tracking->client, receipt, &ignored);
+    return status;
 }
 
 void tracking_state_of(const char *result, size_t size, char state[16])
@@ -108,6 +149,46 @@ static heddle_status open_ledger(struct tracking *tracking, struct heddle_error 
     if (!tracking->ledger)
         return links_postgres(tracking->options, &tracking->ledger, err);
     return pg_connect(tracking->ledger, err);
+}
+
+/* HEDDLE_REFUSED: nobody knows it. */
+static heddle_status want(struct tracking *tracking, struct heddle_text user, const char *id,
+                          struct heddle_receipt *receipt, struct heddle_error *err)
+{
+    struct heddle_error ignored;
+    char *row = NULL;
+
+    heddle_status status = heddle_client_want(tracking->client, user, id, receipt, err);
+    if (status != HEDDLE_REFUSED || user.size > 0)
+        return status;
+    /* Redis may have still to hear of it: then the ledger knows whose it is. */
+    status = tracking_ledger_row(tracking, id, &row, &ignored);
+    json_t *root = status == HEDDLE_OK && row ? json_loads(row, 0, NULL) : NULL;
+    const char *owner = json_string_value(json_object_get(root, "user_id"));
+    status = owner ? heddle_client_want(tracking->client, text_of(owner), id, receipt, err)
+                   : HEDDLE_REFUSED;
+    json_decref(root);
+    free(row);
+    return status;
+}
+
+static void keep_result(void *argument, size_t index, const char *json, size_t size)
+{
+    struct tracked *tracked = argument;
+
+    (void)index;
+    if (!json)
+        return;
+    tracked->result = memory_copy(json, size);
+    tracking_state_of(json, size, tracked->state);
+}
+
+static void pause_for(int64_t deadline_ms)
+{
+    const int64_t left_ms = deadline_ms - clock_now_ms();
+
+    if (left_ms > 0)
+        clock_sleep_ms(left_ms < PAUSE_MS ? left_ms : PAUSE_MS);
 }
 
 static bool has_ended(const char *state)

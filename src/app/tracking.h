@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 struct heddle_client;
+struct heddle_receipt;
 struct options;
 struct pg_link;
 
@@ -37,12 +38,17 @@ heddle_status tracking_ask(struct tracking *tracking, struct heddle_text user, c
 heddle_status tracking_ledger_row(struct tracking *tracking, const char *id, char **json,
                                   struct heddle_error *err) HEDDLE_MUST_CHECK;
 
-/* Asks, more and more gently, until the operation has ended or `timeout_ms` has
- * passed: then tracked->result is NULL. A server that was there at the first
+/* Waits until the operation has ended or `timeout_ms` has passed: then tracked->result is NULL. Its
+ * end is pushed; what nobody knows is asked for now and then. A server that was there at the first
  * question may be away for a while. */
 heddle_status tracking_wait(struct tracking *tracking, struct heddle_text user, const char *id,
                             int64_t timeout_ms, struct tracked *tracked,
                             struct heddle_error *err) HEDDLE_MUST_CHECK;
+
+/* The same for a reply that is wanted already, and afterwards no more. */
+heddle_status tracking_await(struct tracking *tracking, struct heddle_text user,
+                             const struct heddle_receipt *receipt, int64_t timeout_ms,
+                             struct tracked *tracked, struct heddle_error *err) HEDDLE_MUST_CHECK;
 
 /* The state that a result tells: done, failed, dead or cancelled; "unknown" for
  * what is no result. */

@@ -265,6 +265,9 @@ static void run_pure(struct bundle *bundle)
             if (item->status == HEDDLE_OK) {
                 item->status =
                     item->handler->prepare ? item->handler->prepare(&item->task, &err) : HEDDLE_OK;
+                if (item->status == HEDDLE_OK)
+                    item->status = task_check_result(
+                        &item->task, bundle->shared->options->result_bytes_max, &err);
                 bundle_judge(item, &err);
             }
             if (item->outcome.end == HEDDLE_END_NONE)

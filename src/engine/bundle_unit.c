@@ -32,11 +32,14 @@ static heddle_status apply_one(struct bundle *bundle, struct bundle_lane *lane,
                                struct heddle_error *err);
 static heddle_status try_one(struct bundle *bundle, struct bundle_item *item,
                              struct heddle_error *err);
+static heddle_status end_apply(const struct bundle *bundle, struct bundle_item *item,
+                               heddle_status status, struct heddle_error *err);
 static heddle_status enter_one(struct bundle *bundle, const struct bundle_item *item,
                                struct heddle_error *err);
 static bool is_pure_read(const struct bundle_item *item);
 static struct receipt receipt_of(const struct bundle_item *item);
 static heddle_status end(struct bundle *bundle, heddle_status status, struct heddle_error *err);
+static heddle_status follow_up(struct bundle *bundle, struct heddle_error *err);
 static heddle_status write_ends(struct bundle *bundle, struct heddle_error *err);
 
 heddle_status bundle_run_unit(struct bundle *bundle, bool *is_set_at_fault,
@@ -121,6 +124,7 @@ static heddle_status apply_set(struct bundle *bundle, const struct heddle_handle
             bundle->receipts[entered++] = receipt_of(item);
             if (item->outcome.end != HEDDLE_END_NONE)
                 continue;
+            task_begin_apply(&item->task, handler);
             bundle->layer[count] = item;
             bundle->tasks[count++] = &item->task;
         }
@@ -129,6 +133,8 @@ static heddle_status apply_set(struct bundle *bundle, const struct heddle_handle
     if (status != HEDDLE_OK || count == 0)
         return status;
     status = handler->apply_many(bundle->tasks, count, &bundle->uow, err);
+    for (size_t i = 0; i < count; i++)
+        status = end_apply(bundle, bundle->layer[i], status, err);
     if (status != HEDDLE_OK) {
         *is_set_at_fault = !receipts_have_failed(err);
         return status;
@@ -215,11 +221,18 @@ static heddle_status try_one(struct bundle *bundle, struct bundle_item *item,
     if (status == HEDDLE_OK)
         status = enter_one(bundle, item, err);
     if (status == HEDDLE_OK && item->outcome.end == HEDDLE_END_NONE) {
-        item->task.result = NULL;
+        task_begin_apply(&item->task, item->handler);
         status = item->handler->apply(&item->task, uow, err);
+        status = end_apply(bundle, item, status, err);
     }
     /* What it only sent fails here, and not in the name of the next. */
     return status == HEDDLE_OK ? uow_flush(uow, err) : status;
+}
+
+static heddle_status end_apply(const struct bundle *bundle, struct bundle_item *item,
+                               heddle_status status, struct heddle_error *err)
+{
+    return task_end_apply(&item->task, status, bundle->shared->options->result_bytes_max, err);
 }
 
 static heddle_status enter_one(struct bundle *bundle, const struct bundle_item *item,
@@ -244,6 +257,8 @@ static struct receipt receipt_of(const struct bundle_item *item)
 static heddle_status end(struct bundle *bundle, heddle_status status, struct heddle_error *err)
 {
     if (status == HEDDLE_OK)
+        status = follow_up(bundle, err);
+    if (status == HEDDLE_OK)
         status = write_ends(bundle, err);
     fault_point("effects_queued");
     if (status == HEDDLE_OK)
@@ -252,6 +267,18 @@ static heddle_status end(struct bundle *bundle, heddle_status status, struct hed
         uow_rollback(&bundle->uow);
     fault_point("effects_ended");
     return status;
+}
+
+/* Of those whose savepoints stand; a lane's in the order of its operations. */
+static heddle_status follow_up(struct bundle *bundle, struct heddle_error *err)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < bundle->lane_count; i++)
+        for (size_t place = 0; place < bundle->lanes[i].count; place++)
+            if (bundle->lanes[i].items[place].outcome.end == HEDDLE_END_DONE)
+                bundle->tasks[count++] = &bundle->lanes[i].items[place].task;
+    return task_follow_up(bundle->tasks, count, &bundle->uow, bundle->arena, err);
 }
 
 /* The results too, while the rows are there that they stand in. */

@@ -161,6 +161,8 @@ static heddle_status attempt(struct run *run, struct heddle_error *err)
         status = run->handler->prepare(&run->task, err);
         if (run->handler->flags & HEDDLE_HANDLER_NO_EFFECTS)
             handlers_note(run->shared->handlers, run->handler, clock_now_us() - started_us);
+        if (status == HEDDLE_OK && !run->handler->apply)
+            status = task_check_result(&run->task, run->shared->options->result_bytes_max, err);
     }
     if (status != HEDDLE_OK)
         return status;
@@ -195,8 +197,6 @@ static heddle_status apply(struct run *run, struct heddle_error *err)
         run->outcome = outcome_done(run->task.result);
         return HEDDLE_OK;
     }
-    if (run->handler->apply)
-        run->task.result = NULL;
     heddle_status status = run_begin(run, &uow, is_read_only ? RUN_READS : RUN_EFFECTS, err);
     if (status != HEDDLE_OK)
         return status;
@@ -204,6 +204,8 @@ static heddle_status apply(struct run *run, struct heddle_error *err)
         status = ledger_enter(&uow, operation, err);
     if (status == HEDDLE_OK && run->handler->apply)
         status = call_apply(run, &uow, err);
+    if (status == HEDDLE_OK)
+        status = task_follow_up(&(struct heddle_task *){&run->task}, 1, &uow, run->task.arena, err);
     if (status == HEDDLE_OK) {
         /* Rows end with the unit of work; the result outlives it. */
         const char *result = run->task.result;
@@ -237,9 +239,10 @@ static heddle_status call_apply(struct run *run, struct heddle_uow *uow, struct 
 {
     const int64_t started_us = clock_now_us();
 
+    task_begin_apply(&run->task, run->handler);
     heddle_status status = run->handler->apply(&run->task, uow, err);
     handlers_note(run->shared->handlers, run->handler, clock_now_us() - started_us);
-    return status;
+    return task_end_apply(&run->task, status, run->shared->options->result_bytes_max, err);
 }
 
 static void count_session(struct run *run)

@@ -11,12 +11,20 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+struct heddle_uow;
 struct pg_link;
 
 /* Submits, one receipt each: see heddle_journal_submit. Those without an id get one. */
 heddle_status journal_submit(struct pg_link *link, const struct heddle_submission *submissions,
                              size_t count, struct heddle_receipt *receipts,
                              struct heddle_error *err) HEDDLE_MUST_CHECK;
+
+/* Submits in a unit of work, without waiting, and fails it where one is refused: what its
+ * operations enqueue, each with an id. Nothing but the ends of those comes behind it: it locks lane
+ * tails. A user's submissions are accepted in the order in which they stand. */
+heddle_status journal_follow_up(struct heddle_uow *uow,
+                                const struct heddle_submission *const *submissions, size_t count,
+                                struct arena *arena, struct heddle_error *err) HEDDLE_MUST_CHECK;
 
 /* An operation that has not ended; `attempt` counts those it has had. Its texts lie in the arena of
  * the call. */

@@ -5,11 +5,12 @@
 #include "base/array.h"
 #include "base/flow.h"
 #include "base/text.h"
-#include "heddle/uow.h"
+#include "ledger/uow.h"
 #include "link/pg.h"
 #include "link/refusal.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { CALL_COUNT_MAX = 1000, PARAM_COUNT = 6 };
@@ -23,6 +24,11 @@ static const struct heddle_statement submit_many = {
     " $6::text[]::jsonb[])",
     PARAM_COUNT};
 
+static const struct heddle_statement follow_up = {
+    "heddle_follow_up",
+    "select heddle.follow_up($1, $2, $3, $4, $5::text[]::uuid[], $6::text[]::jsonb[])",
+    PARAM_COUNT};
+
 static heddle_status submit_call(struct pg_link *link, const struct heddle_submission *submissions,
                                  size_t count, struct heddle_receipt *receipts,
                                  struct heddle_error *err);
@@ -31,6 +37,8 @@ static heddle_status submit_each(struct pg_link *link, const struct heddle_submi
                                  struct heddle_error *err);
 static heddle_status submit_one(struct pg_link *link, const struct heddle_submission *submission,
                                 const char *id, struct heddle_error *err);
+static int compare_users(const void *a, const void *b);
+static void begin(struct heddle_array columns[PARAM_COUNT], struct arena *arena);
 static void add(struct heddle_array columns[PARAM_COUNT],
                 const struct heddle_submission *submission, const char *id, struct arena *arena);
 static struct heddle_text payload_of(const struct heddle_submission *submission);
@@ -63,6 +71,36 @@ heddle_status journal_submit(struct pg_link *link, const struct heddle_submissio
     return status;
 }
 
+/* What is sorted: by user, and those of one in their order. */
+struct follower {
+    const struct heddle_submission *submission;
+    size_t place;
+};
+
+heddle_status journal_follow_up(struct heddle_uow *uow,
+                                const struct heddle_submission *const *submissions, size_t count,
+                                struct arena *arena, struct heddle_error *err)
+{
+    struct heddle_array columns[PARAM_COUNT], *params[PARAM_COUNT];
+    struct follower *followers = arena_alloc(arena, count * sizeof *followers);
+    heddle_status status = HEDDLE_OK;
+
+    /* One call takes tails in their order; so do several. */
+    for (size_t i = 0; i < count; i++)
+        followers[i] = (struct follower){submissions[i], i};
+    qsort(followers, count, sizeof *followers, compare_users);
+    for (size_t c = 0; c < PARAM_COUNT; c++)
+        params[c] = &columns[c];
+    for (size_t from = 0; status == HEDDLE_OK && from < count; from += CALL_COUNT_MAX) {
+        const size_t to = count - from < CALL_COUNT_MAX ? count : from + CALL_COUNT_MAX;
+        begin(columns, arena);
+        for (size_t i = from; i < to; i++)
+            add(columns, followers[i].submission, followers[i].submission->id.data, arena);
+        status = uow_send_arrays(uow, &follow_up, params, err);
+    }
+    return status;
+}
+
 static heddle_status submit_call(struct pg_link *link, const struct heddle_submission *submissions,
                                  size_t count, struct heddle_receipt *receipts,
                                  struct heddle_error *err)
@@ -73,8 +111,7 @@ static heddle_status submit_call(struct pg_link *link, const struct heddle_submi
     AUTO_ROWS rows = NULL;
 
     arena_init(&arena, 0);
-    for (size_t c = 0; c < PARAM_COUNT; c++)
-        array_init(&columns[c], HEDDLE_ARRAY_TEXT, &arena);
+    begin(columns, &arena);
     for (size_t i = 0; i < count; i++)
         add(columns, &submissions[i], receipts[i].id, &arena);
     for (size_t c = 0; c < PARAM_COUNT; c++)
@@ -124,6 +161,21 @@ static heddle_status submit_one(struct pg_link *link, const struct heddle_submis
     heddle_status status = refusal(pg_query(link, &submit, params, NULL, err), err);
     arena_done(&arena);
     return status;
+}
+
+/* As Postgres collates "C". */
+static int compare_users(const void *a, const void *b)
+{
+    const struct follower *first = a, *second = b;
+    const int order = strcmp(first->submission->user.data, second->submission->user.data);
+
+    return order != 0 ? order : (first->place > second->place) - (first->place < second->place);
+}
+
+static void begin(struct heddle_array columns[PARAM_COUNT], struct arena *arena)
+{
+    for (size_t c = 0; c < PARAM_COUNT; c++)
+        array_init(&columns[c], HEDDLE_ARRAY_TEXT, arena);
 }
 
 /* In the order of the parameters. */

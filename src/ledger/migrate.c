@@ -10,26 +10,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-extern const char migration_0001_data[];
-extern const char migration_0002_data[];
-extern const char migration_0003_data[];
-extern const char migration_0004_data[];
-extern const char migration_0005_data[];
-extern const char migration_0006_data[];
-extern const char migration_0007_data[];
-extern const char migration_0008_data[];
-extern const char migration_0009_data[];
+#define MIGRATION(number, name, symbol) extern const char symbol##_data[];
+#include "migrations.inc"
+#undef MIGRATION
 
 static const struct migration {
     int number;
     const char *name;
     const char *sql;
 } migrations[] = {
-    {1, "heddle", migration_0001_data},   {2, "chat", migration_0002_data},
-    {3, "durable", migration_0003_data},  {4, "ends", migration_0004_data},
-    {5, "bundles", migration_0005_data},  {6, "bulk", migration_0006_data},
-    {7, "flow", migration_0007_data},     {8, "cron", migration_0008_data},
-    {9, "controls", migration_0009_data},
+#define MIGRATION(number, name, symbol) {number, #name, symbol##_data},
+#include "migrations.inc"
+#undef MIGRATION
 };
 
 enum { MIGRATION_COUNT = sizeof migrations / sizeof *migrations };

@@ -28,6 +28,7 @@ enum {
 };
 
 struct load_seen load_seen;
+bool load_follows;
 
 static struct {
     struct claim *claim;
@@ -148,6 +149,7 @@ int load_set_up(void **state)
     open_queue();
     load_configure(128, 10000000);
     load_seen = (struct load_seen){0};
+    load_follows = false;
     return 0;
 }
 

@@ -9,7 +9,8 @@
  * and `how` is ok; invalid (its check refuses it); refuse; late (a statement that it has only sent
  * fails); fault, for good; flaky (fails in its first attempt); many (fails in apply_many alone);
  * slow; terminate (its session, the first time); write (which `look` may not); stop (all shall
- * end). */
+ * end); big (a result of 2000 bytes); follow (enqueues three operations of the user next-USER), and
+ * follow_… (badly, one too many, with the id of another, or no id). */
 #ifndef LOAD_H
 #define LOAD_H
 
@@ -26,6 +27,12 @@ struct load_seen {
     int executions;  /* of the runner */
 };
 extern struct load_seen load_seen;
+
+/* Each effect enqueues an operation `next` of the user next-USER; load_set_up takes it back. */
+extern bool load_follows;
+
+/* As many of them as there are effects, and in their order. */
+void load_assert_followed(void);
 
 /* cmocka's fixtures: those of a scene, with the tables works.effects (seq, lane, id, op, how, tx).
  * The runner bundles up to 128 operations, and is in no hurry. */

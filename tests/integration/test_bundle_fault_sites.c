@@ -1,6 +1,6 @@
 /* Every fault site of a bundle: the n-th call of libpq loses the connection, or the n-th statement
- * fails, n from 1 until a run succeeds. Each operation ends once, in its order, and is charged
- * nothing: a fault that passes is nobody's. */
+ * fails, n from 1 until a run succeeds. Each operation ends once, in its order, with its
+ * follow-up, and is charged nothing: a fault that passes is nobody's. */
 #include "load.h"
 
 #include "base/clock.h"
@@ -41,7 +41,7 @@ static void fill(void)
 static const char *image(void)
 {
     return ask("select (select string_agg(state || ' ' || attempt, ', ' order by id)"
-               "  from heddle.operations)"
+               "  from heddle.operations where op <> 'next')"
                " || '; ' || (select string_agg(lane || ' ' || how, ', ' order by lane, seq)"
                "  from works.effects)"
                " || '; ' || (select count(*) from heddle.attempts)"
@@ -63,6 +63,7 @@ static void run_to_the_end(void)
 static bool run_with(enum libpq_fault fault, int at)
 {
     load_set_up(NULL);
+    load_follows = true;
     fill();
     libpq_faults_arm(fault, at);
     load_run();
@@ -72,6 +73,7 @@ static bool run_with(enum libpq_fault fault, int at)
     if (strcmp(found, "done 1, failed 1, done 1, failed 1, done 1;"
                       " ann ok, ann second, bob ok; 0; 2") != 0)
         fail_msg("fault %d at %d: %s", (int)fault, at, found);
+    load_assert_followed();
     load_tear_down(NULL);
     return has_happened;
 }

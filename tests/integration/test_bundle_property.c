@@ -1,5 +1,5 @@
 /* Whatever is bundled with what: the ledger, the effects and their order in each lane are those of
- * the same operations one by one. */
+ * the same operations one by one, and so are their follow-ups. */
 #include "load.h"
 
 #include "engine/relay.h"
@@ -65,7 +65,7 @@ static char *image(void)
     char *text;
     const char *ledger =
         ask("select string_agg(format('%%s %%s %%s %%s %%s %%s', id, user_id, state, code, attempt,"
-            " result), E'\\n' order by id) from heddle.operations");
+            " result), E'\\n' order by id) from heddle.operations where op <> 'next'");
     const char *effects = ask("select string_agg(format('%%s %%s %%s', lane, id, how), E'\\n'"
                               " order by lane, seq) from works.effects");
     const char *attempts =
@@ -81,10 +81,13 @@ static char *run(uint64_t seed, int bundle_max, int64_t bundle_us)
 {
     load_set_up(NULL);
     load_configure(bundle_max, bundle_us);
+    load_follows = true;
     fill(seed);
     load_run();
-    assert_string_equal(ask("select count(*) from heddle.operations where finished_at is null"),
+    assert_string_equal(ask("select count(*) from heddle.operations"
+                            " where finished_at is null and op <> 'next'"),
                         "0");
+    load_assert_followed();
     assert_string_equal(ask("select count(*) from heddle.lane_heads h join heddle.lane_tails t"
                             " using (lane) where h.seq <> t.seq"),
                         "0");

@@ -3,6 +3,8 @@
 
 #include "load.h"
 
+#include "heddle/client.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -28,6 +30,11 @@ static const struct heddle_statement terminate = {
     "select case when nextval('works.terminated') = 1 then"
     " pg_terminate_backend(pg_backend_pid()) end",
     0};
+
+static struct heddle_text text_of(const char *data)
+{
+    return (struct heddle_text){data, strlen(data)};
+}
 
 static bool is_told(const char *how, const char *what)
 {
@@ -62,11 +69,59 @@ static void check_board(const struct heddle_operation *operation, bool is_alone)
         assert_int_equal(slot->count, 1);
 }
 
+/* So many for the lane NEXT-LANE, each as the task tells. */
+static heddle_status enqueue(struct heddle_task *task, int count, const char *id,
+                             struct heddle_error *err)
+{
+    const struct heddle_operation *operation = heddle_task_operation(task);
+    heddle_status status = HEDDLE_OK;
+
+    for (int i = 0; status == HEDDLE_OK && i < count; i++) {
+        const struct heddle_submission next = {
+            .user = text_of(heddle_task_format(task, "next-%s", operation->user.data)),
+            .op = text_of("next"),
+            .id = text_of(id),
+            .payload = text_of(heddle_task_format(task, "{\"of\":\"%s\"}", operation->id)),
+        };
+        char given[HEDDLE_ID_SIZE + 1];
+        status = heddle_task_enqueue(task, &next, given, err);
+        assert_true(status != HEDDLE_OK || heddle_is_uuid(given, HEDDLE_ID_SIZE));
+    }
+    return status;
+}
+
+static heddle_status follow_up(struct heddle_task *task, const char *how, struct heddle_error *err)
+{
+    struct heddle_submission bad = {.user = text_of("zoe"), .op = text_of("NEXT")};
+
+    if (load_follows && !is_told(heddle_task_operation(task)->op.data, "look")) {
+        heddle_status status = enqueue(task, 1, "", err);
+        if (status != HEDDLE_OK)
+            return status;
+    }
+    if (is_told(how, "follow"))
+        return enqueue(task, 3, "", err);
+    if (is_told(how, "follow_too_many"))
+        (void)!enqueue(task, HEDDLE_FOLLOW_UPS_MAX + 1, "", err);
+    if (is_told(how, "follow_badly"))
+        return heddle_task_enqueue(task, &bad, NULL, err);
+    if (is_told(how, "follow_conflict"))
+        return enqueue(task, 1, heddle_task_operation(task)->id, err);
+    if (is_told(how, "follow_id"))
+        return enqueue(task, 1, "x", err);
+    return HEDDLE_OK;
+}
+
 /* What one operation does of its own, set or single. */
 static heddle_status act(struct heddle_task *task, struct heddle_uow *uow, struct heddle_error *err)
 {
     const char *how = how_of(task);
 
+    if (uow) {
+        heddle_status status = follow_up(task, how, err);
+        if (status != HEDDLE_OK)
+            return status;
+    }
     if (is_told(how, "late"))
         return heddle_uow_send(uow, &fault, NULL, err);
     if (is_told(how, "fault"))
@@ -88,6 +143,11 @@ static heddle_status act(struct heddle_task *task, struct heddle_uow *uow, struc
     return HEDDLE_OK;
 }
 
+static const char *result_of(struct heddle_task *task, const char *how)
+{
+    return heddle_task_format(task, "{\"how\":\"%s\"%*s}", how, is_told(how, "big") ? 2000 : 0, "");
+}
+
 static heddle_status apply(struct heddle_task *task, struct heddle_uow *uow,
                            struct heddle_error *err)
 {
@@ -103,7 +163,7 @@ static heddle_status apply(struct heddle_task *task, struct heddle_uow *uow,
     if (status == HEDDLE_OK && is_told(how, "refuse"))
         status = heddle_refuse(err, HEDDLE_KIND_CONFLICT, "refused as it was told");
     if (status == HEDDLE_OK)
-        heddle_task_set_result(task, heddle_task_format(task, "{\"how\":\"%s\"}", how));
+        heddle_task_set_result(task, result_of(task, how));
     return status;
 }
 
@@ -128,7 +188,7 @@ static heddle_status apply_many(struct heddle_task *const *tasks, size_t count,
         heddle_array_add(columns[0], operation->user.data);
         heddle_array_add(columns[1], operation->id);
         heddle_array_add(columns[2], how);
-        heddle_task_set_result(tasks[i], heddle_task_format(tasks[i], "{\"how\":\"%s\"}", how));
+        heddle_task_set_result(tasks[i], result_of(tasks[i], how));
         status = is_told(how, "many") ? heddle_fail(err, HEDDLE_PERMANENT, "works", "not together")
                                       : act(tasks[i], uow, err);
     }
@@ -146,12 +206,13 @@ static heddle_status check(struct heddle_task *task, struct heddle_error *err)
 static heddle_status look(struct heddle_task *task, struct heddle_uow *uow,
                           struct heddle_error *err)
 {
+    heddle_task_set_result(task, result_of(task, how_of(task)));
     return is_told(how_of(task), "write") ? apply(task, uow, err) : act(task, uow, err);
 }
 
 static heddle_status prepare(struct heddle_task *task, struct heddle_error *err)
 {
-    heddle_task_set_result(task, heddle_task_format(task, "\"%s\"", how_of(task)));
+    heddle_task_set_result(task, result_of(task, how_of(task)));
     return is_told(how_of(task), "refuse")
                ? heddle_refuse(err, HEDDLE_KIND_CONFLICT, "refused as it was told")
                : act(task, NULL, err);
@@ -181,3 +242,15 @@ static const struct heddle_handler pure = {.op = "pure",
                                            .after_commit = after_commit};
 
 const struct heddle_handler *const works_handlers[] = {&set, &single, &never, &looks, &pure, NULL};
+
+void load_assert_followed(void)
+{
+    assert_string_equal(ask("select count(*) from"
+                            " (select lane, string_agg(id::text, ' ' order by seq) as ids"
+                            " from works.effects where op <> 'look' group by 1) as e"
+                            " full join (select substr(user_id, 6) as lane,"
+                            " string_agg(payload ->> 'of', ' ' order by seq) as ids"
+                            " from heddle.operations where op = 'next' group by 1) as f"
+                            " using (lane) where e.ids is distinct from f.ids"),
+                        "0");
+}

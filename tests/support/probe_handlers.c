@@ -379,7 +379,16 @@ static const struct heddle_handler patient_handler = {
 static const struct heddle_handler look_handler = {
     .op = "probe_look", .flags = HEDDLE_HANDLER_READ_ONLY, .apply = flake_look};
 
-const struct heddle_handler *const probe_handlers[] = {
-    &record_handler, &prepare_handler, &fail_handler,    &liar_handler,
-    &crash_handler,  &stick_handler,   &flaky_handler,   &patient_handler,
-    &look_handler,   &probe_crash_set, &probe_stick_set, NULL};
+const struct heddle_handler *const probe_handlers[] = {&record_handler,
+                                                       &prepare_handler,
+                                                       &fail_handler,
+                                                       &liar_handler,
+                                                       &crash_handler,
+                                                       &stick_handler,
+                                                       &flaky_handler,
+                                                       &patient_handler,
+                                                       &look_handler,
+                                                       &probe_crash_set,
+                                                       &probe_stick_set,
+                                                       &probe_follow,
+                                                       NULL};

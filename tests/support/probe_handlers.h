@@ -18,6 +18,6 @@ heddle_status probe_stick(struct heddle_task *task, struct heddle_uow *uow,
                           struct heddle_error *err) HEDDLE_MUST_CHECK;
 void probe_trace(struct heddle_task *task, const char *phase, int64_t n);
 
-extern const struct heddle_handler probe_crash_set, probe_stick_set;
+extern const struct heddle_handler probe_crash_set, probe_stick_set, probe_follow;
 
 #endif

@@ -1,6 +1,12 @@
 /* Handlers of the probe whose operations go in sets; of these, some do what probe_crash and
- * probe_stick do (see the head of probe_handlers.c), the others are only recorded. */
+ * probe_stick do (see the head of probe_handlers.c), the others are only recorded. And
+ * probe_follow, which is recorded and enqueues a probe_record with its own n for the user that is
+ * its `to`. */
 #include "probe_handlers.h"
+
+#include "heddle/client.h"
+
+#include <string.h>
 
 typedef heddle_status apply_function(struct heddle_task *task, struct heddle_uow *uow,
                                      struct heddle_error *err);
@@ -42,7 +48,21 @@ static heddle_status stick_many(struct heddle_task *const *tasks, size_t count,
     return apply_all(tasks, count, probe_stick, uow, err);
 }
 
+static heddle_status follow(struct heddle_task *task, struct heddle_uow *uow,
+                            struct heddle_error *err)
+{
+    struct heddle_submission next = {.op = {"probe_record", strlen("probe_record")},
+                                     .payload = heddle_task_operation(task)->payload};
+    bool found;
+    heddle_status status = probe_record(task, uow, 0, err);
+
+    if (status == HEDDLE_OK)
+        status = heddle_payload_text(task, "to", &next.user, &found, err);
+    return status == HEDDLE_OK ? heddle_task_enqueue(task, &next, NULL, err) : status;
+}
+
 const struct heddle_handler probe_crash_set = {
     .op = "probe_crash_set", .apply = crash, .apply_many = crash_many};
 const struct heddle_handler probe_stick_set = {
     .op = "probe_stick_set", .apply = probe_stick, .apply_many = stick_many};
+const struct heddle_handler probe_follow = {.op = "probe_follow", .apply = follow};
