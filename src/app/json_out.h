@@ -1,4 +1,4 @@
-/* JSON on stdout, one value a line. */
+/* JSON on stdout, one value a line; and members of what others have written. */
 #ifndef APP_JSON_OUT_H
 #define APP_JSON_OUT_H
 
@@ -6,5 +6,10 @@
 
 /* Prints and releases. */
 void json_out(json_t *value);
+
+/* A text member; "" where it is absent or something else. */
+const char *json_text(const json_t *object, const char *name);
+/* A number, whole or not; 0. */
+double json_number(const json_t *object, const char *name);
 
 #endif

@@ -14,7 +14,6 @@
 
 #include <poll.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -373,10 +372,10 @@ static heddle_status read_wakes(struct fetcher *fetcher, struct heddle_error *er
     struct wake wake;
     heddle_status status;
 
-    while ((status = wakes_next(fetcher->wakes, &wake, err)) == HEDDLE_OK)
+    while ((status = wakes_next(fetcher->wakes, &wake, err)) == HEDDLE_OK && wake.kind != WAKE_NONE)
         switch (wake.kind) {
         case WAKE_NONE:
-            return HEDDLE_OK;
+            break;
         case WAKE_PARTITION:
             heat_partition(fetcher->heat, wake.partition);
             break;
@@ -385,6 +384,9 @@ static heddle_status read_wakes(struct fetcher *fetcher, struct heddle_error *er
             break;
         case WAKE_YIELD:
             settler_release_unbegun(fetcher->parts.settler, fetcher->parts.queue);
+            break;
+        case WAKE_REPORT:
+            reporter_ask(fetcher->parts.reporter, &wake.report);
             break;
         }
     return status;

@@ -6,6 +6,7 @@
 #define ENGINE_FETCHER_H
 
 #include "engine/holdings.h"
+#include "engine/reporter.h"
 #include "engine/runqueue.h"
 #include "engine/settler.h"
 #include "engine/watchdog.h"
@@ -32,6 +33,7 @@ struct fetcher_parts {
     struct holdings *holdings;
     struct settler *settler;
     struct watchdog *watchdog;
+    struct reporter *reporter;
 };
 
 heddle_status fetcher_new(const struct fetcher_options *options, const struct fetcher_parts *parts,

@@ -12,6 +12,7 @@ enum { BUCKETS = 1024 };
 struct holdings {
     struct mutex mutex;
     uint64_t answered_seq GUARDED;
+    size_t count GUARDED;
     struct claim *buckets[BUCKETS] GUARDED; /* chained by next_held */
 };
 
@@ -39,6 +40,7 @@ void holdings_add(struct holdings *holdings, struct claim *claim)
     struct claim **bucket = bucket_of(holdings, claim->seq, claim->lane);
     claim->next_held = *bucket;
     *bucket = claim;
+    holdings->count++;
     mutex_unlock(&holdings->mutex);
 }
 
@@ -48,8 +50,10 @@ void holdings_remove(struct holdings *holdings, struct claim *claim)
     struct claim **link = bucket_of(holdings, claim->seq, claim->lane);
     while (*link && *link != claim)
         link = &(*link)->next_held;
-    if (*link)
+    if (*link) {
         *link = claim->next_held;
+        holdings->count--;
+    }
     mutex_unlock(&holdings->mutex);
 }
 
@@ -69,6 +73,27 @@ bool holdings_knows(struct holdings *holdings, struct heddle_text lane, uint64_t
         is_known = claim->seq == seq && text_equal(claim->lane, lane);
     mutex_unlock(&holdings->mutex);
     return is_known;
+}
+
+size_t holdings_count(struct holdings *holdings)
+{
+    mutex_lock(&holdings->mutex);
+    size_t count = holdings->count;
+    mutex_unlock(&holdings->mutex);
+    return count;
+}
+
+size_t holdings_of_lane(struct holdings *holdings, struct heddle_text lane)
+{
+    size_t count = 0;
+
+    mutex_lock(&holdings->mutex);
+    for (size_t b = 0; b < BUCKETS; b++)
+        for (struct claim *claim = holdings->buckets[b]; claim; claim = claim->next_held)
+            if (text_equal(claim->lane, lane))
+                count += claim->operation_count;
+    mutex_unlock(&holdings->mutex);
+    return count;
 }
 
 bool holdings_cancel(struct holdings *holdings, struct heddle_text id, enum cancel_cause cause)

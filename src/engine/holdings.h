@@ -9,6 +9,7 @@
 #include "queue/claim.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct holdings;
@@ -27,6 +28,12 @@ void holdings_answered(struct holdings *holdings, uint64_t seq);
 
 /* False where nobody here knows of the claim, nor will. */
 bool holdings_knows(struct holdings *holdings, struct heddle_text lane, uint64_t seq);
+
+size_t holdings_count(struct holdings *holdings);
+
+/* How many operations its claims have of the lane, ended ones that are not settled among them;
+ * 0: none is in hand. Looks at every claim in hand. */
+size_t holdings_of_lane(struct holdings *holdings, struct heddle_text lane);
 
 /* Asks for the early end of the operation `id`, begun or not (claimed_cancel): false where no claim
  * in hand has it. Looks at every operation in hand. */

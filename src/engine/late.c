@@ -3,6 +3,7 @@
 
 #include "base/arena.h"
 #include "base/text.h"
+#include "link/redis.h"
 
 #include <stdlib.h>
 
@@ -45,6 +46,19 @@ heddle_status late_tell(struct late *late, struct redis_link *link, struct comma
             return status;
     }
     return HEDDLE_OK;
+}
+
+heddle_status late_publish(struct redis_link *link, const struct claim *claim,
+                           struct heddle_error *err)
+{
+    heddle_status status = HEDDLE_OK;
+
+    for (const struct claim_event *event = claim->events; status == HEDDLE_OK && event;
+         event = event->next) {
+        AUTO_REPLY reply = NULL;
+        status = redis_callf(link, &reply, err, "PUBLISH", "heddle:events", event->json, NULL);
+    }
+    return status;
 }
 
 static struct heddle_text id_of(const struct claimed_operation *claimed)

@@ -1,5 +1,5 @@
-/* Results that somebody asked for after the operation was claimed: they did not go with its
- * settlement, and are told after it. Confined to the settler. */
+/* What is told after a settlement: events, and results that somebody asked for after the operation
+ * was claimed, which did not go with it. Confined to the settler. */
 #ifndef ENGINE_LATE_H
 #define ENGINE_LATE_H
 
@@ -28,5 +28,9 @@ void late_note(struct late *late, unsigned partition, const struct settlement *s
 /* Tells them; those that are told are gone where it fails. */
 heddle_status late_tell(struct late *late, struct redis_link *link, struct command *command,
                         int64_t result_ttl_ms, struct heddle_error *err) HEDDLE_MUST_CHECK;
+
+/* Publishes the claim's events. */
+heddle_status late_publish(struct redis_link *link, const struct claim *claim,
+                           struct heddle_error *err) HEDDLE_MUST_CHECK;
 
 #endif

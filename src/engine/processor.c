@@ -10,8 +10,10 @@
 #include "engine/handlers.h"
 #include "engine/fetcher.h"
 #include "engine/holdings.h"
+#include "engine/gauge.h"
 #include "engine/reconcile.h"
 #include "engine/relay.h"
+#include "engine/reporter.h"
 #include "engine/roster.h"
 #include "engine/runqueue.h"
 #include "engine/settler.h"
@@ -42,6 +44,9 @@ struct processor {
     struct relay *relay;
     struct roster *roster;
     struct watchdog *watchdog;
+    struct gauge *gauge;
+    struct report_parts report;
+    struct reporter *reporter;
     struct worker **workers;
     atomic_bool has_quit;
     bool is_stuck; /* a worker did not end: its memory must stay */
@@ -88,6 +93,7 @@ void processor_start(struct processor *processor)
         relay_start(processor->relay);
     settler_start(processor->settler);
     watchdog_start(processor->watchdog);
+    reporter_start(processor->reporter);
     for (int i = 0; i < processor->options.workers; i++)
         worker_start(processor->workers[i]);
     fetcher_start(processor->fetcher);
@@ -137,21 +143,20 @@ bool processor_drain(struct processor *processor)
 {
     const int64_t deadline_us = clock_now_us() + processor->options.drain_ms * 1000;
     struct claim_list rest;
-    struct claim *claim;
 
     if (!processor->options.is_quarantine)
         relay_stop(processor->relay);
     fetcher_stop(processor->fetcher);
     runqueue_close(processor->queue, &rest);
     atomic_store(&processor->shared.is_stopping, true);
-    while ((claim = claim_list_pop(&rest)))
-        settler_release(processor->settler, claim);
+    settler_release_all(processor->settler, &rest);
     for (int i = 0; i < processor->options.workers; i++)
         if (!worker_join(processor->workers[i], deadline_us))
             processor->is_stuck = true;
     watchdog_stop(processor->watchdog);
     bool is_settled = settler_finish(processor->settler, deadline_us);
     beat_stop(processor->beat);
+    reporter_stop(processor->reporter);
     return is_settled && !processor->is_stuck;
 }
 
@@ -164,12 +169,14 @@ void processor_free(struct processor *processor)
         worker_free(processor->workers[i]);
     free(processor->workers);
     fetcher_free(processor->fetcher);
+    reporter_free(processor->reporter);
     watchdog_free(processor->watchdog);
     roster_free(processor->roster);
     beat_free(processor->beat);
     relay_free(processor->relay);
     runqueue_free(processor->queue);
     settler_free(processor->settler);
+    gauge_free(processor->gauge);
     handlers_free(processor->shared.handlers);
     userlock_table_free(processor->locks);
     holdings_free(processor->holdings);
@@ -235,8 +242,10 @@ static heddle_status build(struct processor *processor, unsigned partitions,
                            struct heddle_error *err)
 {
     const struct processor_options *options = &processor->options;
-    const struct settler_options settler = {options->redis, options->redis_timeout_ms, partitions,
-                                            processor->incarnation, options->result_ttl_ms};
+    processor->gauge = gauge_new();
+    const struct settler_options settler = {
+        options->redis,         options->redis_timeout_ms, partitions,
+        processor->incarnation, options->result_ttl_ms,    processor->gauge};
     const struct beat_options beat = {options->redis, options->redis_timeout_ms, partitions,
                                       processor->incarnation, options->lease_ms};
     const struct fetcher_options fetcher = {
@@ -266,14 +275,23 @@ static heddle_status build(struct processor *processor, unsigned partitions,
     processor->watchdog = watchdog_new(&watchdog, processor->roster, processor->holdings);
     processor->workers = memory_take_zeroed((size_t)options->workers, sizeof *processor->workers);
     heddle_status status = settler_new(&settler, processor->holdings, &processor->settler, err);
+    if (status == HEDDLE_OK)
+        status = reporter_new(options->redis, options->redis_timeout_ms, &processor->report,
+                              &processor->reporter, err);
     parts = (struct fetcher_parts){processor->queue, processor->holdings, processor->settler,
-                                   processor->watchdog};
+                                   processor->watchdog, processor->reporter};
     if (status == HEDDLE_OK)
         status = beat_new(&beat, processor->holdings, &processor->beat, err);
     if (status == HEDDLE_OK)
         status = fetcher_new(&fetcher, &parts, &processor->fetcher, err);
     if (status == HEDDLE_OK)
         status = relay_new(options, partitions, &processor->relay, err);
+    processor->report =
+        (struct report_parts){processor->incarnation, clock_wall_us(),
+                              options->is_quarantine, &processor->shared.is_stopping,
+                              processor->gauge,       processor->holdings,
+                              processor->relay,       processor->roster,
+                              processor->queue};
     processor->shared.relay = processor->relay;
     processor->shared.roster = processor->roster;
     processor->shared.locks = processor->locks;

@@ -70,6 +70,7 @@ struct relay {
     struct reconciler reconciler;
     struct outbox outbox;
     bool is_listening, is_leader;
+    atomic_bool leads; /* is_leader, as others see it */
     int64_t next_reconcile_ms, next_controls_ms;
     int event_fd; /* a request, or the end */
     atomic_bool is_stopping;
@@ -160,6 +161,11 @@ void relay_stop(struct relay *relay)
     thread_join(relay->thread);
 }
 
+bool relay_is_leader(const struct relay *relay)
+{
+    return atomic_load(&relay->leads);
+}
+
 void relay_rebuild(struct relay *relay, struct heddle_text lane)
 {
     struct request *request = memory_take(sizeof *request + lane.size + 1);
@@ -236,6 +242,7 @@ static heddle_status take_office(struct relay *relay, struct heddle_error *err)
         if (status == HEDDLE_OK && relay->is_leader)
             heddle_log(HEDDLE_LOG_INFO, "relay_leads", "pid=%d", (int)getpid());
     }
+    atomic_store(&relay->leads, relay->is_leader);
     return status;
 }
 

@@ -19,6 +19,9 @@ void relay_free(struct relay *relay);
 void relay_start(struct relay *relay);
 void relay_stop(struct relay *relay);
 
+/* It leads: it is the one that relays. Thread-safe. */
+bool relay_is_leader(const struct relay *relay);
+
 /* Asks for the lane to be rebuilt from the journal soon. The name is copied. Thread-safe. */
 void relay_rebuild(struct relay *relay, struct heddle_text lane);
 

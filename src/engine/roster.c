@@ -4,6 +4,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "base/thread.h"
 #include "link/pg.h"
 
@@ -35,6 +36,8 @@ struct roster {
 
 static void show_locked(struct post *post, const struct post_entry *entries, size_t count)
     REQUIRES(post->mutex);
+static void see_locked(const struct post *post, const struct post_entry *entry, size_t count,
+                       struct sight *sight) REQUIRES(post->mutex);
 static enum cancel_cause cause_locked(const struct post *post) REQUIRES(post->mutex);
 static bool may_be_interrupted(void *argument);
 static void copy(char *out, size_t size, struct heddle_text text);
@@ -139,19 +142,33 @@ bool roster_see(struct roster *roster, int number, struct sight *sight)
 
     mutex_lock(&post->mutex);
     const struct post_entry *entry = post->entries;
-    if (entry) {
-        const struct claimed_operation *claimed = entry->claimed;
-        sight->entry = post->entry;
-        sight->count = post->count;
-        memcpy(sight->id, claimed->operation.id, sizeof sight->id);
-        copy(sight->op, sizeof sight->op, claimed->operation.op);
-        copy(sight->lane, sizeof sight->lane, entry->claim->lane);
-        sight->phase = post->phase;
-        sight->cause = cause_locked(post);
-        sight->age_us = clock_now_us() - post->entered_us;
-    }
+    if (entry)
+        see_locked(post, entry, post->count, sight);
     mutex_unlock(&post->mutex);
     return entry != NULL;
+}
+
+bool roster_see_lane(struct roster *roster, int number, struct heddle_text lane,
+                     struct sight *sight, char (*ids)[HEDDLE_ID_SIZE + 1], size_t most)
+{
+    struct post *post = &roster->posts[number];
+    const struct post_entry *first = NULL;
+    size_t count = 0;
+
+    mutex_lock(&post->mutex);
+    for (size_t i = 0; i < post->count; i++) {
+        const struct post_entry *entry = &post->entries[i];
+        if (!text_equal(entry->claim->lane, lane))
+            continue;
+        first = first ? first : entry;
+        if (count < most)
+            memcpy(ids[count], entry->claimed->operation.id, sizeof *ids);
+        count++;
+    }
+    if (first)
+        see_locked(post, first, count, sight);
+    mutex_unlock(&post->mutex);
+    return first != NULL;
 }
 
 void roster_cancel(struct roster *roster, int number, const struct sight *sight,
@@ -220,6 +237,21 @@ static void show_locked(struct post *post, const struct post_entry *entries, siz
     post->count = count;
     atomic_store(&post->cause, CANCEL_NONE);
     post->entered_us = clock_now_us();
+}
+
+static void see_locked(const struct post *post, const struct post_entry *entry, size_t count,
+                       struct sight *sight)
+{
+    const struct claimed_operation *claimed = entry->claimed;
+
+    sight->entry = post->entry;
+    sight->count = count;
+    memcpy(sight->id, claimed->operation.id, sizeof sight->id);
+    copy(sight->op, sizeof sight->op, claimed->operation.op);
+    copy(sight->lane, sizeof sight->lane, entry->claim->lane);
+    sight->phase = post->phase;
+    sight->cause = cause_locked(post);
+    sight->age_us = clock_now_us() - post->entered_us;
 }
 
 /* The strongest one: a bundle ends early where one of its operations shall, which others then do

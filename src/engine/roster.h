@@ -61,6 +61,11 @@ struct sight {
 /* From any thread. False where the post runs nothing. */
 bool roster_see(struct roster *roster, int number, struct sight *sight);
 
+/* The same of what the post runs of one lane: `count` operations, whose ids, `most` at most, go to
+ * `ids`. False where it runs none of it. From any thread. */
+bool roster_see_lane(struct roster *roster, int number, struct heddle_text lane,
+                     struct sight *sight, char (*ids)[HEDDLE_ID_SIZE + 1], size_t most);
+
 /* Asks for the early end of what was seen, if it still runs. From any thread. */
 void roster_cancel(struct roster *roster, int number, const struct sight *sight,
                    enum cancel_cause cause);

@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "base/thread.h"
 #include "base/log.h"
+#include "engine/gauge.h"
 #include "engine/late.h"
 #include "engine/runqueue.h"
 #include "link/redis.h"
@@ -70,8 +71,6 @@ static heddle_status receive_part(struct settler *settler, unsigned partition,
                                   struct heddle_error *err);
 static void note_late(void *argument, struct heddle_text id);
 static heddle_status tell(struct settler *settler, struct heddle_error *err);
-static heddle_status publish_events(struct settler *settler, const struct claim *claim,
-                                    struct heddle_error *err);
 static void free_settlements(struct settler *settler, struct settlement *settlements);
 static void inbox_init(struct inbox *inbox);
 static void inbox_push(struct inbox *inbox, struct settlement *settlement);
@@ -170,10 +169,14 @@ void settler_release(struct settler *settler, struct claim *claim)
 void settler_release_unbegun(struct settler *settler, struct runqueue *queue)
 {
     struct claim_list rest;
-    struct claim *claim;
 
     runqueue_empty(queue, &rest);
-    while ((claim = claim_list_pop(&rest)))
+    settler_release_all(settler, &rest);
+}
+
+void settler_release_all(struct settler *settler, struct claim_list *claims)
+{
+    for (struct claim *claim; (claim = claim_list_pop(claims));)
         settler_release(settler, claim);
 }
 
@@ -316,6 +319,7 @@ static heddle_status receive_part(struct settler *settler, unsigned partition,
     if (status != HEDDLE_OK)
         return status;
     inbox->first = *settler->sent[partition];
+    gauge_note(settler->options.gauge, first, inbox->first);
     if (!inbox->first)
         inbox_init(inbox);
     *settler->sent[partition] = NULL;
@@ -341,26 +345,12 @@ static heddle_status tell(struct settler *settler, struct heddle_error *err)
 
     for (const struct settlement *s = settler->settled.first; status == HEDDLE_OK && s; s = s->next)
         if (s->disposition != LANE_KEEP && s->claim->events)
-            status = publish_events(settler, s->claim, err);
+            status = late_publish(settler->link, s->claim, err);
     if (status != HEDDLE_OK)
         return status;
     free_settlements(settler, settler->settled.first);
     inbox_init(&settler->settled);
     return HEDDLE_OK;
-}
-
-static heddle_status publish_events(struct settler *settler, const struct claim *claim,
-                                    struct heddle_error *err)
-{
-    heddle_status status = HEDDLE_OK;
-
-    for (const struct claim_event *event = claim->events; status == HEDDLE_OK && event;
-         event = event->next) {
-        AUTO_REPLY reply = NULL;
-        status =
-            redis_callf(settler->link, &reply, err, "PUBLISH", "heddle:events", event->json, NULL);
-    }
-    return status;
 }
 
 static void free_settlements(struct settler *settler, struct settlement *settlements)

@@ -9,6 +9,7 @@
 #include "heddle/error.h"
 #include "queue/lanes.h"
 
+struct gauge;
 struct runqueue;
 struct settler;
 
@@ -18,6 +19,7 @@ struct settler_options {
     unsigned partitions;
     const char *incarnation;
     int64_t result_ttl_ms;
+    struct gauge *gauge; /* told what has ended; outlives the settler. NULL: nobody counts */
 };
 
 /* Borrows the holdings. */
@@ -37,6 +39,8 @@ int settler_room_fd(const struct settler *settler);
 
 /* Takes a claim of which nothing more is executed here. Thread-safe. */
 void settler_release(struct settler *settler, struct claim *claim);
+/* The same with all of the list. */
+void settler_release_all(struct settler *settler, struct claim_list *claims);
 
 /* The same with every claim that no worker has begun. Thread-safe. */
 void settler_release_unbegun(struct settler *settler, struct runqueue *queue);

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char cancel_word[] = "cancel ";
+static const char cancel_word[] = "cancel ", report_word[] = "report ";
 
 struct wakes {
     struct redis_link *link;
@@ -17,6 +17,8 @@ struct wakes {
 };
 
 static bool understand(struct heddle_text text, struct wake *wake);
+static bool begins_with(struct heddle_text text, const char *word);
+static bool understand_report(const char *text, struct report_request *request);
 
 heddle_status wakes_new(const char *redis, int timeout_ms, const char *incarnation,
                         struct wakes **wakes, struct heddle_error *err)
@@ -79,7 +81,7 @@ static bool understand(struct heddle_text text, struct wake *wake)
 {
     const size_t word_size = sizeof cancel_word - 1;
 
-    if (text.size == word_size + HEDDLE_ID_SIZE && memcmp(text.data, cancel_word, word_size) == 0) {
+    if (text.size == word_size + HEDDLE_ID_SIZE && begins_with(text, cancel_word)) {
         wake->kind = WAKE_CANCEL;
         memcpy(wake->id, text.data + word_size, sizeof wake->id);
         return true;
@@ -88,8 +90,31 @@ static bool understand(struct heddle_text text, struct wake *wake)
         wake->kind = WAKE_YIELD;
         return true;
     }
+    if (begins_with(text, report_word)) {
+        wake->kind = WAKE_REPORT;
+        return understand_report(text.data + sizeof report_word - 1, &wake->report);
+    }
     if (!text_parse_integer(text.data, &wake->partition))
         return false;
     wake->kind = WAKE_PARTITION;
+    return true;
+}
+
+static bool begins_with(struct heddle_text text, const char *word)
+{
+    return text.size >= strlen(word) && memcmp(text.data, word, strlen(word)) == 0;
+}
+
+/* "TOKEN" or "TOKEN LANE". */
+static bool understand_report(const char *text, struct report_request *request)
+{
+    const size_t size = strcspn(text, " ");
+    const char *lane = text[size] ? text + size + 1 : "";
+
+    if (size == 0 || size >= sizeof request->token || strlen(lane) >= sizeof request->lane)
+        return false;
+    memcpy(request->token, text, size);
+    request->token[size] = '\0';
+    memcpy(request->lane, lane, strlen(lane) + 1);
     return true;
 }

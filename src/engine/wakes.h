@@ -1,11 +1,13 @@
 /* What a processor is told on its channel, heddle:wake:INCARNATION: that a partition has a ready
- * lane (its number), that an operation it has in hand
- * shall end early ("cancel ID"), or that it shall give back what it has not begun ("yield").
+ * lane (its number), that an operation it has in hand shall end early ("cancel ID"), that it shall
+ * give back what it has not begun ("yield"), or that somebody wants to know how it does ("report
+ * TOKEN", or with a lane's name behind it "report TOKEN LANE").
  *
  * Confined to the fetcher. Messages are lost while it is not subscribed. */
 #ifndef ENGINE_WAKES_H
 #define ENGINE_WAKES_H
 
+#include "engine/report.h"
 #include "heddle/error.h"
 #include "heddle/operation.h"
 
@@ -13,12 +15,13 @@
 
 struct wakes;
 
-enum wake_kind { WAKE_NONE, WAKE_PARTITION, WAKE_CANCEL, WAKE_YIELD };
+enum wake_kind { WAKE_NONE, WAKE_PARTITION, WAKE_CANCEL, WAKE_YIELD, WAKE_REPORT };
 
 struct wake {
     enum wake_kind kind;
     int64_t partition;           /* as it was sent: not checked */
     char id[HEDDLE_ID_SIZE + 1]; /* of WAKE_CANCEL */
+    struct report_request report;
 };
 
 /* Statuses are those of link/redis.h. Copies both texts. */

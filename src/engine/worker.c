@@ -113,12 +113,9 @@ static void *worker_body(void *argument)
 /* What it has not executed goes on here, or where we end elsewhere. */
 static void give_back(struct worker *worker, struct claim_list *claims)
 {
-    struct claim *claim;
-
     if (!atomic_load(&worker->shared->is_stopping))
         runqueue_put_back(worker->queue, claims);
-    while ((claim = claim_list_pop(claims)))
-        settler_release(worker->settler, claim);
+    settler_release_all(worker->settler, claims);
 }
 
 /* Without Postgres a worker takes no claim. Where all are in this state, those that wait go back:

@@ -107,14 +107,20 @@ static void checker_done(struct checker *checker)
 static heddle_status count_partition(struct checker *checker, unsigned partition,
                                      struct heddle_error *err)
 {
-    struct queue_census *census = checker->census;
     AUTO_REPLY reply = NULL;
 
     command_begin(&checker->command, "heddle_census", partition);
     heddle_status status = command_call(&checker->command, checker->check->link, &reply, err);
     if (status != HEDDLE_OK)
         return status;
-    int64_t processors = redis_reply_amount(redis_reply_at(reply, 5));
+    queue_census_add(checker->census, reply);
+    return HEDDLE_OK;
+}
+
+void queue_census_add(struct queue_census *census, const struct redis_reply *reply)
+{
+    const int64_t processors = redis_reply_amount(redis_reply_at(reply, 5));
+
     census->operations += redis_reply_amount(redis_reply_at(reply, 0));
     census->ready += redis_reply_amount(redis_reply_at(reply, 1));
     census->claimed += redis_reply_amount(redis_reply_at(reply, 2));
@@ -122,7 +128,6 @@ static heddle_status count_partition(struct checker *checker, unsigned partition
     census->halted += redis_reply_amount(redis_reply_at(reply, 4));
     if (processors > census->processors)
         census->processors = processors;
-    return HEDDLE_OK;
 }
 
 static heddle_status check_members(struct checker *checker, unsigned partition,

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 struct redis_link;
+struct redis_reply;
 
 /* Kinds: ready_lost, ghost, two_states, orphan_claim, stale_beat, stale_idle, no_record,
  * record_lost, endless_key, endless_wait, stray_reason; and stray_wish, which queue_check_wishes
@@ -38,6 +39,9 @@ struct queue_check {
 struct queue_census {
     int64_t operations, lanes, ready, claimed, waiting, halted, processors;
 };
+
+/* Adds what a partition answers to heddle_census. */
+void queue_census_add(struct queue_census *census, const struct redis_reply *reply);
 
 /* Counts everything and looks at everything but wishes. An operation of the journal that stands in
  * no lane is forgotten in Redis by the repair: the journal puts it back (engine/reconcile.h).

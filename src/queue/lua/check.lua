@@ -113,8 +113,6 @@ function check_ids(k, args)
     return answer
 end
 
-local function submitted_at(record) return struct.unpack('>I8', record, 17) end
-
 -- The number of the oldest, or with `step` -1 of the newest of these operations that is direct and was
 -- submitted by then; nil where there is none. Those of the journal are passed over: their place is
 -- the journal's affair.

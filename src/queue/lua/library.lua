@@ -16,6 +16,7 @@ Keys of partition P, all in one slot (B = "heddle:{P}:"):
   B replies        hash    id -> how many asked for a reply of an operation that is here, or parked
   B wish:ID        string  how many did of an operation that Redis has still to hear of, for WISH_MS
   B reply:ID       list    a result for each of them, for result_ttl
+  B report:TOKEN   list    reports of processors, for whoever asked for them, for REPORT_MS; of the first partition
   B results:new    hash    id -> a result that was sent here, for result_ttl: see results.lua
   B results:old    hash    the same, of some time before
   B controls.KIND  hash    target -> what operators have said of it: see controls.lua
@@ -43,7 +44,7 @@ local RECORD_VERSION, FLAG_REPLY, FLAG_JOURNAL, FLAG_POISON, FLAG_CANCELLED, FLA
     1, 1, 2, 4, 8, 16, 32, 64
 local USER_MAX, OP_MAX, THREAD_MAX, TRACE_MAX = 256, 64, 64, 512
 local MANY_MAX, UNPACK_MAX, WAKE_TRIES, REBUILD_DEPTH, HASHES_MAX = 256, 4000, 8, 2000, 4096
-local WISH_MS = 3600000
+local WISH_MS, REPORT_MS = 3600000, 10000
 local FAR_MS = 2 ^ 52
 local STATES = { d = 'done', f = 'failed', x = 'dead', c = 'cancelled' }
 local ON_FAILURE = { block = 1, park = 2, halt = 3 }

@@ -1,6 +1,6 @@
 -- What operators ask.
 
-local setup, census, inspect, version
+local setup, census, inspect, report, version
 
 do
 
@@ -34,6 +34,14 @@ function inspect(k, args)
         answers[i] = { call('LLEN', k.lane .. lane), count.ready, count.waiting, count.halted, count.held }
     end
     return answers
+end
+
+-- TOKEN REPORT: what somebody wanted to know of a processor, who listens for a moment.
+function report(k, args)
+    local key = k.base .. 'report:' .. args[1]
+    call('RPUSH', key, args[2])
+    call('PEXPIRE', key, REPORT_MS)
+    return redis.status_reply('OK')
 end
 
 function version() return VERSION end

@@ -1,7 +1,7 @@
 -- Records and ids of operations.
 
 local record_of, content_of, content_of_submission, with_attempts, attempted, has_flag, flagged,
-    unflagged, crashed, user_of, op_of, new_id
+    unflagged, crashed, user_of, submitted_at, op_of, new_id
 
 do
 
@@ -63,6 +63,8 @@ function crashed(record, poison_crashes)
     if crashes >= poison_crashes then record = flagged(record, FLAG_POISON) end
     return sub(record, 1, 10) .. struct.pack('>H', math.min(crashes, 65535)) .. sub(record, 13)
 end
+
+function submitted_at(record) return struct.unpack('>I8', record, 17) end -- in µs
 
 function user_of(record)
     local size = struct.unpack('>H', record, 3)
