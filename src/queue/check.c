@@ -25,7 +25,8 @@ static heddle_status check_claims(void *argument, const struct redis_reply *keys
 heddle_status queue_check_lanes(const struct queue_check *check, struct queue_census *census,
                                 struct heddle_error *err)
 {
-    static const char *const of_lanes[] = {"ready", "waiting", "waits", "halted"};
+    static const char *const of_lanes[] = {"ready",   "ready:urgent", "ready:bulk", "classed",
+                                           "waiting", "waits",        "halted"};
     heddle_status status = HEDDLE_OK;
     struct checker checker;
 

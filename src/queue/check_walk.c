@@ -21,14 +21,15 @@ struct walk {
 /* A key of a page, and what is left to do for it. */
 struct step {
     struct queue_key key;
-    bool is_lane, is_done;
-    int64_t from; /* of a lane: behind how many of its newest ids to go on */
+    bool is_lane, is_done; /* one of the lists of a lane */
+    int64_t from;          /* of a lane: behind how many of its newest ids to go on */
 };
 
 static heddle_status collect_ids(struct walk *walk, unsigned partition, size_t pass, size_t passes,
                                  struct heddle_error *err);
 static heddle_status visit(void *argument, const struct redis_reply *keys,
                            struct heddle_error *err);
+static bool is_list(const char *kind);
 static heddle_status ask(struct walk *walk, const struct step *step, struct heddle_error *err);
 static heddle_status answer(struct walk *walk, struct step *step, struct heddle_error *err);
 static void read_lane(struct walk *walk, struct step *step, const struct redis_reply *reply);
@@ -95,9 +96,9 @@ static heddle_status visit(void *argument, const struct redis_reply *keys, struc
         struct step *step = &steps[count];
         *step = (struct step){0};
         if (!check_read_key(walk->checker, redis_reply_at(keys, i), &step->key) ||
-            strcmp(step->key.kind, "held") == 0)
+            strcmp(step->key.kind, "held") == 0 || strcmp(step->key.kind, "ready") == 0)
             continue;
-        step->is_lane = strcmp(step->key.kind, "lane") == 0;
+        step->is_lane = is_list(step->key.kind);
         count += step->is_lane || walk->is_first;
     }
     for (size_t i = 0; status == HEDDLE_OK && i < count; i++)
@@ -116,6 +117,11 @@ static heddle_status visit(void *argument, const struct redis_reply *keys, struc
     return status;
 }
 
+static bool is_list(const char *kind)
+{
+    return strcmp(kind, "lane") == 0 || strcmp(kind, "urgent") == 0 || strcmp(kind, "bulk") == 0;
+}
+
 static heddle_status ask(struct walk *walk, const struct step *step, struct heddle_error *err)
 {
     struct checker *checker = walk->checker;
@@ -126,7 +132,7 @@ static heddle_status ask(struct walk *walk, const struct step *step, struct hedd
                             (size_t[]){4, strlen(step->key.text)}, err);
     command_begin(command, "heddle_check_lane", step->key.partition);
     command_number(command, checker->check->repairs && walk->is_first);
-    command_string(command, step->key.name);
+    command_format(command, "%s:%s", step->key.kind, step->key.name);
     command_number(command, step->from);
     for (size_t i = 0; i < checker->holder_count; i++)
         command_string(command, checker->holders[i]);
@@ -159,7 +165,7 @@ static void read_lane(struct walk *walk, struct step *step, const struct redis_r
         id_set_remove(&walk->ids, redis_reply_text(redis_reply_at(ids, i)));
     if (!walk->is_first)
         return;
-    walk->checker->census->lanes += step->is_done;
+    walk->checker->census->lanes += redis_reply_integer(redis_reply_at(reply, 5)) == 1;
     for (size_t i = 0; i < redis_reply_count(bare); i++)
         check_note(walk->checker, "no_record", step->key.partition, lane,
                    "its entry %s is no operation", redis_reply_text(redis_reply_at(bare, i)).data);

@@ -277,7 +277,11 @@ static heddle_status read_claims(const struct redis_reply *reply, unsigned parti
 static void append_settlement(struct command *command, const struct settlement *settlement)
 {
     const struct claim *claim = settlement->claim;
+    const size_t last = settlement->first + settlement->count;
+    char id[HEDDLE_ID_SIZE + 2] = "";
 
+    if (last < claim->operation_count)
+        snprintf(id, sizeof id, " %s", claim->operations[last].operation.id);
     command_text(command, claim->lane);
     command_number(command, (int64_t)claim->seq);
     switch (settlement->disposition) {
@@ -288,14 +292,14 @@ static void append_settlement(struct command *command, const struct settlement *
         command_text(command, TEXT("release"));
         break;
     case LANE_WAIT:
-        command_format(command, "wait %" PRId64, settlement->wait_ms);
+        command_format(command, "wait %" PRId64 "%s", settlement->wait_ms, id);
         break;
     case LANE_PAUSE:
     case LANE_GAP:
-        command_format(command, "pause %" PRId64, settlement->wait_ms);
+        command_format(command, "pause %" PRId64 "%s", settlement->wait_ms, id);
         break;
     case LANE_HALT:
-        command_format(command, "halt %s", settlement->reason);
+        command_format(command, "halt %s%s", settlement->reason, id);
         break;
     }
     command_number(command, settlement->cost_us);

@@ -8,8 +8,8 @@ MUTANTS = {
         "userlock_acquire(shared->locks, (struct heddle_text){(char *)&claim, sizeof claim})",
         "test_zombies.py::test_a_process_that_lost_a_lane_does_not_enter_it_twice"),
     "a claim without order": Mutant(
-        "src/queue/lua/claim.lua", "call('LRANGE', k.lane .. lanes[i], 0, most - 1)",
-        "call('LRANGE', k.lane .. lanes[i], -most, -1)",
+        "src/queue/lua/lanes.lua", "call('LRANGE', k.lane .. lane, 0, most - 1)",
+        "call('LRANGE', k.lane .. lane, -most, -1)",
         "test_order.py::test_transactions_of_a_lane_never_overlap_and_keep_its_order"),
     "a settlement in parts that frees the lane": Mutant(
         "src/queue/lua/settle.lua", "if disposition == 'keep' then return held",

@@ -8,7 +8,8 @@ do
 
 local STALE_MS, AHEAD_MS, CHECK_COUNT, PLACE_COUNT, PLACE_OVERLAP = 60000, 3600000, 100, 256, 16
 local SCANS = {
-    ready = { 'ZSCAN', 'ZREM' }, waiting = { 'ZSCAN', 'ZREM' }, beats = { 'ZSCAN', 'ZREM' },
+    ready = { 'ZSCAN', 'ZREM' }, ['ready:urgent'] = { 'ZSCAN', 'ZREM' }, ['ready:bulk'] = { 'ZSCAN', 'ZREM' },
+    waiting = { 'ZSCAN', 'ZREM' }, beats = { 'ZSCAN', 'ZREM' },
     idle = { 'SSCAN', 'SREM' },
 }
 
@@ -28,12 +29,12 @@ local function fault_of(k, collection, holder, member, value)
     if collection == 'beats' then return is_stale_beat(tonumber(value)) and 'stale_beat' end
     if collection == 'idle' then return is_stale_idle(k, member) and 'stale_idle' end
     if collection == 'waits' then return not call('ZSCORE', k.waiting, member) and 'stray_reason' end
-    if collection == 'waiting' and call('EXISTS', k.lane .. member) == 1 then
+    if collection == 'waiting' and has_operations(k, member) then
         return not control.is_expected(k, member, value) and 'endless_wait'
     end
     if collection == 'replies' then return call('HEXISTS', k.ops, member) == 0 and 'stray_wish' end
     if holder and not call('ZSCORE', k.beats, holder) then return 'orphan_claim' end
-    return call('EXISTS', k.lane .. member) == 0 and 'ghost'
+    return not has_operations(k, member) and 'ghost'
 end
 
 -- COLLECTION CURSOR REPAIRS -> [next cursor, member, what is wrong with it, …]. The lanes of a stale
@@ -65,10 +66,27 @@ function check_members(k, args)
     return answer
 end
 
+-- The class of a list in which a lane has operations that nobody asks for; nil where there is none.
+local function unclassed(k, lane)
+    if call('HEXISTS', k.classed, lane) == 1 then return nil end
+    for class = 1, 2 do
+        if call('EXISTS', k.lists[class] .. lane) == 1 then return class end
+    end
+end
+
 -- What is wrong with a lane and where it is; '' where nothing is. Of several places the first stays:
 -- its holder is at work, and who waits for more than a processor waits for a reason.
 local function judge_lane(k, lane, dead_holders, repairs)
-    local exists, places, names = call('EXISTS', k.lane .. lane) == 1, places_of(k, lane), {}
+    local lost = unclassed(k, lane)
+    if lost then
+        if repairs then
+            note_class(k, lane)
+            turn_lane(k, lane)
+            if #places_of(k, lane) == 0 then make_ready(k, lane) end
+        end
+        return 'class_lost', 'not known to have any in ' .. sub(k.lists[lost], #k.base + 1, -2)
+    end
+    local exists, places, names = has_operations(k, lane), places_of(k, lane), {}
     for i, place in ipairs(places) do names[i] = place.name end
     if exists and #places == 0 then
         for _, holder in ipairs(dead_holders) do
@@ -85,13 +103,21 @@ local function judge_lane(k, lane, dead_holders, repairs)
     return exists and 'two_states' or 'ghost', 'in ' .. table.concat(names, ', ')
 end
 
--- REPAIRS LANE FROM HOLDER…: some ids of the lane, those behind its FROM newest ones, and, once all
--- were seen, the lane itself. The HOLDERs' claims are told elsewhere.
--- -> [next FROM or 0, what is wrong with the lane or '', where it is, [ids without a record], [ids]]
+local function first_list(k, lane)
+    for class = 0, 2 do
+        if call('EXISTS', k.lists[class] .. lane) == 1 then return k.lists[class] .. lane end
+    end
+end
+
+-- REPAIRS LIST FROM HOLDER…: some ids of a lane's list (lane:LANE, say), those behind its FROM newest ones,
+-- and, once all were seen, the lane itself. The HOLDERs' claims are told elsewhere.
+-- -> [next FROM or 0, what is wrong with the lane or '', where it is, [ids without a record], [ids], 1 where
+-- the list is the lane's first]
 function check_lane(k, args)
-    local repairs, lane, from = args[1] == '1', args[2], tonumber(args[3])
-    if not from then return refuse('invalid', 'expected REPAIRS LANE FROM [HOLDER]...') end
-    local key, bare, kept = k.lane .. lane, {}, {}
+    local repairs, list, from = args[1] == '1', args[2], tonumber(args[3])
+    local lane = list and list:match('^%l+:(.*)$')
+    if not from or not lane then return refuse('invalid', 'expected REPAIRS LIST FROM [HOLDER]...') end
+    local key, bare, kept = k.base .. list, {}, {}
     local ids = call('LRANGE', key, -from - 10 * CHECK_COUNT, -from - 1)
     for i = #ids, 1, -1 do
         local list = call('HEXISTS', k.ops, ids[i]) == 1 and kept or bare
@@ -101,8 +127,12 @@ function check_lane(k, args)
     if #ids == 10 * CHECK_COUNT then
         return { from + (repairs and #kept or #ids), '', '', bare, kept }
     end
+    if #bare > 0 and repairs and has_classes(k) then
+        forget_class(k, lane)
+        turn_lane(k, lane)
+    end
     local fault, places = judge_lane(k, lane, { unpack(args, 4) }, repairs)
-    return { 0, fault, places, bare, kept }
+    return { 0, fault, places, bare, kept, key == first_list(k, lane) and 1 or 0 }
 end
 
 -- CURSOR -> [next cursor, id…]: operations that have not ended
@@ -129,7 +159,8 @@ end
 -- Puts an operation that stands in no lane behind the last one that was submitted before it; looks at
 -- some, from the FROM newest on. -> next FROM, 0 where it has its place now, nil where it had one
 local function put_back(k, lane, id, record, from)
-    local key, at_us = k.lane .. lane, submitted_at(record)
+    local class = class_of(record)
+    local key, at_us = k.lists[class] .. lane, submitted_at(record)
     local ids = call('LRANGE', key, -from - PLACE_COUNT, -from - 1)
     local is_here = find_direct(k, ids, 1, at_us)
     -- What leaves the lane meanwhile moves the others by less than the overlap.
@@ -138,6 +169,8 @@ local function put_back(k, lane, id, record, from)
     if from > 0 and call('LPOS', key, id) then return nil end
     local before = is_here and ids[find_direct(k, ids, -1, at_us)]
     if before then call('LINSERT', key, 'AFTER', before, id) else call('LPUSH', key, id) end
+    if class > 0 then note_class(k, lane) end
+    if has_classes(k) then turn_lane(k, lane) end
     if #places_of(k, lane) == 0 then make_ready(k, lane) end
     return 0
 end
@@ -150,7 +183,7 @@ function check_record(k, args)
     if not from then return refuse('invalid', 'expected ID FROM REPAIRS') end
     local record = call('HGET', k.ops, id)
     local lane = record and user_of(record)
-    if not record or from == 0 and call('LPOS', k.lane .. lane, id) then return { false, 0 } end
+    if not record or from == 0 and call('LPOS', k.lists[class_of(record)] .. lane, id) then return { false, 0 } end
     if not repairs then return { lane, 0 } end
     if has_flag(record, FLAG_JOURNAL) then
         call('HDEL', k.ops, id)

@@ -1,6 +1,6 @@
 -- Claiming: lanes handed to a processor.
 
-local beat, held_text, claim, adopt
+local beat, claim, adopt
 
 do
 
@@ -16,31 +16,31 @@ local function wake_waiting(k, most, at_ms)
     make_all_ready(k, due)
 end
 
--- The records of a lane's first operations. Ids without a record are no operations any more.
-local function first_records(k, lane, most)
-    local ids = call('LRANGE', k.lane .. lane, 0, most - 1)
+-- The records of a lane's next operations. Ids without a record are no operations any more.
+local function first_records(k, lane, most, classed)
+    local ids = next_ids(k, lane, most, classed)
     if #ids == 0 then return ids end
     local records, kept = call('HMGET', k.ops, unpack(ids)), {}
     for i, id in ipairs(ids) do
         if records[i] then
             kept[#kept + 1] = records[i]
         else
-            call('LREM', k.lane .. lane, 1, id)
+            for class = 0, classed and 2 or 0 do call('LREM', k.lists[class] .. lane, 1, id) end
         end
     end
-    if #kept == 0 then return first_records(k, lane, most) end
+    if #kept == 0 then return first_records(k, lane, most, classed) end
     return kept
 end
 
--- The records of the first operations of lanes {name, tag, …} from the ith on, READ_AHEAD in all or a
+-- The records of the next operations of lanes {name, tag, …} from the ith on, READ_AHEAD in all or a
 -- few more: in one list, and where each lane's end in it. No more is read at once, for a claim may be
 -- full before it is used.
 local READ_AHEAD = 64
 
-local function read_lanes(k, lanes, i, most)
+local function read_lanes(k, lanes, i, most, classed)
     local ids, ends = {}, {}
     while i <= #lanes and #ids < READ_AHEAD do
-        for _, id in ipairs(call('LRANGE', k.lane .. lanes[i], 0, most - 1)) do ids[#ids + 1] = id end
+        for _, id in ipairs(next_ids(k, lanes[i], most, classed and classed[lanes[i]])) do ids[#ids + 1] = id end
         ends[#ends + 1] = #ids
         i = i + 2
     end
@@ -59,23 +59,21 @@ local function count_fitting(claim, records, first, last)
     return count
 end
 
-function held_text(seq, tag, count)
-    return seq .. ':' .. tag .. ':' .. count
-end
-
--- Gives lanes {name, tag, …} to a processor, within its caps; those beyond its bytes go back, and then
--- it answers false. Appends to `answer` each one's name, how many records, and these.
-local function give(k, claim, lanes, answer)
-    local held, i = {}, 1
+-- Gives lanes {name, tag, …}, the nth from the ready ones of classes[n] (without these, of normal), to a
+-- processor, within its caps; those beyond its bytes go back. Appends to `answer` each one's name, how
+-- many records, and these. -> how many it got
+local function give(k, claim, lanes, classes, answer)
+    local held, i, classed = {}, 1, classed_of(k, lanes, 1, 2)
     while i <= #lanes and claim.bytes < claim.bytes_max do
-        local records, ends = read_lanes(k, lanes, i, claim.operations_max)
+        local records, ends = read_lanes(k, lanes, i, claim.operations_max, classed)
         local first = 1
         for n = 1, #ends do
             if claim.bytes >= claim.bytes_max then break end
             local lane, list, from, bytes = lanes[i], records, first, claim.bytes
+            local turns = classed and classed[lane]
             local count = count_fitting(claim, records, first, ends[n])
             if not count then
-                claim.bytes, list, from = bytes, first_records(k, lane, claim.operations_max), 1
+                claim.bytes, list, from = bytes, first_records(k, lane, claim.operations_max, turns), 1
                 count = count_fitting(claim, list, 1, #list)
             end
             if claim.rules and count > 0 then
@@ -85,8 +83,14 @@ local function give(k, claim, lanes, answer)
                     count = count_fitting(claim, list, from, from + admitted - 1)
                 end
             end
+            if turns and count > 0 then
+                call('HSET', k.classed, lane, (turns:match('^%d+') + count) % TURNS)
+            elseif turns and list[from] then
+                note_awaited(k, lane, id_of(list[from]))
+            end
             if count > 0 then
-                held[#held + 1], held[#held + 2] = lane, held_text(claim.seq, lanes[i + 1], count)
+                local class = classes and classes[(i + 1) / 2] or 0
+                held[#held + 1], held[#held + 2] = lane, held_text(claim.seq, lanes[i + 1], count, class)
                 local size = #answer
                 answer[size + 1], answer[size + 2] = lane, count
                 for at = 1, count do answer[size + 2 + at] = list[from + at - 1] end
@@ -98,8 +102,40 @@ local function give(k, claim, lanes, answer)
         in_chunks('HSET', k.base .. 'held:' .. claim.incarnation, held)
         beat(k, claim.incarnation, claim.lease_ms, claim.at_ms)
     end
-    for back = i, #lanes, 2 do call('ZADD', k.ready, lanes[back + 1], lanes[back]) end
-    return i > #lanes
+    for back = i, #lanes, 2 do
+        local class = classes and classes[(back + 1) / 2] or 0
+        call('ZADD', k.readies[class], lanes[back + 1], lanes[back])
+    end
+    return (i - 1) / 2
+end
+
+-- The class' virtual time, which was `vt`, becomes that of the newest lane that is served.
+local function pop_ready(k, class, most, vt)
+    local lanes = call('ZPOPMIN', k.readies[class], most)
+    local tag = tonumber(lanes[#lanes] or 0)
+    if tag > tonumber(vt or 0) then call('HSET', k.meta, VT[class], format('%.0f', tag)) end
+    return lanes
+end
+
+-- Takes up to `most` lanes out of those that are ready -> {name, tag, …}, and {class, …}, where they
+-- stood: nil for among the normal ones.
+local function take_ready(k, most, vt)
+    if not has_classes(k) then return pop_ready(k, 0, most, vt) end
+    local sizes, lists, lanes = {}, {}, {}
+    local meta = call('HMGET', k.meta, 'turn', VT[1], VT[2])
+    local times = { [0] = vt, meta[2], meta[3] }
+    for class = 0, 2 do sizes[class] = call('ZCARD', k.readies[class]) end
+    local classes, counts = take_turns(sizes, tonumber(meta[1] or 0), most)
+    for class = 0, 2 do
+        lists[class] = counts[class] > 0 and pop_ready(k, class, counts[class], times[class])
+        counts[class] = 0
+    end
+    for n, class in ipairs(classes) do
+        local at = counts[class] + 1
+        lanes[2 * n - 1], lanes[2 * n] = lists[class][at], lists[class][at + 1]
+        counts[class] = at + 1
+    end
+    return lanes, classes
 end
 
 local function read_claim(args)
@@ -134,11 +170,12 @@ function claim(k, args)
 
     wake_waiting(k, asked.lanes_max, asked.at_ms)
     if control.has(asked.rules, 'freed') then is_all = control.wake_freed(k, asked.lanes_max) end
-    local lanes, answer = call('ZPOPMIN', k.ready, asked.lanes_max), { -1, 0, 0 }
+    local lanes, classes = take_ready(k, asked.lanes_max, meta[1])
+    local answer = { -1, 0, 0 }
     if #lanes > 0 then
-        local vt = tonumber(lanes[#lanes])
-        if vt > tonumber(meta[1] or 0) then call('HSET', k.meta, 'vt', format('%.0f', vt)) end
-        is_all = give(k, asked, lanes, answer) and is_all
+        local given = give(k, asked, lanes, classes, answer)
+        if classes then call('HINCRBY', k.meta, 'turn', given) end
+        is_all = is_all and 2 * given == #lanes
     end
     if is_all and #lanes < 2 * asked.lanes_max then
         call('SADD', k.idle, asked.incarnation)
@@ -178,7 +215,7 @@ function adopt(k, args)
     local answer = { page[1], 0, 0 }
     if #names > 0 then
         call('HDEL', k.halted, unpack(names))
-        if not give(k, asked, lanes, answer) then wake(k, 1) end
+        if give(k, asked, lanes, nil, answer) < #names then wake(k, 1) end
     end
     return answer
 end

@@ -24,7 +24,11 @@ function places_of(k, lane)
     end
     if call('HEXISTS', k.halted, lane) == 1 then places[#places + 1] = { name = 'halted', remove = 'HDEL' } end
     if call('ZSCORE', k.waiting, lane) then places[#places + 1] = { name = 'waiting', remove = 'ZREM' } end
-    if call('ZSCORE', k.ready, lane) then places[#places + 1] = { name = 'ready', remove = 'ZREM' } end
+    for class = 0, has_classes(k) and 2 or 0 do
+        if call('ZSCORE', k.readies[class], lane) then
+            places[#places + 1] = { name = sub(k.readies[class], #k.base + 1), remove = 'ZREM' }
+        end
+    end
     return places
 end
 
@@ -64,8 +68,8 @@ local function read_entries(args)
     return args[2] and entries
 end
 
--- LANE AFTER and operations of the lane that the journal says have not ended, in its order: the next
--- ones behind the operation AFTER, or the first ones where it is ''. Each that Redis has lost, or that
+-- LANE AFTER and operations of one class of the lane that the journal says have not ended, in its order: the
+-- next ones behind the operation AFTER, or the first ones where it is ''. Each that Redis has lost, or that
 -- stands before another that comes first, goes behind the one before it; every other operation keeps
 -- its place. -> [how many were missing, how many were looked at]
 function rebuild(k, args)
@@ -74,7 +78,8 @@ function rebuild(k, args)
     if not entries then
         return refuse('invalid', 'expected LANE AFTER [OP THREAD PAYLOAD ID ATTEMPTS N [OPTION VALUE]...]...')
     end
-    local key, anchor = k.lane .. lane, args[2] ~= '' and args[2]
+    local class = entries[1] and class_asked(entries[1]) or 0
+    local key, anchor = k.lists[class] .. lane, args[2] ~= '' and args[2]
     -- One that is not there any more has ended, and with it all that was before.
     if anchor and not call('LPOS', key, anchor, 'RANK', -1) then anchor = false end
     local places, before = places_behind(key, anchor)
@@ -102,6 +107,8 @@ function rebuild(k, args)
         end
         anchor = id
     end
+    if class > 0 and call('EXISTS', key) == 1 then note_class(k, lane) end
+    if has_classes(k) then turn_lane(k, lane) end
     if call('EXISTS', key) == 1 and #places_of(k, lane) == 0 then
         make_ready(k, lane)
     elseif args[2] == '' and end_wait(k, { lane }) == 1 then
@@ -110,13 +117,13 @@ function rebuild(k, args)
     return { absent, looked_at }
 end
 
--- CURSOR -> [next cursor, lane, id of its first operation, reason, …]: some of the lanes that wait for a decision
+-- CURSOR -> [next cursor, lane, id of the operation that halts it, reason, …]: some of the lanes that wait for a decision
 function halts(k, args)
     local page = call('HSCAN', k.halted, args[1], 'COUNT', 100)
     local answer = { page[1] }
     for i = 1, #page[2], 2 do
         local lane, reason = page[2][i], page[2][i + 1]
-        local id = reason ~= 'suspect' and call('LINDEX', k.lane .. lane, 0)
+        local id = reason ~= 'suspect' and awaited(k, lane)
         if id then
             local n = #answer
             answer[n + 1], answer[n + 2], answer[n + 3] = lane, id, reason
@@ -125,7 +132,7 @@ function halts(k, args)
     return answer
 end
 
--- LANE…: those that wait for a decision look at their first operation once more
+-- LANE…: those that wait for a decision look at that operation once more
 function look(k, args)
     for _, lane in ipairs(args) do
         local reason = call('HGET', k.halted, lane)

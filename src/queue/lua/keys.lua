@@ -15,6 +15,10 @@ local function keys(p)
             k[name] = base .. name
         end
         k.new_results, k.old_results = base .. 'results:new', base .. 'results:old'
+        k.classed = base .. 'classed'
+        -- By class.
+        k.lists = { [0] = k.lane, base .. 'urgent:', base .. 'bulk:' }
+        k.readies = { [0] = k.ready, base .. 'ready:urgent', base .. 'ready:bulk' }
         keys_of[p] = k
     end
     return k

@@ -3,11 +3,19 @@
 
 Keys of partition P, all in one slot (B = "heddle:{P}:"):
 
-  B meta           hash    partitions, payload_max, vt (virtual time, in µs of service), clock (the newest time, in ms)
+  B meta           hash    partitions, payload_max, clock (the newest time, in ms); vt, vt:urgent, vt:bulk (virtual
+                           times, in µs of service), turn (of the three)
   B ops            hash    operation id -> record: every operation that has not ended
-  B lane:LANE      list    ids of the lane's operations, the oldest first
-  B ready          zset    lane -> start tag: lanes that wait for a processor
-  B held:INC       hash    lane -> "seq:tag:count": lanes that the processor INC has claimed
+  B lane:LANE      list    ids of the lane's operations of normal priority, the oldest first
+  B urgent:LANE    list    the same of interactive, and
+  B bulk:LANE      list    of bulk ones
+  B classed        hash    lane -> "turn" or "turn:id": lanes that have, or just had, other than normal ones; whose
+                           turn it is in it, and the operation that it waits for where that is not its first normal one
+  B ready          zset    lane -> start tag: lanes that wait for a processor with normal operations, but no
+                           interactive ones
+  B ready:urgent   zset    the same of those that have interactive ones, and
+  B ready:bulk     zset    of those that have bulk ones only
+  B held:INC       hash    lane -> "seq:tag:count" or "seq:tag:count:class": lanes that the processor INC has claimed
   B waiting        zset    lane -> due time in ms: lanes that wait for a time, or from FAR_MS on for an event
   B waits          hash    lane -> why it waits, where that is no retry: "paused user", "paused op OP"
   B halted         hash    lane -> reason: lanes that wait for somebody
@@ -30,6 +38,9 @@ Ready lanes are served in the order of their start tags: start-time fair queuein
 H. Vin, H. Cheng, 1996) with measured execution time as the cost. A lane that turns empty leaves
 nothing behind.
 
+An operation's priority is its class. Order holds in a class; between classes turns do (see lanes.lua),
+among ready lanes and among a lane's operations alike. A lane that waits or is halted does so whole.
+
 A record is a header (see HEADER), then id, user, op, thread, payload, trace, a NUL behind each, so
 that a C program can use them where they are; behind them, where FLAG_POLICY says so, the submission's
 retry policy (see POLICY), and where FLAG_FLOW does, its priority, expiry and batch (see FLOW), a NUL
@@ -37,7 +48,7 @@ behind the last. ]]
 
 local VERSION = 3
 local HEADER = '>BBHBBHHHI4I8' -- version, flags, user, op, thread, trace sizes, attempts, crashes, payload size, µs
-local POLICY = '>HBI4I4I4' -- attempts, on_failure, backoff, backoff_max, deadline in ms; 0: not said
+local POLICY, POLICY_SIZE = '>HBI4I4I4', 15 -- attempts, on_failure, backoff, backoff_max, deadline in ms; 0: not said
 local FLOW = '>BI8H' -- priority, expiry in ms since the time in the header, 0: none; size of the batch's name
 local HEADER_SIZE, ID_SIZE = 24, 36
 local RECORD_VERSION, FLAG_REPLY, FLAG_JOURNAL, FLAG_POISON, FLAG_CANCELLED, FLAG_POLICY, FLAG_LOOK, FLAG_FLOW =

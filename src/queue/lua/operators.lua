@@ -18,7 +18,7 @@ function census(k)
     for _, incarnation in ipairs(processors) do
         claimed = claimed + call('HLEN', k.base .. 'held:' .. incarnation)
     end
-    return { call('HLEN', k.ops), call('ZCARD', k.ready), claimed, call('ZCARD', k.waiting),
+    return { call('HLEN', k.ops), count_ready(k), claimed, call('ZCARD', k.waiting),
         call('HLEN', k.halted), #processors }
 end
 
@@ -31,7 +31,11 @@ function inspect(k, args)
             local kind = place.name:match('^%a+')
             count[kind] = count[kind] + 1
         end
-        answers[i] = { call('LLEN', k.lane .. lane), count.ready, count.waiting, count.halted, count.held }
+        local operations = 0
+        for class = 0, has_classes(k) and 2 or 0 do
+            operations = operations + call('LLEN', k.lists[class] .. lane)
+        end
+        answers[i] = { operations, count.ready, count.waiting, count.halted, count.held }
     end
     return answers
 end

@@ -7,8 +7,9 @@ do
 -- Takes a lane from a processor that has it by this claim.
 function free_lane(k, incarnation, lane, claimed)
     call('HDEL', k.base .. 'held:' .. incarnation, lane)
-    if call('EXISTS', k.lane .. lane) == 1 and #places_of(k, lane) == 0 then
-        make_ready(k, lane, tonumber(claimed:match(':(%d+):')))
+    if has_operations(k, lane) and #places_of(k, lane) == 0 then
+        local _, tag, _, class = read_held(claimed)
+        make_ready(k, lane, tag, class)
     end
 end
 
@@ -66,7 +67,7 @@ end
 
 -- INCARNATION: it claims nothing for now. Whoever has woken it in vain wakes another.
 function decline(k, args)
-    if call('SREM', k.idle, args[1]) == 0 and call('ZCARD', k.ready) > 0 then wake(k, 1) end
+    if call('SREM', k.idle, args[1]) == 0 and count_ready(k) > 0 then wake(k, 1) end
     return redis.status_reply('OK')
 end
 
@@ -100,9 +101,13 @@ function suspect(k, args)
     local incarnation, lane, id, poison_crashes = args[1], args[2], args[3], tonumber(args[4])
     if not poison_crashes then return refuse('invalid', 'expected INCARNATION LANE ID POISON_CRASHES') end
     if call('HDEL', k.base .. 'held:' .. incarnation, lane) == 0 then return 0 end
-    if call('EXISTS', k.lane .. lane) == 0 then return 0 end
-    local record = poison_crashes > 0 and call('HGET', k.ops, id)
-    if record then call('HSET', k.ops, id, crashed(record, poison_crashes)) end
+    if not has_operations(k, lane) then return 0 end
+    local record = call('HGET', k.ops, id)
+    if record and poison_crashes > 0 then call('HSET', k.ops, id, crashed(record, poison_crashes)) end
+    -- It comes first there.
+    if record and has_classes(k) and call('HEXISTS', k.classed, lane) == 1 then
+        call('HSET', k.classed, lane, FIRST_TURN[class_of(record)])
+    end
     call('HSET', k.halted, lane, 'suspect')
     return 1
 end

@@ -1,7 +1,7 @@
 -- Records and ids of operations.
 
-local record_of, content_of, content_of_submission, with_attempts, attempted, has_flag, flagged,
-    unflagged, crashed, user_of, submitted_at, op_of, new_id
+local record_of, content_of, content_of_submission, with_attempts, attempted, has_flag, flagged, unflagged,
+    crashed, class_of, id_of, user_of, submitted_at, op_of, new_id
 
 do
 
@@ -65,6 +65,18 @@ function crashed(record, poison_crashes)
 end
 
 function submitted_at(record) return struct.unpack('>I8', record, 17) end -- in µs
+
+-- Its priority's number; 0: normal.
+function class_of(record)
+    if not has_flag(record, FLAG_FLOW) then return 0 end
+    local _, _, user, op, thread, trace, _, _, payload = struct.unpack(HEADER, record)
+    return byte(record, HEADER_SIZE + ID_SIZE + user + op + thread + trace + payload + 7
+        + (has_flag(record, FLAG_POLICY) and POLICY_SIZE or 0))
+end
+
+function id_of(record)
+    return sub(record, HEADER_SIZE + 1, HEADER_SIZE + ID_SIZE)
+end
 
 function user_of(record)
     local size = struct.unpack('>H', record, 3)

@@ -3,7 +3,9 @@ local function register(name, partition, callback, ...)
     local function entry(keys_given, args)
         if not call then open() end
         local k, problem = partition(keys_given, args)
-        return problem or callback(k, args)
+        if problem then return problem end
+        k.has_classes = nil
+        return callback(k, args)
     end
     redis.register_function { function_name = name, callback = entry, flags = { ... } }
 end

@@ -6,10 +6,21 @@ do
 
 -- INCARNATION RESULT_TTL_MS R P, then R times ID ENTRY: results (see results.lua), then P times ID:
 -- operations that are parked, which have not ended but leave their lane; then for each lane LANE SEQ
--- DISPOSITION COST_US N and N IDs. Dispositions: keep, release, "wait MS", "pause MS" (which charges the
--- next operation no attempt), "halt REASON". A lane may come several times.
+-- DISPOSITION COST_US N and N IDs. Dispositions: keep, release, and with the operation that the lane stops
+-- for, or without: its first one, "wait MS [ID]", "pause MS [ID]" (which charges it no attempt), "halt REASON
+-- [ID]". A lane may come several times.
 local SETTLE_HEAD = 4
 local DISPOSITIONS = { keep = '^$', release = '^$', wait = '^%d+$', pause = '^%d+$', halt = '' }
+
+-- kind, argument, id; nil where it makes no sense.
+local function read_disposition(text)
+    local kind, argument = text:match('^(%l+) ?(.*)$')
+    local pattern = DISPOSITIONS[kind]
+    local id = pattern and find(sub(argument, -ID_SIZE), UUID) and sub(argument, -ID_SIZE)
+    if id then argument = sub(argument, 1, -ID_SIZE - 2) end
+    if not pattern or not find(argument, pattern) then return nil end
+    return kind, argument, id
+end
 
 -- Where each lane stands: its first argument and its last id; nil where they make no sense.
 local function read_lanes_settled(args, first)
@@ -19,10 +30,7 @@ local function read_lanes_settled(args, first)
         if not count or not tonumber(args[i + 3]) or count < 0 or count % 1 ~= 0 or i + 4 + count > #args then
             return nil
         end
-        if kind ~= 'release' and kind ~= 'keep' then
-            local name, argument = kind:match('^(%l+) ?(.*)$')
-            if not DISPOSITIONS[name] or not find(argument, DISPOSITIONS[name]) then return nil end
-        end
+        if kind ~= 'release' and kind ~= 'keep' and not read_disposition(kind) then return nil end
         local n = #starts + 1
         starts[n], ends[n] = i, i + 4 + count
         i = i + 5 + count
@@ -42,11 +50,9 @@ local function read_settlements(args)
     return s.starts and s
 end
 
--- Takes the first of finished operations out of a lane that others have changed; what was popped and is
--- none of them goes back. -> how many were there
-local function remove_one_by_one(key, ids, popped)
-    local wanted, removed = {}, 0
-    for _, id in ipairs(ids) do wanted[id] = true end
+-- Takes those of the wanted ids out of a lane that were popped; the others go back. -> how many were there
+local function keep_unwanted(key, wanted, popped)
+    local removed = 0
     for i = #popped, 1, -1 do
         if wanted[popped[i]] then
             wanted[popped[i]], removed = nil, removed + 1
@@ -54,8 +60,28 @@ local function remove_one_by_one(key, ids, popped)
             call('LPUSH', key, popped[i])
         end
     end
-    for id in pairs(wanted) do removed = removed + call('LREM', key, 1, id) end
     return removed
+end
+
+local function set_of(ids, first, last)
+    local set = {}
+    for i = first, last do set[ids[i]] = true end
+    return set
+end
+
+-- As remove_from_lane, where the lane has operations of several classes.
+local function remove_from_classes(k, lane, args, first, last)
+    local wanted, removed = set_of(args, first, last), 0
+    for class = 0, 2 do
+        local key = k.lists[class] .. lane
+        removed = removed + keep_unwanted(key, wanted, call('LPOP', key, last - first + 1) or {})
+    end
+    for id in pairs(wanted) do
+        local record = call('HGET', k.ops, id)
+        if record then removed = removed + call('LREM', k.lists[class_of(record)] .. lane, 1, id) end
+    end
+    forget_class(k, lane)
+    return removed, has_operations(k, lane)
 end
 
 -- Takes finished operations, args[first] to args[last], out of their lane, by id. They are its first
@@ -67,7 +93,10 @@ local function remove_from_lane(k, lane, args, first, last)
     local popped = call('LPOP', key, count + 1) or {}
     for i = 1, count do
         if popped[i] ~= args[first + i - 1] then
-            return remove_one_by_one(key, { unpack(args, first, last) }, popped), call('EXISTS', key) == 1
+            local wanted = set_of(args, first, last)
+            local removed = keep_unwanted(key, wanted, popped)
+            for id in pairs(wanted) do removed = removed + call('LREM', key, 1, id) end
+            return removed, call('EXISTS', key) == 1
         end
     end
     local behind = popped[count + 1]
@@ -75,17 +104,21 @@ local function remove_from_lane(k, lane, args, first, last)
     return count, behind ~= nil
 end
 
--- A lane with operations whose next one has to wait, for a time or for somebody.
-local function stop(k, lane, disposition, tag)
-    local kind, argument = disposition:match('^(%l+) ?(.*)$')
-    local head = call('LINDEX', k.lane .. lane, 0)
-    local record = call('HGET', k.ops, head)
+-- A lane with operations one of which has to wait, for a time or for somebody.
+local function stop(k, lane, disposition, tag, class)
+    local kind, argument, id = read_disposition(disposition)
+    local first = call('LINDEX', k.lane .. lane, 0)
+    id = id or first or awaited(k, lane)
+    local record = call('HGET', k.ops, id)
     local looks = record and has_flag(record, FLAG_LOOK)
     if record and kind == 'wait' then record = attempted(record) end
-    if looks or (record and kind == 'wait') then call('HSET', k.ops, head, unflagged(record, FLAG_LOOK)) end
+    if looks or (record and kind == 'wait') then call('HSET', k.ops, id, unflagged(record, FLAG_LOOK)) end
     if looks then
-        make_ready(k, lane, tag)
-    elseif kind == 'halt' then
+        make_ready(k, lane, tag, class)
+        return
+    end
+    if id ~= first then note_awaited(k, lane, id) end
+    if kind == 'halt' then
         call('HSET', k.halted, lane, argument)
     else
         call('ZADD', k.waiting, now_ms() + tonumber(argument), lane)
@@ -94,51 +127,52 @@ local function stop(k, lane, disposition, tag)
     end
 end
 
--- lane -> "seq:tag:count" of its claim, false where it is not the processor's.
-local function claims_of(held, s, args)
+-- lane -> text of its claim (see library.lua), false where it is not the processor's; and what `classed` says.
+local function claims_of(k, held, s, args)
     local names, claims = {}, {}
     for n, at in ipairs(s.starts) do names[n] = args[at] end
     for from = 1, #names, UNPACK_MAX do
         local found = call('HMGET', held, unpack(names, from, math.min(from + UNPACK_MAX - 1, #names)))
         for n, claimed in ipairs(found) do claims[names[from + n - 1]] = claimed end
     end
-    return claims
+    return claims, classed_of(k, names, 1, 1)
 end
 
 -- Settles a lane with this claim, args[at] to args[last] -> what its claim is then, false where it has
--- none any more; and where it is ready, its tag.
-local function settle_lane(k, claimed, args, at, last)
+-- none any more; and where it is ready, its tag, and the class of that.
+local function settle_lane(k, claimed, args, at, last, has_others)
     local lane, disposition = args[at], args[at + 2]
-    local removed, has_more = remove_from_lane(k, lane, args, at + 5, last)
+    local remove = has_others and remove_from_classes or remove_from_lane
+    local removed, has_more = remove(k, lane, args, at + 5, last)
     if not has_more and disposition ~= 'keep' then return false end
-    local seq, tag, count = claimed:match('^(%d+):(%d+):(%d+)$')
+    local seq, tag, count, class = read_held(claimed)
     tag = tag + args[at + 3]
-    if disposition == 'keep' then return held_text(seq, format('%d', tag), count - removed) end
-    if disposition == 'release' then return false, tag end
-    stop(k, lane, disposition, tag)
+    if disposition == 'keep' then return held_text(seq, format('%d', tag), count - removed, class) end
+    if disposition == 'release' then return false, tag, class end
+    stop(k, lane, disposition, tag, class)
     return false
 end
 
 -- Settles the lanes that are still the processor's -> those that are not, and ids that have left theirs
 local function settle_lanes(k, s, args)
     local held = k.base .. 'held:' .. s.incarnation
-    local claims = claims_of(held, s, args)
-    local lost, ended, released, ready, tags = {}, {}, {}, {}, {}
+    local claims, classed = claims_of(k, held, s, args)
+    local lost, ended, released, ready, tags, classes = {}, {}, {}, {}, {}, {}
     for n, at in ipairs(s.starts) do
         local lane, last = args[at], s.ends[n]
         local claimed = claims[lane]
         if not claimed or find(claimed, args[at + 1] .. ':', 1, true) ~= 1 then
             lost[#lost + 1] = lane
         else
-            local after, tag = settle_lane(k, claimed, args, at, last)
+            local after, tag, class = settle_lane(k, claimed, args, at, last, classed and classed[lane])
             claims[lane] = after
             if after then call('HSET', held, lane, after) else released[#released + 1] = lane end
-            if tag then ready[#ready + 1], tags[#tags + 1] = lane, tag end
+            if tag then ready[#ready + 1], tags[#tags + 1], classes[#classes + 1] = lane, tag, class end
             for i = at + 5, last do ended[#ended + 1] = args[i] end
         end
     end
     in_chunks('HDEL', held, released)
-    if #ready > 0 then make_all_ready(k, ready, tags) end
+    if #ready > 0 then make_all_ready(k, ready, tags, classes) end
     return lost, ended
 end
 

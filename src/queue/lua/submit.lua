@@ -1,6 +1,6 @@
 -- Submission: what web tiers and the relay call.
 
-local read_option, take_wish, submit, submit_many, status, lookup, want, unwant
+local read_option, take_wish, class_asked, submit, submit_many, status, lookup, want, unwant
 
 do
 
@@ -15,8 +15,8 @@ local function state_of(k, id, record, rules)
     for _, incarnation in ipairs(call('ZRANGE', k.beats, 0, -1)) do
         local claim = call('HGET', k.base .. 'held:' .. incarnation, lane)
         if claim then
-            local count = tonumber(claim:match(':(%d+)$'))
-            local place = call('LPOS', k.lane .. lane, id, 'MAXLEN', count)
+            local _, _, count = read_held(claim)
+            local place = call('LPOS', k.lists[class_of(record)] .. lane, id, 'MAXLEN', count)
             if place then return 'running' end
         end
     end
@@ -28,14 +28,14 @@ end
 local function look_again(k, o, record)
     record = flagged(with_attempts(record, o.attempt or 0), FLAG_JOURNAL)
     local reason = call('HGET', k.halted, o.user)
-    if call('LINDEX', k.lane .. o.user, 0) ~= o.id then
+    if (reason or call('ZSCORE', k.waiting, o.user)) and awaited(k, o.user) ~= o.id then
         -- It is not what the lane waits for.
     elseif reason and reason ~= 'suspect' then
         call('HDEL', k.halted, o.user)
         make_ready(k, o.user)
     elseif end_wait(k, { o.user }) == 1 then
         make_ready(k, o.user)
-    elseif not call('ZSCORE', k.ready, o.user) then
+    elseif not is_ready(k, o.user) then
         record = flagged(record, FLAG_LOOK)
     end
     call('HSET', k.ops, o.id, record)
@@ -169,20 +169,42 @@ function take_wish(k, id)
     if count then call('HINCRBY', k.replies, id, count) end
 end
 
--- What one call has taken in and not yet written: a lane's operations go into it together.
+function class_asked(o) return o.flow and PRIORITIES[o.flow.priority] or 0 end
+
+-- What one call has taken in and not yet written: a class' operations of a lane go into it together.
 local function open_batch(k, rules)
-    return { k = k, rules = rules, at_us = now(), count = 0, unwritten = 0, records = {}, lanes = {}, ids = {}, heads = {} }
+    return { k = k, rules = rules, at_us = now(), count = 0, unwritten = 0, records = {}, heads = {},
+        lanes = { [0] = {}, {}, {} }, ids = { [0] = {}, {}, {} } }
+end
+
+-- The lane has its first operations of this class -> whether it had none at all.
+local function begin_class(k, lane, class)
+    if class > 0 then
+        note_class(k, lane)
+    elseif not has_classes(k) then
+        return true
+    end
+    if call('EXISTS', k.lists[(class + 1) % 3] .. lane, k.lists[(class + 2) % 3] .. lane) == 0 then return true end
+    turn_lane(k, lane)
+    return false
+end
 end
 
 local function write_batch(b)
     local k, new = b.k, {}
     in_chunks('HSET', k.ops, b.records)
-    for _, lane in ipairs(b.lanes) do
-        local ids = b.ids[lane]
-        if call('RPUSH', k.lane .. lane, unpack(ids)) == #ids then new[#new + 1] = lane end
+    for class = 0, 2 do
+        local list, ids_of = k.lists[class], b.ids[class]
+        for _, lane in ipairs(b.lanes[class]) do
+            local ids = ids_of[lane]
+            if call('RPUSH', list .. lane, unpack(ids)) == #ids and begin_class(k, lane, class) then
+                new[#new + 1] = lane
+            end
+        end
+        b.lanes[class], b.ids[class] = {}, {}
     end
     if #new > 0 then make_all_ready(k, new) end
-    b.records, b.lanes, b.ids, b.unwritten = {}, {}, {}, 0
+    b.records, b.unwritten = {}, 0
 end
 
 -- Each has a time of its own in its record, so that the order can be seen.
@@ -204,11 +226,13 @@ local function enqueue(b, o)
         o.id = new_id(k.partition, b.at_us, b.heads)
     end
     if o.reply then call('HINCRBY', k.replies, o.id, 1) end
-    local records, ids, id, n = b.records, b.ids[o.user], o.id, b.unwritten
+    local records, id, n, class = b.records, o.id, b.unwritten, class_asked(o)
+    local ids_of, lanes = b.ids[class], b.lanes[class]
+    local ids = ids_of[o.user]
     if ids then
         ids[#ids + 1] = id
     else
-        b.ids[o.user], b.lanes[#b.lanes + 1] = { id }, o.user
+        ids_of[o.user], lanes[#lanes + 1] = { id }, o.user
     end
     records[n + 1], records[n + 2] = id, record_of(o, b.at_us + b.count)
     b.unwritten, b.count = n + 2, b.count + 1
