@@ -59,10 +59,11 @@ void reconciler_done(struct reconciler *reconciler)
 heddle_status reconciler_step(struct reconciler *reconciler, bool *is_last,
                               struct heddle_error *err)
 {
+    const struct journal_place behind = {reconciler->user, reconciler->class, reconciler->seq};
     struct journal_page page;
 
-    heddle_status status = journal_unfinished(reconciler->pg, reconciler->user, reconciler->seq,
-                                              PAGE_COUNT, &reconciler->arena, &page, err);
+    heddle_status status = journal_unfinished(reconciler->pg, &behind, PAGE_COUNT,
+                                              &reconciler->arena, &page, err);
     if (status == HEDDLE_OK)
         count_lanes(reconciler, &page);
     for (unsigned p = 0; status == HEDDLE_OK && page.count > 0 && p < reconciler->partitions; p++)
@@ -72,6 +73,7 @@ heddle_status reconciler_step(struct reconciler *reconciler, bool *is_last,
         const struct journal_entry *last = page.count > 0 ? &page.entries[page.count - 1] : NULL;
         snprintf(reconciler->user, sizeof reconciler->user, "%s",
                  *is_last ? "" : last->operation.user.data);
+        reconciler->class = *is_last ? 0 : last->operation.flow.priority;
         reconciler->seq = *is_last ? 0 : last->seq;
     }
     arena_reset(&reconciler->arena);
@@ -84,14 +86,19 @@ heddle_status reconciler_step(struct reconciler *reconciler, bool *is_last,
 heddle_status reconciler_rebuild(struct reconciler *reconciler, struct heddle_text lane,
                                  struct heddle_error *err)
 {
-    struct journal_page page;
-    size_t looked_at;
+    heddle_status status = HEDDLE_OK;
+    struct journal_place place = {.lane = lane.data};
 
-    heddle_status status =
-        journal_lane(reconciler->pg, lane.data, 0, LANE_COUNT, &reconciler->lane_arena, &page, err);
-    if (status == HEDDLE_OK && page.count > 0)
-        status = put_back(reconciler, lane, &page, false, &looked_at, err);
-    arena_reset(&reconciler->lane_arena);
+    for (int class = 0; status == HEDDLE_OK && class <= HEDDLE_PRIORITY_BULK; class++) {
+        struct journal_page page;
+        size_t looked_at;
+        place.class = (enum heddle_priority)class;
+        status = journal_lane(reconciler->pg, &place, LANE_COUNT, &reconciler->lane_arena, &page,
+                              err);
+        if (status == HEDDLE_OK && page.count > 0)
+            status = put_back(reconciler, lane, &page, false, &looked_at, err);
+        arena_reset(&reconciler->lane_arena);
+    }
     return status;
 }
 
@@ -188,11 +195,13 @@ static heddle_status mend(struct reconciler *reconciler, const struct comparison
                           size_t first, size_t *next, struct heddle_error *err)
 {
     const struct journal_entry *missing = comparison->entries[first];
+    const struct journal_place from = {missing->operation.user.data,
+                                       missing->operation.flow.priority, missing->seq};
     struct journal_page page;
     size_t looked_at = 0;
 
-    heddle_status status = journal_lane(reconciler->pg, missing->operation.user.data, missing->seq,
-                                        LANE_COUNT, &reconciler->lane_arena, &page, err);
+    heddle_status status = journal_lane(reconciler->pg, &from, LANE_COUNT, &reconciler->lane_arena,
+                                        &page, err);
     if (status != HEDDLE_OK)
         return status;
     const bool has_anchor = page.count > 0 && page.entries[0].seq < missing->seq;
@@ -236,13 +245,14 @@ static heddle_status put_back(struct reconciler *reconciler, struct heddle_text 
 static size_t tell(struct reconciler *reconciler, const struct comparison *comparison, size_t first,
                    const struct journal_page *page, size_t looked_at)
 {
-    struct heddle_text lane = comparison->entries[first]->operation.user;
+    const struct heddle_operation *of_lane = &comparison->entries[first]->operation;
     size_t at = 0, i = first;
 
     /* Both are in the order of their numbers. */
     for (; i < comparison->count; i++) {
         const struct journal_entry *entry = comparison->entries[i];
-        if (!text_equal(entry->operation.user, lane))
+        if (!text_equal(entry->operation.user, of_lane->user) ||
+            entry->operation.flow.priority != of_lane->flow.priority)
             break;
         while (at < looked_at && page->entries[at].seq < entry->seq)
             at++;

@@ -22,6 +22,7 @@ struct reconciler {
     unsigned partitions;
     struct arena arena, lane_arena;      /* of a page, of a lane's part that is put back */
     char user[HEDDLE_USER_SIZE_MAX + 1]; /* where the next page begins */
+    enum heddle_priority class;
     int64_t seq;
     char adrift_id[HEDDLE_ID_SIZE + 1]; /* the same of direct operations */
 

@@ -15,12 +15,12 @@
 #define SUBMITTED_US "(extract(epoch from submitted_at) * 1000000)::bigint"
 
 /* Columns of an entry: seq, whether it is in the outbox, id, user, op, thread, payload, attempts,
- * options, submitted. */
+ * options, class, submitted. */
 /* Whatever the planner knows of the tables: an operation is looked up by its id. */
 static const struct heddle_statement outbox = {
     "heddle_outbox",
     "select x.seq, true, x.id, o.user_id, o.op, o.thread, o.payload, o.attempt, o.options,"
-    " " SUBMITTED_US
+    " o.class, " SUBMITTED_US
     " from (select seq, id from heddle.outbox where seq > $1 order by seq limit $2) x"
     " left join lateral (select * from heddle.operations where id = x.id and finished_at is null"
     " offset 0) o on true order by x.seq",
@@ -33,24 +33,24 @@ static const struct heddle_statement unfinished = {
     "heddle_unfinished",
     "select seq, coalesce((select true from heddle.outbox x where x.seq = o.seq), false), id, "
     "user_id, op, thread,"
-    " null, attempt, null, " SUBMITTED_US " from heddle.operations o"
-    " where finished_at is null and seq is not null and (user_id, seq) > ($1, $2)"
-    " order by user_id, seq limit $3",
-    3};
+    " null, attempt, null, class, " SUBMITTED_US " from heddle.operations o"
+    " where finished_at is null and seq is not null and (user_id, class, seq) > ($1, $2, $3)"
+    " order by user_id, class, seq limit $4",
+    4};
 
 static const struct heddle_statement lane_entries = {
     "heddle_lane",
-    "select seq, false, id, user_id, op, thread, payload, attempt, options, " SUBMITTED_US
+    "select seq, false, id, user_id, op, thread, payload, attempt, options, class, " SUBMITTED_US
     " from heddle.operations"
-    " where finished_at is null and user_id = $1"
+    " where finished_at is null and user_id = $1 and class = $2"
     " and seq >= coalesce((select max(seq) from heddle.operations where finished_at is null"
-    " and user_id = $1 and seq < $2), $2) order by seq limit $3",
-    3};
+    " and user_id = $1 and class = $2 and seq < $3), $3) order by seq limit $4",
+    4};
 
 static const struct heddle_statement adrift = {
     "heddle_adrift",
-    "select 0, id in (select id from heddle.outbox), id, user_id, op, thread, null, attempt, null"
-    " from heddle.operations where finished_at is null and seq is null and state <> 'parked'"
+    "select 0, id in (select id from heddle.outbox), id, user_id, op, thread, null, attempt, null,"
+    " class, null from heddle.operations where finished_at is null and seq is null and state <> 'parked'"
     " and id > $1 order by id limit $2",
     2};
 
@@ -85,7 +85,7 @@ static const struct heddle_statement unpark = {"heddle_unpark", "select heddle.u
 static heddle_status ask(struct pg_link *link, const struct heddle_statement *statement,
                          int64_t most, struct heddle_rows **rows, struct heddle_error *err);
 static heddle_status page_from(struct pg_link *link, const struct heddle_statement *statement,
-                               const char *lane, int64_t seq, size_t most, struct arena *arena,
+                               const struct journal_place *from, size_t most, struct arena *arena,
                                struct journal_page *page, struct heddle_error *err);
 static void read_page(const struct heddle_rows *rows, struct arena *arena,
                       struct journal_page *page);
@@ -114,17 +114,17 @@ heddle_status journal_outbox(struct pg_link *link, const char *relayed, int64_t 
     return status;
 }
 
-heddle_status journal_unfinished(struct pg_link *link, const char *user, int64_t seq, size_t most,
-                                 struct arena *arena, struct journal_page *page,
+heddle_status journal_unfinished(struct pg_link *link, const struct journal_place *behind,
+                                 size_t most, struct arena *arena, struct journal_page *page,
                                  struct heddle_error *err)
 {
-    return page_from(link, &unfinished, user, seq, most, arena, page, err);
+    return page_from(link, &unfinished, behind, most, arena, page, err);
 }
 
-heddle_status journal_lane(struct pg_link *link, const char *lane, int64_t seq, size_t most,
+heddle_status journal_lane(struct pg_link *link, const struct journal_place *from, size_t most,
                            struct arena *arena, struct journal_page *page, struct heddle_error *err)
 {
-    return page_from(link, &lane_entries, lane, seq, most, arena, page, err);
+    return page_from(link, &lane_entries, from, most, arena, page, err);
 }
 
 heddle_status journal_adrift(struct pg_link *link, const char *id, size_t most, struct arena *arena,
@@ -217,16 +217,16 @@ static heddle_status ask(struct pg_link *link, const struct heddle_statement *st
     return pg_query(link, statement, params, rows, err);
 }
 
-/* A page of entries from a place on: a lane and a number in it. */
 static heddle_status page_from(struct pg_link *link, const struct heddle_statement *statement,
-                               const char *lane, int64_t seq, size_t most, struct arena *arena,
+                               const struct journal_place *from, size_t most, struct arena *arena,
                                struct journal_page *page, struct heddle_error *err)
 {
     AUTO_ROWS rows = NULL;
-    char seq_text[24], limit[24];
-    const char *const params[] = {lane, seq_text, limit};
+    char class[12], seq[24], limit[24];
+    const char *const params[] = {from->lane, class, seq, limit};
 
-    snprintf(seq_text, sizeof seq_text, "%" PRId64, seq);
+    snprintf(class, sizeof class, "%d", (int)from->class);
+    snprintf(seq, sizeof seq, "%" PRId64, from->seq);
     snprintf(limit, sizeof limit, "%zu", most);
     heddle_status status = pg_query(link, statement, params, &rows, err);
     if (status == HEDDLE_OK)
@@ -244,7 +244,8 @@ static void read_page(const struct heddle_rows *rows, struct arena *arena,
         int row = (int)i;
         const char *attempts = heddle_rows_text(rows, row, 7);
         const char *options = heddle_rows_text(rows, row, 8);
-        const char *submitted = heddle_rows_text(rows, row, 9);
+        const char *class = heddle_rows_text(rows, row, 9);
+        const char *submitted = heddle_rows_text(rows, row, 10);
         *entry = (struct journal_entry){
             .seq = strtoll(heddle_rows_text(rows, row, 0), NULL, 10),
             .is_outbound = *heddle_rows_text(rows, row, 1) == 't',
@@ -262,6 +263,7 @@ static void read_page(const struct heddle_rows *rows, struct arena *arena,
             entry->operation.policy = policy_from_json(options);
             entry->operation.flow = flow_from_json(options, arena);
         }
+        entry->operation.flow.priority = class ? (enum heddle_priority)atoi(class) : 0;
         snprintf(entry->operation.id, sizeof entry->operation.id, "%s",
                  heddle_rows_text(rows, row, 2));
     }

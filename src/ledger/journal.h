@@ -46,15 +46,21 @@ heddle_status journal_outbox(struct pg_link *link, const char *relayed, int64_t 
                              struct arena *arena, struct journal_page *page,
                              struct heddle_error *err) HEDDLE_MUST_CHECK;
 
-/* Unfinished operations behind (user, seq), in the order of users and their lanes; without
- * payloads. */
-heddle_status journal_unfinished(struct pg_link *link, const char *user, int64_t seq, size_t most,
-                                 struct arena *arena, struct journal_page *page,
+/* A place in the journal's order: by lanes, in these by class, in that by number. */
+struct journal_place {
+    const char *lane;
+    enum heddle_priority class;
+    int64_t seq;
+};
+
+/* Unfinished operations behind a place, in the journal's order; without payloads. */
+heddle_status journal_unfinished(struct pg_link *link, const struct journal_place *behind,
+                                 size_t most, struct arena *arena, struct journal_page *page,
                                  struct heddle_error *err) HEDDLE_MUST_CHECK;
 
-/* Unfinished operations of a lane, whole: from number `seq` on, with the one before it, if any, at
- * the front. */
-heddle_status journal_lane(struct pg_link *link, const char *lane, int64_t seq, size_t most,
+/* Unfinished operations of a lane's class, whole: from number `from->seq` on, with the one before
+ * it, if any, at the front. */
+heddle_status journal_lane(struct pg_link *link, const struct journal_place *from, size_t most,
                            struct arena *arena, struct journal_page *page,
                            struct heddle_error *err) HEDDLE_MUST_CHECK;
 

@@ -18,7 +18,7 @@ heddle_status rebuild_find_missing(struct redis_link *link, struct command *comm
                                    unsigned partition, const struct heddle_text *ids, size_t count,
                                    bool *is_missing, struct heddle_error *err) HEDDLE_MUST_CHECK;
 
-/* Operations of a lane that have not ended, in the journal's order. */
+/* Operations of a lane, of one class, that have not ended, in the journal's order. */
 struct rebuild_page {
     struct heddle_text lane;
     const char *after; /* the id of the one before them; NULL: they are the first */

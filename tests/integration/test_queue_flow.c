@@ -43,12 +43,12 @@ static void what_counts_later_comes_with_the_claim(void **state)
     desk_submit_as(&submission);
     struct lanes_answer answer = desk_claim("p", 2, 2);
     assert_int_equal(answer.claims.count, 2);
-    struct claim *ann = claim_list_pop(&answer.claims), *bob = claim_list_pop(&answer.claims);
+    struct claim *bob = claim_list_pop(&answer.claims), *ann = claim_list_pop(&answer.claims);
     assert_int_equal(ann->operation_count, 2);
-    assert_flow(&ann->operations[0].operation, HEDDLE_PRIORITY_BULK, 2592000000, "night ü");
-    assert_int_equal(ann->operations[0].operation.policy.attempts, 3);
-    assert_flow(&ann->operations[1].operation, HEDDLE_PRIORITY_NORMAL, 0, "");
-    assert_string_equal(ann->operations[1].operation.payload.data, "{\"n\":2}");
+    assert_flow(&ann->operations[0].operation, HEDDLE_PRIORITY_NORMAL, 0, "");
+    assert_string_equal(ann->operations[0].operation.payload.data, "{\"n\":2}");
+    assert_flow(&ann->operations[1].operation, HEDDLE_PRIORITY_BULK, 2592000000, "night ü");
+    assert_int_equal(ann->operations[1].operation.policy.attempts, 3);
     assert_flow(&bob->operations[0].operation, HEDDLE_PRIORITY_INTERACTIVE, 0, "");
     claim_free(ann);
     claim_free(bob);

@@ -79,6 +79,7 @@ begin
         with given as (
             select g.n, coalesce(g.id, gen_random_uuid()) as id, g.user_id, g.op, nullif(g.thread, '') as thread,
                    heddle.digest(g.user_id, g.op, g.thread, g.payload) as digest, g.options,
+                   heddle.class_of(g.options) as class,
                    coalesce(heddle.refusal(g.user_id, g.op, g.thread, g.payload), g.trouble,
                             heddle.refusal(g.doc, g.options),
                             case when is_gated and not exists (select from heddle.operations o where o.id = g.id)
@@ -95,23 +96,23 @@ begin
         fresh as (
             select j.*, row_number() over lane - 1 as behind, lead(j.n) over lane is null as is_first
               from judged j where j.is_new
-            window lane as (partition by j.user_id collate "C" order by j.n desc)),
+            window lane as (partition by j.user_id collate "C", j.class order by j.n desc)),
         tails as (
-            insert into heddle.lane_tails as t (lane, prev, seq)
-            select f.user_id, 0, nextval('heddle.operation_seq') from fresh f where f.behind = 0
-             order by f.user_id collate "C"
-            on conflict (lane) do update set prev = t.seq, seq = nextval('heddle.operation_seq')
-            returning t.lane, t.prev, t.seq),
+            insert into heddle.lane_tails as t (lane, class, prev, seq)
+            select f.user_id, f.class, 0, nextval('heddle.operation_seq') from fresh f where f.behind = 0
+             order by f.user_id collate "C", f.class
+            on conflict (lane, class) do update set prev = t.seq, seq = nextval('heddle.operation_seq')
+            returning t.lane, t.class, t.prev, t.seq),
         numbered as (
             select f.*, t.seq - f.behind as seq, case when f.is_first then t.prev else t.seq - f.behind - 1 end as prev
-              from fresh f join tails t on t.lane = f.user_id),
+              from fresh f join tails t on t.lane = f.user_id and t.class = f.class),
         announced as (insert into heddle.outbox (seq, id) select f.seq, f.id from numbered f),
         accepted as (
             insert into heddle.operations
                    (id, user_id, op, thread, digest, state, attempt, submitted_at, payload, options, class, batch,
                     seq, prev)
             select f.id, f.user_id, f.op, f.thread, f.digest, 'queued', 0, clock_timestamp(), docs[f.n],
-                   heddle.lasting(f.options), heddle.class_of(f.options), f.options ->> 'batch', f.seq, f.prev
+                   heddle.lasting(f.options), f.class, f.options ->> 'batch', f.seq, f.prev
               from numbered f)
         select j.id, coalesce(j.refusal, case when j.digest <> j.accepted then
                    'HEDDLE conflict the id is in use by another operation' end)
@@ -131,6 +132,7 @@ declare
     new_id     uuid  := coalesce(id, gen_random_uuid());
     new_digest bytea := heddle.digest(user_id, op, thread, payload);
     problem    text  := heddle.refusal(user_id, op, thread, payload);
+    new_class  smallint := heddle.class_of(options);
     numbers    record;
 begin
     if problem is null then
@@ -145,13 +147,14 @@ begin
                 raise exception using message = problem, errcode = 'object_not_in_prerequisite_state';
             end if;
         end if;
-        insert into heddle.lane_tails as t (lane, prev, seq) values (user_id, 0, nextval('heddle.operation_seq'))
-            on conflict (lane) do update set prev = t.seq, seq = nextval('heddle.operation_seq')
+        insert into heddle.lane_tails as t (lane, class, prev, seq)
+            values (user_id, new_class, 0, nextval('heddle.operation_seq'))
+            on conflict (lane, class) do update set prev = t.seq, seq = nextval('heddle.operation_seq')
             returning t.prev, t.seq into numbers;
         insert into heddle.operations as o (id, user_id, op, thread, digest, state, attempt, submitted_at, payload,
                                             options, class, batch, seq, prev)
             values (new_id, user_id, op, nullif(thread, ''), new_digest, 'queued', 0, clock_timestamp(),
-                    payload::json, heddle.lasting(options), heddle.class_of(options), options ->> 'batch',
+                    payload::json, heddle.lasting(options), new_class, options ->> 'batch',
                     numbers.seq, numbers.prev)
             on conflict on constraint operations_pkey do nothing;
         if found then
@@ -159,9 +162,9 @@ begin
             perform heddle.wake_relay();
             return new_id;
         elsif numbers.prev = 0 then
-            delete from heddle.lane_tails t where t.lane = user_id;
+            delete from heddle.lane_tails t where t.lane = user_id and t.class = new_class;
         else
-            update heddle.lane_tails t set seq = numbers.prev where t.lane = user_id;
+            update heddle.lane_tails t set seq = numbers.prev where t.lane = user_id and t.class = new_class;
         end if;
     end if;
     if not exists (select from heddle.operations o where o.id = new_id and o.digest = new_digest) then
