@@ -62,8 +62,8 @@ heddle_status reconciler_step(struct reconciler *reconciler, bool *is_last,
     const struct journal_place behind = {reconciler->user, reconciler->class, reconciler->seq};
     struct journal_page page;
 
-    heddle_status status = journal_unfinished(reconciler->pg, &behind, PAGE_COUNT,
-                                              &reconciler->arena, &page, err);
+    heddle_status status =
+        journal_unfinished(reconciler->pg, &behind, PAGE_COUNT, &reconciler->arena, &page, err);
     if (status == HEDDLE_OK)
         count_lanes(reconciler, &page);
     for (unsigned p = 0; status == HEDDLE_OK && page.count > 0 && p < reconciler->partitions; p++)
@@ -89,12 +89,12 @@ heddle_status reconciler_rebuild(struct reconciler *reconciler, struct heddle_te
     heddle_status status = HEDDLE_OK;
     struct journal_place place = {.lane = lane.data};
 
-    for (int class = 0; status == HEDDLE_OK && class <= HEDDLE_PRIORITY_BULK; class++) {
+    for (int class = 0; status == HEDDLE_OK && class <= HEDDLE_PRIORITY_BULK; class ++) {
         struct journal_page page;
         size_t looked_at;
-        place.class = (enum heddle_priority)class;
-        status = journal_lane(reconciler->pg, &place, LANE_COUNT, &reconciler->lane_arena, &page,
-                              err);
+        place.class = (enum heddle_priority) class;
+        status =
+            journal_lane(reconciler->pg, &place, LANE_COUNT, &reconciler->lane_arena, &page, err);
         if (status == HEDDLE_OK && page.count > 0)
             status = put_back(reconciler, lane, &page, false, &looked_at, err);
         arena_reset(&reconciler->lane_arena);
@@ -200,8 +200,8 @@ static heddle_status mend(struct reconciler *reconciler, const struct comparison
     struct journal_page page;
     size_t looked_at = 0;
 
-    heddle_status status = journal_lane(reconciler->pg, &from, LANE_COUNT, &reconciler->lane_arena,
-                                        &page, err);
+    heddle_status status =
+        journal_lane(reconciler->pg, &from, LANE_COUNT, &reconciler->lane_arena, &page, err);
     if (status != HEDDLE_OK)
         return status;
     const bool has_anchor = page.count > 0 && page.entries[0].seq < missing->seq;

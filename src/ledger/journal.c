@@ -50,7 +50,8 @@ static const struct heddle_statement lane_entries = {
 static const struct heddle_statement adrift = {
     "heddle_adrift",
     "select 0, id in (select id from heddle.outbox), id, user_id, op, thread, null, attempt, null,"
-    " class, null from heddle.operations where finished_at is null and seq is null and state <> 'parked'"
+    " class, null from heddle.operations where finished_at is null and seq is null and state <> "
+    "'parked'"
     " and id > $1 order by id limit $2",
     2};
 

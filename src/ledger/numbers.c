@@ -125,7 +125,9 @@ static heddle_status judge(const struct numbers_check *check, const struct heddl
              "its numbers contradict: head %s, tail %s, unfinished from %s (behind %s) to %s",
              shown(rows, row, 1), shown(rows, row, 2), shown(rows, row, 4), shown(rows, row, 3),
              shown(rows, row, 5));
-    heddle_status status = check->repairs ? mend(check->link, lane, heddle_rows_text(rows, row, 7), &cause) : HEDDLE_RETRY;
+    heddle_status status = check->repairs
+                               ? mend(check->link, lane, heddle_rows_text(rows, row, 7), &cause)
+                               : HEDDLE_RETRY;
     check->report(check->argument, lane, text, status == HEDDLE_OK);
     /* Held by somebody: that one lane stays as it is. */
     if (!check->repairs || status == HEDDLE_OK || pg_is_connected(check->link))

@@ -4,6 +4,7 @@ import json
 from servers import until
 
 USERS, EACH = 12, 30
+LIMITS = ("--statement", "500", "--lease", "1500")  # ms
 PRIORITIES = ("normal", "interactive", "bulk")
 
 
@@ -50,11 +51,11 @@ def test_durable_ones_through_crashes_and_the_loss_of_redis(new_stack):
     stack, count = new_stack, USERS * EACH * len(PRIORITIES)
     stack.probe("--workers", "2").kill()
     submit_durable(stack)
-    first = stack.probe("--workers", "2", **LEASE)
+    first = stack.probe("--workers", "2", *LIMITS)
     until(lambda: ended(stack) > count // 6, "some have ended", 30)
     first.kill()
     flush(stack)
-    with stack.probe("--workers", "2", **LEASE):
+    with stack.probe("--workers", "2", *LIMITS):
         until(lambda: ended(stack) > count // 2, "half of them have ended", 30)
         flush(stack)
         wait_ended(stack, count)
@@ -69,10 +70,10 @@ def test_direct_ones_through_a_crash(new_stack):
     stack, count = new_stack, USERS * EACH * len(PRIORITIES)
     stack.probe("--workers", "2").kill()
     submit_direct(stack)
-    first = stack.probe("--workers", "2", **LEASE)
+    first = stack.probe("--workers", "2", *LIMITS)
     until(lambda: ended(stack) > count // 4, "some have ended", 30)
     first.kill()
-    with stack.probe("--workers", "2", **LEASE):
+    with stack.probe("--workers", "2", *LIMITS):
         wait_ended(stack, count)
     assert_each_once_in_the_order_of_its_class(stack)
     assert stack.cli("check").returncode == 0

@@ -5,7 +5,6 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "queue/check.h"
-#include "queue/rebuild.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -27,7 +26,7 @@ static void submit(const char *user, int class, int n)
         .user = text_of(user),
         .op = TEXT("work"),
         .payload = {payload, (size_t)snprintf(payload, sizeof payload, "{\"n\":%d}", n)},
-        .flow = {.priority = (enum heddle_priority)class}};
+        .flow = {.priority = (enum heddle_priority) class}};
 
     assert_int_equal(desk_submit_as(&submission).status, HEDDLE_OK);
 }
@@ -35,7 +34,7 @@ static void submit(const char *user, int class, int n)
 static void submit_each(const char *user, int count)
 {
     for (int n = 0; n < count; n++)
-        for (int class = 0; class < CLASSES; class++)
+        for (int class = 0; class < CLASSES; class ++)
             submit(user, class, n);
 }
 
@@ -86,7 +85,7 @@ static void classes_of_a_lane_take_turns_each_in_its_order(void **state)
         }
         for (int round = 0; execute(&tally, most[i]) > 0 && round < ROUNDS_MAX; round++)
             ;
-        for (int class = 0; class < CLASSES; class++)
+        for (int class = 0; class < CLASSES; class ++)
             assert_int_equal(tally.next[class], 40);
         desk_assert_state("ann", "gone");
     }
@@ -230,7 +229,7 @@ static void a_dead_processors_operations_come_again_in_their_order(void **state)
     desk_release("q");
     for (int round = 0; execute(&tally, 4) > 0 && round < ROUNDS_MAX; round++)
         ;
-    for (int class = 0; class < CLASSES; class++)
+    for (int class = 0; class < CLASSES; class ++)
         assert_int_equal(tally.next[class], 6);
 }
 
@@ -268,107 +267,6 @@ static void the_operation_that_failed_is_the_one_that_is_tried_again(void **stat
     claim_free(claim);
 }
 
-static void relay(const char *id, int class)
-{
-    const struct heddle_submission submission = {.user = TEXT("ann"),
-                                                 .op = TEXT("work"),
-                                                 .id = text_of(id),
-                                                 .is_journaled = true,
-                                                 .flow = {.priority = (enum heddle_priority)class}};
-
-    assert_int_equal(desk_submit_as(&submission).status, HEDDLE_OK);
-}
-
-#define A "00000000-0000-4000-8000-00000000000a"
-#define B "00000000-0000-4000-8000-00000000000b"
-#define C "00000000-0000-4000-8000-00000000000c"
-
-static void a_decision_reaches_the_operation_that_halts_its_lane(void **state)
-{
-    (void)state;
-    relay(A, NORMAL);
-    relay(B, BULK);
-    struct claim *claim = desk_take("p", 2);
-    const struct settlement settlement = {.claim = claim,
-                                          .first = 1,
-                                          .disposition = LANE_HALT,
-                                          .reason = LANE_HALTED_FAILED};
-    desk_settle("p", claim, 0, 1, LANE_KEEP);
-    desk_settle_as("p", &settlement, NULL, NULL);
-    claim_free(claim);
-    relay(C, NORMAL);
-    desk_assert_state("ann", "2 halted");
-    AUTO_REPLY halts = desk_call("FCALL", "heddle_halts", "1", "heddle:{0}", "0", NULL);
-    assert_string_equal(redis_reply_text(redis_reply_at(halts, 2)).data, B);
-    relay(C, NORMAL);
-    desk_assert_state("ann", "2 halted");
-    relay(B, BULK);
-    desk_assert_state("ann", "2 ready");
-}
-
-static void a_suspect_comes_first_in_its_quarantine(void **state)
-{
-    static const char *const reasons[] = {"suspect", NULL};
-
-    (void)state;
-    relay(A, NORMAL);
-    relay(B, URGENT);
-    relay(C, BULK);
-    claim_free(desk_take("p", 3));
-    assert_int_equal(lanes_suspect(desk.link, &desk.command, 0, "p", "ann", C, 3, &desk.err),
-                     HEDDLE_OK);
-    const struct lanes_request request = desk_request("q", 1, 1);
-    struct lanes_answer answer;
-    char cursor[24] = "0";
-    assert_int_equal(lanes_adopt(desk.link, &desk.command, 0, &request, reasons, cursor, &answer,
-                                 &desk.err),
-                     HEDDLE_OK);
-    struct claim *claim = desk_only(&answer);
-    assert_string_equal(claim->operations[0].operation.id, C);
-    claim_free(claim);
-}
-
-static void rebuild(int class, const char *first, const char *second)
-{
-    struct heddle_operation operations[2] = {0};
-    const struct rebuild_page page = {.lane = TEXT("ann"), .operations = operations, .count = 2};
-    size_t missing, looked_at;
-
-    strcpy(operations[0].id, first);
-    strcpy(operations[1].id, second);
-    for (int i = 0; i < 2; i++) {
-        operations[i].op = TEXT("work");
-        operations[i].thread = operations[i].payload = TEXT("");
-        operations[i].flow.priority = (enum heddle_priority)class;
-    }
-    assert_int_equal(
-        rebuild_lane(desk.link, &desk.command, 0, &page, &missing, &looked_at, &desk.err),
-        HEDDLE_OK);
-    assert_int_equal(missing, 1);
-}
-
-static void what_was_lost_goes_to_its_class(void **state)
-{
-    static const char *const order[] = {"00000000-0000-4000-8000-000000000001", A, B, C};
-
-    (void)state;
-    relay(B, BULK);
-    rebuild(BULK, A, B);
-    assert_int_equal(desk_number("ZCARD", "heddle:{0}:ready:bulk", NULL), 1);
-    relay(C, URGENT);
-    redis_reply_free(desk_call("DEL", "heddle:{0}:urgent:ann", NULL));
-    redis_reply_free(desk_call("HDEL", "heddle:{0}:ops", C, NULL));
-    relay(order[0], URGENT);
-    rebuild(URGENT, order[0], C);
-    assert_int_equal(desk_number("ZCARD", "heddle:{0}:ready:urgent", NULL), 1);
-    struct claim *claim = desk_take("p", 4);
-    assert_string_equal(claim->operations[0].operation.id, order[0]);
-    assert_string_equal(claim->operations[1].operation.id, C);
-    assert_string_equal(claim->operations[2].operation.id, A);
-    assert_string_equal(claim->operations[3].operation.id, B);
-    claim_free(claim);
-}
-
 static void note(void *argument, const struct queue_finding *finding)
 {
     const char **kind = argument;
@@ -392,7 +290,7 @@ static void a_class_that_nobody_asks_for_is_found_and_mended(void **state)
     assert_true(desk_is_sound());
     for (int round = 0; execute(&tally, 2) > 0 && round < ROUNDS_MAX; round++)
         ;
-    for (int class = 0; class < CLASSES; class++)
+    for (int class = 0; class < CLASSES; class ++)
         assert_int_equal(tally.next[class], 3);
 }
 
@@ -447,9 +345,6 @@ int main(void)
         TEST(a_dead_processors_operations_come_again_in_their_order),
         TEST(settling_the_same_again_removes_nothing),
         TEST(the_operation_that_failed_is_the_one_that_is_tried_again),
-        TEST(a_decision_reaches_the_operation_that_halts_its_lane),
-        TEST(a_suspect_comes_first_in_its_quarantine),
-        TEST(what_was_lost_goes_to_its_class),
         TEST(a_class_that_nobody_asks_for_is_found_and_mended),
         TEST(large_operations_starve_nobody),
     };

@@ -173,8 +173,7 @@ function class_asked(o) return o.flow and PRIORITIES[o.flow.priority] or 0 end
 
 -- What one call has taken in and not yet written: a class' operations of a lane go into it together.
 local function open_batch(k, rules)
-    return { k = k, rules = rules, at_us = now(), count = 0, unwritten = 0, records = {}, heads = {},
-        lanes = { [0] = {}, {}, {} }, ids = { [0] = {}, {}, {} } }
+    return { k = k, rules = rules, at_us = now(), count = 0, unwritten = 0, records = {}, parts = {}, heads = {} }
 end
 
 -- The lane has its first operations of this class -> whether it had none at all.
@@ -188,23 +187,21 @@ local function begin_class(k, lane, class)
     turn_lane(k, lane)
     return false
 end
-end
 
 local function write_batch(b)
     local k, new = b.k, {}
     in_chunks('HSET', k.ops, b.records)
-    for class = 0, 2 do
-        local list, ids_of = k.lists[class], b.ids[class]
-        for _, lane in ipairs(b.lanes[class]) do
-            local ids = ids_of[lane]
+    for class, part in pairs(b.parts) do
+        local list = k.lists[class]
+        for _, lane in ipairs(part.lanes) do
+            local ids = part.ids[lane]
             if call('RPUSH', list .. lane, unpack(ids)) == #ids and begin_class(k, lane, class) then
                 new[#new + 1] = lane
             end
         end
-        b.lanes[class], b.ids[class] = {}, {}
     end
     if #new > 0 then make_all_ready(k, new) end
-    b.records, b.unwritten = {}, 0
+    b.records, b.parts, b.unwritten = {}, {}, 0
 end
 
 -- Each has a time of its own in its record, so that the order can be seen.
@@ -227,12 +224,16 @@ local function enqueue(b, o)
     end
     if o.reply then call('HINCRBY', k.replies, o.id, 1) end
     local records, id, n, class = b.records, o.id, b.unwritten, class_asked(o)
-    local ids_of, lanes = b.ids[class], b.lanes[class]
-    local ids = ids_of[o.user]
+    local part = b.parts[class]
+    if not part then
+        part = { lanes = {}, ids = {} }
+        b.parts[class] = part
+    end
+    local ids = part.ids[o.user]
     if ids then
         ids[#ids + 1] = id
     else
-        ids_of[o.user], lanes[#lanes + 1] = { id }, o.user
+        part.ids[o.user], part.lanes[#part.lanes + 1] = { id }, o.user
     end
     records[n + 1], records[n + 2] = id, record_of(o, b.at_us + b.count)
     b.unwritten, b.count = n + 2, b.count + 1
