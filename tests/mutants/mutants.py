@@ -24,7 +24,7 @@ class Mutant:
 def copy():
     """A copy of the source, with a build folder that all mutants share."""
     directory = Path(tempfile.mkdtemp(prefix="heddle-mutants-", dir="/tmp"))
-    for name in ("include", "src", "workers", "tests"):
+    for name in ("include", "src", "workers", "tests", "deploy"):
         shutil.copytree(REPOSITORY / name, directory / name)
     shutil.copy(REPOSITORY / "CMakeLists.txt", directory)
     subprocess.run(["cmake", "-S", directory, "-B", directory / "build", "-G", "Ninja",
