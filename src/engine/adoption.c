@@ -58,11 +58,6 @@ bool adoption_is_due(const struct adoption *adoption, unsigned partition)
     return adoption->pages[partition].is_due;
 }
 
-bool adoption_is_round(const struct adoption *adoption, unsigned partition)
-{
-    return strcmp(adoption->pages[partition].cursor, "0") == 0;
-}
-
 heddle_status adoption_look(struct adoption *adoption, struct redis_link *link,
                             struct command *command, unsigned partition,
                             const struct lanes_request *request, struct lanes_answer *answer,
@@ -79,6 +74,6 @@ heddle_status adoption_look(struct adoption *adoption, struct redis_link *link,
     /* A page of which we took all that we may is looked at again: there may be more. */
     if (answer->claims.count < (size_t)request->lanes_max)
         strcpy(page->cursor, cursor);
-    page->is_due = answer->claims.count > 0 || !adoption_is_round(adoption, partition);
+    page->is_due = answer->claims.count > 0 || strcmp(page->cursor, "0") != 0;
     return HEDDLE_OK;
 }

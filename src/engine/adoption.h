@@ -22,9 +22,6 @@ void adoption_expect(struct adoption *adoption, unsigned partition, int64_t halt
 /* True while there may be some in the partition: until all of it has been looked at without any. */
 bool adoption_is_due(const struct adoption *adoption, unsigned partition);
 
-/* True where the last look ended a round through the partition. */
-bool adoption_is_round(const struct adoption *adoption, unsigned partition);
-
 /* Claims what it finds on the next page. One round trip; statuses are those of lanes_adopt. */
 heddle_status adoption_look(struct adoption *adoption, struct redis_link *link,
                             struct command *command, unsigned partition,

@@ -263,9 +263,7 @@ static heddle_status fetch_suspects(struct fetcher *fetcher, struct heddle_error
     for (unsigned p = 0; status == HEDDLE_OK && p < fetcher->options.partitions; p++) {
         size_t room = runqueue_room(fetcher->parts.queue, false).claims;
         status = room > 0 ? adopt(fetcher, p, 1, err) : HEDDLE_OK;
-        is_idle = is_idle && room > 0 &&
-                  runqueue_room(fetcher->parts.queue, false).claims == room &&
-                  adoption_is_round(fetcher->adoption, p);
+        is_idle = is_idle && room > 0 && !adoption_is_due(fetcher->adoption, p);
     }
     atomic_store(&fetcher->is_idle, status == HEDDLE_OK && is_idle);
     heat_poll_in(fetcher->heat, SUSPECTS_EVERY_MS);
