@@ -10,8 +10,9 @@
 #include "heddle/error.h"
 #include "heddle/operation.h"
 
-/* A statement, kept in static storage. It is prepared once per connection
- * under `name`, where the configuration allows prepared statements. */
+/* A statement, kept in static storage. It is prepared once per connection under `name`, where the
+ * configuration allows prepared statements. One without a name is not, and need not outlive its
+ * unit of work. */
 struct heddle_statement {
     const char *name;
     const char *sql;
@@ -25,7 +26,8 @@ struct heddle_rows;
  * NULL for SQL null; `rows` may be NULL where they don't matter.
  * HEDDLE_RETRY: serialization failure, deadlock, lock or statement timeout,
  * connection lost. HEDDLE_PERMANENT: the statement itself is at fault;
- * err->sqlstate tells (23505 for a unique violation). */
+ * err->sqlstate tells (23505 for a unique violation). HEDDLE_REFUSED: a function that it called did
+ * so, by raising HE400, HE403, HE404, HE409, HE410 or HE413. */
 heddle_status heddle_uow_query(struct heddle_uow *uow, const struct heddle_statement *statement,
                                const char *const *params, const struct heddle_rows **rows,
                                struct heddle_error *err) HEDDLE_MUST_CHECK;

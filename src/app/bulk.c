@@ -148,9 +148,12 @@ static heddle_status take_line(struct bulk *bulk, const struct line *line, struc
 
     heddle_status status = (bulk->is_judged ? submission_read_again : submission_read)(
         line, bulk->rules, &bulk->arena, submission, &reason);
-    if (status != HEDDLE_OK)
+    if (status == HEDDLE_REFUSED)
         return reject_line(bulk, line, &reason, err);
-
+    if (status != HEDDLE_OK) {
+        *err = reason;
+        return status;
+    }
     item->number = line->number;
     if (bulk->rejects)
         item->line = arena_copy_text(&bulk->arena, line->text.data, line->text.size);

@@ -4,8 +4,12 @@
 #include "app/arguments.h"
 
 #include <ctype.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "base/flow.h"
+#include "base/policy.h"
 #include "base/text.h"
 
 static const int64_t WEEK_US = 7LL * 86400 * 1000000;
@@ -36,4 +40,52 @@ bool input_duration(const struct arguments *arguments, const char *name, int64_t
     }
     *duration_ms = duration_us / 1000;
     return true;
+}
+
+heddle_status input_options(const struct arguments *arguments, struct heddle_policy *policy,
+                            struct heddle_flow *flow, struct heddle_error *err)
+{
+    static const struct {
+        const char *flag, *option;
+        enum { AS_IT_IS, DURATION, TIME, SWITCH } kind;
+    } rows[] = {{"attempts", "attempts", AS_IT_IS},
+                {"backoff", "backoff_ms", DURATION},
+                {"backoff-max", "backoff_max_ms", DURATION},
+                {"deadline", "deadline_ms", DURATION},
+                {"on-failure", "on_failure", AS_IT_IS},
+                {"delay", "delay_ms", DURATION},
+                {"at", "at_ms", TIME},
+                {"expires", "expires_ms", DURATION},
+                {"priority", "priority", AS_IT_IS},
+                {"batch", "batch", AS_IT_IS},
+                {"unique-key", "unique_key", AS_IT_IS},
+                {"unique-for", "unique_ms", DURATION},
+                {"replace", "replace", SWITCH}};
+    heddle_status status = HEDDLE_OK;
+
+    for (size_t i = 0; status == HEDDLE_OK && i < sizeof rows / sizeof *rows; i++) {
+        const char *text = arguments_get(arguments, rows[i].flag);
+        char ms[24];
+        int64_t us;
+        if (!text)
+            continue;
+        if (rows[i].kind == DURATION && !text_parse_duration_us(text, &us))
+            return heddle_refuse(err, HEDDLE_KIND_INVALID,
+                                 "--%s = %.60s: allowed is a duration with its unit, e.g. 250ms",
+                                 rows[i].flag, text);
+        if (rows[i].kind == TIME && !text_parse_time_us(text, &us))
+            return heddle_refuse(err, HEDDLE_KIND_INVALID,
+                                 "--%s = %.60s: allowed is a time such as 2030-01-31T09:00:00Z or "
+                                 "2030-01-31T10:00:00+01:00",
+                                 rows[i].flag, text);
+        if (rows[i].kind == DURATION || rows[i].kind == TIME) {
+            snprintf(ms, sizeof ms, "%" PRId64, us / 1000);
+            text = ms;
+        }
+        const struct heddle_text name = text_of(rows[i].option);
+        const struct heddle_text value = rows[i].kind == SWITCH ? TEXT("1") : text_of(text);
+        status = flow_has_option(name) ? flow_set(flow, name, value, err)
+                                       : policy_set(policy, name, value, err);
+    }
+    return status;
 }

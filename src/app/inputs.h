@@ -16,4 +16,9 @@ bool input_id(const char *word, char id[HEDDLE_ID_SIZE + 1]);
 /* A duration of at most a week; an absent or empty flag leaves `duration_ms`. */
 bool input_duration(const struct arguments *arguments, const char *name, int64_t *duration_ms);
 
+/* What the flags say of an operation's retries, and of when and beside which others it is executed;
+ * flags that the command does not have say nothing. HEDDLE_REFUSED: `err` has the line. */
+heddle_status input_options(const struct arguments *arguments, struct heddle_policy *policy,
+                            struct heddle_flow *flow, struct heddle_error *err) HEDDLE_MUST_CHECK;
+
 #endif

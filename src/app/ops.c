@@ -1,6 +1,7 @@
 /* See ops.h. */
 #include "app/ops.h"
 
+#include "app/links.h"
 #include "app/options.h"
 #include "app/plugins.h"
 
@@ -8,11 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/arena.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "link/pg.h"
 #include "workers/registry.h"
 
+static heddle_status ask(struct ops *ops, struct heddle_error *err);
 static void add_handler(struct ops *ops, const struct heddle_handler *handler);
 static void add_hooks(struct ops *ops, const struct heddle_hooks *hooks);
 static heddle_status load_one(struct ops *ops, const char *path, struct heddle_error *err);
@@ -20,6 +22,7 @@ static heddle_status load_one(struct ops *ops, const char *path, struct heddle_e
 void ops_init(struct ops *ops)
 {
     *ops = (struct ops){0};
+    arena_init(&ops->arena, 0);
     for (const struct heddle_handler *const *handler = workers_registry(); *handler; handler++)
         add_handler(ops, *handler);
 }
@@ -28,6 +31,7 @@ void ops_done(struct ops *ops)
 {
     free(ops->handlers);
     free(ops->hooks);
+    arena_done(&ops->arena);
 }
 
 heddle_status ops_load(struct ops *ops, const struct settings *settings,
@@ -39,6 +43,7 @@ heddle_status ops_load(struct ops *ops, const struct settings *settings,
 
     if (!paths)
         memory_exhausted();
+    ops->options = options;
     while (status == HEDDLE_OK && (path = strsep(&rest, ",")))
         if (*path)
             status = load_one(ops, path, &cause);
@@ -55,17 +60,40 @@ const struct heddle_handler *ops_find(const struct ops *ops, struct heddle_text 
     return NULL;
 }
 
-heddle_status ops_check(const struct ops *ops, struct heddle_text op, struct heddle_error *err)
+heddle_status ops_check(struct ops *ops, struct heddle_text op, struct heddle_error *err)
 {
     char known[256] = "";
     size_t used = 0;
 
     if (ops_find(ops, op))
         return HEDDLE_OK;
-    for (size_t i = 0; i < ops->handler_count && used < sizeof known; i++)
+    heddle_status status = ask(ops, err);
+    if (status != HEDDLE_OK)
+        return status;
+    for (size_t i = 0; i < ops->registered.count; i++)
+        if (text_equal(op, text_of(ops->registered.rows[i].op)))
+            return HEDDLE_OK;
+    for (size_t i = 0; i < ops->handler_count + ops->registered.count && used < sizeof known; i++)
         used += (size_t)snprintf(known + used, sizeof known - used, "%s%s", used ? ", " : "",
-                                 ops->handlers[i]->op);
+                                 i < ops->handler_count
+                                     ? ops->handlers[i]->op
+                                     : ops->registered.rows[i - ops->handler_count].op);
     return heddle_refuse(err, HEDDLE_KIND_INVALID, "op = %.60s: allowed are %s", op.data, known);
+}
+
+static heddle_status ask(struct ops *ops, struct heddle_error *err)
+{
+    struct pg_link *link;
+
+    if (ops->has_asked || !ops->options)
+        return HEDDLE_OK;
+    heddle_status status = links_postgres(ops->options, &link, err);
+    if (status != HEDDLE_OK)
+        return status;
+    status = registry_read(link, 0, &ops->arena, &ops->registered, err);
+    ops->has_asked = status == HEDDLE_OK;
+    pg_free(link);
+    return status;
 }
 
 static void add_handler(struct ops *ops, const struct heddle_handler *handler)

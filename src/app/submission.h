@@ -14,12 +14,12 @@ struct ops;
 /* What is allowed. */
 struct submission_rules {
     int64_t payload_bytes_max;
-    const struct ops *ops; /* those that are known; borrowed */
+    struct ops *ops; /* those that are known; borrowed */
 };
 
 /* Whether user, op, thread, id and payload are within the limits and the op is
  * known. HEDDLE_REFUSED: `err` has one line that names the member, its value
- * and what is allowed. */
+ * and what is allowed. HEDDLE_RETRY: see ops_check. */
 heddle_status submission_check(const struct heddle_submission *submission,
                                const struct submission_rules *rules,
                                struct heddle_error *err) HEDDLE_MUST_CHECK;

@@ -17,16 +17,12 @@
 #include <string.h>
 
 #include "base/arena.h"
-#include "base/flow.h"
 #include "base/json.h"
-#include "base/policy.h"
 #include "base/text.h"
 
 static bool fits_form(const struct arguments *arguments);
 static enum exit_code submit_one(const struct invocation *invocation,
                                  const struct submission_rules *rules);
-static heddle_status read_options(const struct arguments *arguments,
-                                  struct heddle_submission *submission, struct heddle_error *err);
 static char *read_payload(const char *source, size_t bytes_max, size_t *size);
 static enum exit_code send_one(const struct invocation *invocation,
                                const struct heddle_submission *submission);
@@ -173,7 +169,7 @@ static enum exit_code submit_one(const struct invocation *invocation,
         submission.payload.data = payload;
     }
     /* No payload is fine; an empty one was forgotten by whoever made it. */
-    heddle_status status = read_options(arguments, &submission, &err);
+    heddle_status status = input_options(arguments, &submission.policy, &submission.flow, &err);
     if (status == HEDDLE_OK)
         status = submission_check(&submission, rules, &err);
     if (status == HEDDLE_OK && source)
@@ -182,54 +178,6 @@ static enum exit_code submit_one(const struct invocation *invocation,
         status == HEDDLE_OK ? send_one(invocation, &submission) : report(invocation, status, &err);
     free(payload);
     return code;
-}
-
-static heddle_status read_options(const struct arguments *arguments,
-                                  struct heddle_submission *submission, struct heddle_error *err)
-{
-    static const struct {
-        const char *flag, *option;
-        enum { AS_IT_IS, DURATION, TIME, SWITCH } kind;
-    } rows[] = {{"attempts", "attempts", AS_IT_IS},
-                {"backoff", "backoff_ms", DURATION},
-                {"backoff-max", "backoff_max_ms", DURATION},
-                {"deadline", "deadline_ms", DURATION},
-                {"on-failure", "on_failure", AS_IT_IS},
-                {"delay", "delay_ms", DURATION},
-                {"at", "at_ms", TIME},
-                {"expires", "expires_ms", DURATION},
-                {"priority", "priority", AS_IT_IS},
-                {"batch", "batch", AS_IT_IS},
-                {"unique-key", "unique_key", AS_IT_IS},
-                {"unique-for", "unique_ms", DURATION},
-                {"replace", "replace", SWITCH}};
-    heddle_status status = HEDDLE_OK;
-
-    for (size_t i = 0; status == HEDDLE_OK && i < sizeof rows / sizeof *rows; i++) {
-        const char *text = arguments_get(arguments, rows[i].flag);
-        char ms[24];
-        int64_t us;
-        if (!text)
-            continue;
-        if (rows[i].kind == DURATION && !text_parse_duration_us(text, &us))
-            return heddle_refuse(err, HEDDLE_KIND_INVALID,
-                                 "--%s = %.60s: allowed is a duration with its unit, e.g. 250ms",
-                                 rows[i].flag, text);
-        if (rows[i].kind == TIME && !text_parse_time_us(text, &us))
-            return heddle_refuse(err, HEDDLE_KIND_INVALID,
-                                 "--%s = %.60s: allowed is a time such as 2030-01-31T09:00:00Z or "
-                                 "2030-01-31T10:00:00+01:00",
-                                 rows[i].flag, text);
-        if (rows[i].kind == DURATION || rows[i].kind == TIME) {
-            snprintf(ms, sizeof ms, "%" PRId64, us / 1000);
-            text = ms;
-        }
-        const struct heddle_text name = text_of(rows[i].option);
-        const struct heddle_text value = rows[i].kind == SWITCH ? TEXT("1") : text_of(text);
-        status = flow_has_option(name) ? flow_set(&submission->flow, name, value, err)
-                                       : policy_set(&submission->policy, name, value, err);
-    }
-    return status;
 }
 
 /* The argument itself, @FILE, or - for stdin; `bytes_max` at most. NULL: errno tells. */

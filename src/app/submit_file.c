@@ -175,8 +175,11 @@ static enum exit_code check_lines(struct job *job)
         if (job->rejects)
             continue;
         arena_reset(&arena);
-        if (submission_read(&line, job->rules, &arena, &submission, &err) == HEDDLE_OK)
+        status = submission_read(&line, job->rules, &arena, &submission, &err);
+        if (status == HEDDLE_OK)
             continue;
+        if (status != HEDDLE_REFUSED)
+            break;
         if (bad++ < BAD_SHOWN_MAX)
             fprintf(stderr, "line %" PRIu64 ": %s: %s\n", line.number, heddle_kind_name(err.kind),
                     err.text);

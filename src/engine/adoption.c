@@ -2,6 +2,7 @@
 #include "engine/adoption.h"
 
 #include "base/arena.h"
+#include "engine/handlers.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,27 +14,27 @@ struct page {
 };
 
 struct adoption {
-    const char **reasons; /* NULL-terminated */
-    struct arena names;   /* of the reasons */
-    struct page pages[];  /* by partition */
+    struct handlers *handlers;
+    bool is_quarantine;
+    int64_t version; /* of the handlers that the reasons are made of */
+    unsigned partitions;
+    const char **reasons; /* NULL-terminated; in the arena */
+    struct arena arena;
+    struct page pages[]; /* by partition */
 };
 
-struct adoption *adoption_new(unsigned partitions, const struct heddle_handler *const *handlers,
-                              bool is_quarantine)
+static void collect_reasons(struct adoption *adoption);
+
+struct adoption *adoption_new(unsigned partitions, struct handlers *handlers, bool is_quarantine)
 {
     struct adoption *adoption =
         memory_take_zeroed(1, sizeof *adoption + partitions * sizeof *adoption->pages);
-    size_t count = 0;
 
-    while (handlers[count])
-        count++;
-    adoption->reasons = memory_take_zeroed(count + 2, sizeof *adoption->reasons);
-    arena_init(&adoption->names, 0);
-    if (is_quarantine)
-        adoption->reasons[0] = "suspect";
-    else
-        for (size_t i = 0; i < count; i++)
-            adoption->reasons[i] = arena_format(&adoption->names, "op %s", handlers[i]->op);
+    adoption->handlers = handlers;
+    adoption->is_quarantine = is_quarantine;
+    adoption->partitions = partitions;
+    arena_init(&adoption->arena, 0);
+    collect_reasons(adoption);
     for (unsigned p = 0; p < partitions; p++)
         strcpy(adoption->pages[p].cursor, "0");
     return adoption;
@@ -43,9 +44,17 @@ void adoption_free(struct adoption *adoption)
 {
     if (!adoption)
         return;
-    free(adoption->reasons);
-    arena_done(&adoption->names);
+    arena_done(&adoption->arena);
     free(adoption);
+}
+
+void adoption_refresh(struct adoption *adoption)
+{
+    if (handlers_version(adoption->handlers) == adoption->version)
+        return;
+    collect_reasons(adoption);
+    for (unsigned p = 0; p < adoption->partitions; p++)
+        adoption->pages[p].is_due = true;
 }
 
 void adoption_expect(struct adoption *adoption, unsigned partition, int64_t halted)
@@ -76,4 +85,23 @@ heddle_status adoption_look(struct adoption *adoption, struct redis_link *link,
         strcpy(page->cursor, cursor);
     page->is_due = answer->claims.count > 0 || strcmp(page->cursor, "0") != 0;
     return HEDDLE_OK;
+}
+
+static void collect_reasons(struct adoption *adoption)
+{
+    size_t count = 0;
+
+    arena_reset(&adoption->arena);
+    /* Those that come behind it are seen next time. */
+    adoption->version = handlers_version(adoption->handlers);
+    const char *const *names = handlers_names(adoption->handlers, &adoption->arena);
+    while (names[count])
+        count++;
+    adoption->reasons = arena_alloc(&adoption->arena, (count + 2) * sizeof *adoption->reasons);
+    for (size_t i = 0; i <= count; i++)
+        adoption->reasons[i] = names[i] ? arena_format(&adoption->arena, "op %s", names[i]) : NULL;
+    if (adoption->is_quarantine) {
+        adoption->reasons[0] = "suspect";
+        adoption->reasons[1] = NULL;
+    }
 }

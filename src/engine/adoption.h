@@ -4,17 +4,19 @@
 #ifndef ENGINE_ADOPTION_H
 #define ENGINE_ADOPTION_H
 
-#include "heddle/operation.h"
 #include "queue/lanes.h"
 
 #include <stdbool.h>
 
 struct adoption;
+struct handlers;
 
-/* `handlers` ends with NULL; borrowed for the call. */
-struct adoption *adoption_new(unsigned partitions, const struct heddle_handler *const *handlers,
-                              bool is_quarantine);
+/* `handlers` are borrowed for its life. */
+struct adoption *adoption_new(unsigned partitions, struct handlers *handlers, bool is_quarantine);
 void adoption_free(struct adoption *adoption);
+
+/* Where there are other handlers now, every partition is due. */
+void adoption_refresh(struct adoption *adoption);
 
 /* So many lanes of the partition are halted, whatever for. */
 void adoption_expect(struct adoption *adoption, unsigned partition, int64_t halted);

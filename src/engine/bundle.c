@@ -10,28 +10,21 @@
 #include <string.h>
 
 enum {
-    SLOW_SHARE = 4,    /* who takes longer than this share of the latency bound goes alone */
     AVERAGE_SHIFT = 3, /* a new cost counts for an eighth */
     FIRST_DEPTH = 8,   /* operations, as long as nothing is known */
 };
 
-static enum claim_way way_of(const struct runner_shared *shared, const struct claim *claim,
-                             size_t index);
 static void take_lanes(struct bundle *bundle, const struct claim_list *claims);
 static int compare_lanes(const void *a, const void *b);
 static void collect(struct bundle *bundle);
 static void collect_lane(struct bundle *bundle, struct bundle_lane *lane);
+static bool collect_one(struct bundle *bundle, struct bundle_lane *lane);
 static void run_pure(struct bundle *bundle);
 static struct outcome refusal_of(struct bundle_item *item, struct heddle_error *err);
 static void fall_back(struct bundle *bundle, bool is_set_at_fault);
 static size_t conclude(struct bundle *bundle);
 static void settle(struct bundle *bundle, struct claim_list *claims, size_t ended);
 static void clear(struct bundle *bundle);
-
-enum claim_way bundle_way(void *shared, const struct claim *claim)
-{
-    return way_of(shared, claim, claim->done);
-}
 
 struct bundle *bundle_new(struct runner_shared *shared, struct pg_link *link, struct arena *arena)
 {
@@ -83,8 +76,10 @@ bool bundle_is_worth(const struct bundle *bundle, const struct claim_list *claim
     if (claims->count > 1 || claim->operation_count - claim->done > 1)
         return true;
     const struct heddle_handler *handler =
-        handlers_find(bundle->shared->handlers, claim->operations[claim->done].operation.op);
-    return claim->way == WAY_BUNDLE && handler && handler->apply_many;
+        handlers_hold(bundle->shared->handlers, claim->operations[claim->done].operation.op);
+    const bool is_worth = claim->way == WAY_BUNDLE && handler && handler->apply_many;
+    handlers_release(bundle->shared->handlers, handler);
+    return is_worth;
 }
 
 void bundle_execute(struct bundle *bundle, struct claim_list *claims, struct post *post)
@@ -146,26 +141,6 @@ void bundle_send_alone(struct bundle_lane *lane, size_t place)
         claim->alone_until = claim->done + place + 1;
 }
 
-static enum claim_way way_of(const struct runner_shared *shared, const struct claim *claim,
-                             size_t index)
-{
-    const struct claimed_operation *claimed = &claim->operations[index];
-
-    if (shared->options->bundle_max <= 1 || index >= claim->operation_count ||
-        index < claim->alone_until || claimed->operation.attempt > 1 || claimed->is_poisoned ||
-        claimed_cancel_cause(claimed) != CANCEL_NONE)
-        return WAY_ALONE;
-    const struct heddle_handler *handler = handlers_find(shared->handlers, claimed->operation.op);
-    if (!handler || (handler->flags & HEDDLE_HANDLER_NEVER_BUNDLE) ||
-        handlers_cost_us(shared->handlers, handler) > shared->options->bundle_us / SLOW_SHARE)
-        return WAY_ALONE;
-    if (handler->flags & HEDDLE_HANDLER_NO_EFFECTS)
-        return claimed->is_journaled ? WAY_ALONE : WAY_PURE;
-    if (handler->prepare)
-        return WAY_ALONE;
-    return index < claim->careful_until ? WAY_CAREFUL : WAY_BUNDLE;
-}
-
 /* In the order of their names, so that two workers who take several never wait for each other in a
  * circle. A lane that comes twice, because its lease had run out, is taken once. */
 static void take_lanes(struct bundle *bundle, const struct claim_list *claims)
@@ -216,24 +191,33 @@ static void collect(struct bundle *bundle)
 static void collect_lane(struct bundle *bundle, struct bundle_lane *lane)
 {
     const size_t most = bundle_appetite(bundle).operations;
-    struct claim *claim = lane->claim;
 
     lane->items = &bundle->items[bundle->count];
     lane->count = lane->next = 0;
-    while (bundle->count < most &&
-           way_of(bundle->shared, claim, claim->done + lane->count) == bundle->way) {
-        struct claimed_operation *claimed = &claim->operations[claim->done + lane->count];
-        struct bundle_item *item = &bundle->items[bundle->count];
-        *item = (struct bundle_item){
-            .claimed = claimed,
-            .handler = handlers_find(bundle->shared->handlers, claimed->operation.op),
-        };
-        task_init(&item->task, claim, claimed, bundle->arena, bundle->link);
-        item->task.together = post_cause(bundle->post);
-        bundle->entries[bundle->count++] =
-            (struct post_entry){claim, claimed, (int)(lane - bundle->lanes)};
+    while (bundle->count < most && lane->claim->done + lane->count < lane->claim->operation_count &&
+           collect_one(bundle, lane))
         lane->count++;
+}
+
+/* What it holds is released when the bundle is cleared. */
+static bool collect_one(struct bundle *bundle, struct bundle_lane *lane)
+{
+    struct claim *claim = lane->claim;
+    struct claimed_operation *claimed = &claim->operations[claim->done + lane->count];
+    struct bundle_item *item = &bundle->items[bundle->count];
+
+    const struct heddle_handler *handler =
+        handlers_hold(bundle->shared->handlers, claimed->operation.op);
+    if (bundle_way_by(bundle->shared, handler, claim, claim->done + lane->count) != bundle->way) {
+        handlers_release(bundle->shared->handlers, handler);
+        return false;
     }
+    *item = (struct bundle_item){.claimed = claimed, .handler = handler};
+    task_init(&item->task, claim, claimed, handler, bundle->arena, bundle->link);
+    item->task.together = post_cause(bundle->post);
+    bundle->entries[bundle->count++] =
+        (struct post_entry){claim, claimed, (int)(lane - bundle->lanes)};
+    return true;
 }
 
 void bundle_check(struct bundle_item *item)
@@ -389,8 +373,10 @@ static void settle(struct bundle *bundle, struct claim_list *claims, size_t ende
 
 static void clear(struct bundle *bundle)
 {
-    for (size_t i = 0; i < bundle->count; i++)
+    for (size_t i = 0; i < bundle->count; i++) {
         task_forget(&bundle->items[i].task);
+        handlers_release(bundle->shared->handlers, bundle->items[i].handler);
+    }
     arena_reset(bundle->arena);
     bundle->count = bundle->lane_count = 0;
 }

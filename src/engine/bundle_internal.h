@@ -51,6 +51,11 @@ struct bundle {
     int savepoints;
 };
 
+/* How the claim's operation at `index` is to be executed; `handler` is its own, held, or NULL. */
+enum claim_way bundle_way_by(const struct runner_shared *shared,
+                             const struct heddle_handler *handler, const struct claim *claim,
+                             size_t index);
+
 /* Executes what was collected, in one unit of work. Lanes may come out shorter. Not HEDDLE_OK:
  * nothing has happened; `*is_set_at_fault`: apply_many failed, apply may not. */
 heddle_status bundle_run_unit(struct bundle *bundle, bool *is_set_at_fault,

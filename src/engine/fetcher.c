@@ -37,7 +37,7 @@ struct fetcher {
     unsigned turn; /* the partition that is served first */
     uint64_t seq;
     bool has_declined; /* to be woken */
-    int told_fd;       /* to stop, or be quiet, or no longer */
+    int told_fd;       /* to stop, or be quiet, or no longer, or that there are other handlers */
     atomic_bool is_stopping, is_quiet, is_idle;
     pthread_t thread;
 };
@@ -73,28 +73,24 @@ static void back_off(struct fetcher *fetcher, int attempt);
 heddle_status fetcher_new(const struct fetcher_options *options, const struct fetcher_parts *parts,
                           struct fetcher **fetcher, struct heddle_error *err)
 {
-    struct redis_link *link;
-    struct wakes *wakes;
-    heddle_status status = redis_new(options->redis, options->redis_timeout_ms, &link, err);
-    if (status != HEDDLE_OK)
-        return status;
-    status =
-        wakes_new(options->redis, options->redis_timeout_ms, options->incarnation, &wakes, err);
-    if (status != HEDDLE_OK) {
-        redis_free(link);
-        return status;
-    }
     struct fetcher *fresh = memory_take_zeroed(1, sizeof *fresh);
+
     fresh->options = *options;
     fresh->parts = *parts;
-    fresh->link = link;
-    fresh->wakes = wakes;
     fresh->heat = heat_new(options->partitions);
-    fresh->adoption = adoption_new(options->partitions, options->handlers, options->is_quarantine);
+    fresh->adoption = adoption_new(options->partitions, parts->handlers, options->is_quarantine);
     fresh->told_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (fresh->told_fd < 0)
         abort();
     command_init(&fresh->command);
+    heddle_status status = redis_new(options->redis, options->redis_timeout_ms, &fresh->link, err);
+    if (status == HEDDLE_OK)
+        status = wakes_new(options->redis, options->redis_timeout_ms, options->incarnation,
+                           &fresh->wakes, err);
+    if (status != HEDDLE_OK) {
+        fetcher_free(fresh);
+        return status;
+    }
     *fetcher = fresh;
     return HEDDLE_OK;
 }
@@ -125,6 +121,11 @@ bool fetcher_is_idle(struct fetcher *fetcher)
 void fetcher_set_quiet(struct fetcher *fetcher, bool is_quiet)
 {
     atomic_store(&fetcher->is_quiet, is_quiet);
+    eventfd_write(fetcher->told_fd, 1);
+}
+
+void fetcher_tell(struct fetcher *fetcher)
+{
     eventfd_write(fetcher->told_fd, 1);
 }
 
@@ -188,6 +189,7 @@ static heddle_status fetch(struct fetcher *fetcher, bool *is_starved, struct hed
     heddle_status status = HEDDLE_OK;
 
     fetcher->has_declined = false;
+    adoption_refresh(fetcher->adoption);
     while (status == HEDDLE_OK && heat_count(fetcher->heat) > 0 && !*is_starved &&
            !atomic_load(&fetcher->is_stopping) && !atomic_load(&fetcher->is_quiet)) {
         struct room room = find_room(fetcher);

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 struct fetcher;
+struct handlers;
 
 struct fetcher_options {
     const char *redis;
@@ -23,12 +24,12 @@ struct fetcher_options {
     const char *incarnation;
     int64_t lease_ms;
     int lanes_max, operations_max;
-    const struct heddle_handler *const *handlers; /* NULL-terminated */
     bool is_quarantine; /* adopts suspects, one at a time, and claims nothing else */
 };
 
 /* What it works with; outlives it. */
 struct fetcher_parts {
+    struct handlers *handlers;
     struct runqueue *queue;
     struct holdings *holdings;
     struct settler *settler;
@@ -46,6 +47,9 @@ bool fetcher_is_idle(struct fetcher *fetcher);
 
 /* While it is quiet it claims nothing, and gives back what no worker has begun. Thread-safe. */
 void fetcher_set_quiet(struct fetcher *fetcher, bool is_quiet);
+
+/* There are other handlers now, perhaps for lanes that are halted. Thread-safe. */
+void fetcher_tell(struct fetcher *fetcher);
 
 /* Ends the thread: nothing is claimed after this returned. */
 void fetcher_stop(struct fetcher *fetcher);

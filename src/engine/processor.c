@@ -9,6 +9,7 @@
 #include "engine/bundle.h"
 #include "engine/handlers.h"
 #include "engine/fetcher.h"
+#include "engine/functions.h"
 #include "engine/holdings.h"
 #include "engine/gauge.h"
 #include "engine/reconcile.h"
@@ -52,9 +53,9 @@ struct processor {
     bool is_stuck; /* a worker did not end: its memory must stay */
 };
 
-static heddle_status inspect_queue(const struct processor_options *options, unsigned *partitions,
+static heddle_status inspect_queue(const struct processor *processor, unsigned *partitions,
                                    struct heddle_error *err);
-static heddle_status set_up_again(const struct processor_options *options, struct redis_link *redis,
+static heddle_status set_up_again(const struct processor *processor, struct redis_link *redis,
                                   struct heddle_error *err);
 static struct runqueue *queue_new(struct processor *processor);
 static heddle_status build(struct processor *processor, unsigned partitions,
@@ -63,18 +64,18 @@ static heddle_status build(struct processor *processor, unsigned partitions,
 heddle_status processor_new(const struct processor_options *options, struct processor **processor,
                             struct heddle_error *err)
 {
+    struct processor *fresh = memory_take_zeroed(1, sizeof *fresh);
     unsigned partitions;
 
-    heddle_status status = inspect_queue(options, &partitions, err);
-    if (status != HEDDLE_OK)
-        return status;
-    struct processor *fresh = memory_take_zeroed(1, sizeof *fresh);
     fresh->options = *options;
+    fresh->shared.handlers = handlers_new(options->handlers);
     if (options->board)
         snprintf(fresh->incarnation, sizeof fresh->incarnation, "%s", options->board->incarnation);
     else
         incarnation_name(fresh->incarnation, sizeof fresh->incarnation);
-    status = build(fresh, partitions, err);
+    heddle_status status = inspect_queue(fresh, &partitions, err);
+    if (status == HEDDLE_OK)
+        status = build(fresh, partitions, err);
     if (status != HEDDLE_OK) {
         processor_free(fresh);
         return status;
@@ -183,16 +184,17 @@ void processor_free(struct processor *processor)
     free(processor);
 }
 
-static heddle_status inspect_queue(const struct processor_options *options, unsigned *partitions,
+static heddle_status inspect_queue(const struct processor *processor, unsigned *partitions,
                                    struct heddle_error *err)
 {
+    const struct processor_options *options = &processor->options;
     struct queue_facts facts;
     struct redis_link *link;
 
     heddle_status status = redis_new(options->redis, options->redis_timeout_ms, &link, err);
     if (status != HEDDLE_OK)
         return status;
-    status = set_up_again(options, link, err);
+    status = set_up_again(processor, link, err);
     if (status == HEDDLE_OK)
         status = queue_facts_get(link, &facts, err);
     if (status == HEDDLE_OK)
@@ -202,10 +204,12 @@ static heddle_status inspect_queue(const struct processor_options *options, unsi
     return status;
 }
 
-/* Redis may have lost everything while no processor ran. */
-static heddle_status set_up_again(const struct processor_options *options, struct redis_link *redis,
+/* Redis may have lost everything while no processor ran. And what is registered is known before
+ * anything is claimed. */
+static heddle_status set_up_again(const struct processor *processor, struct redis_link *redis,
                                   struct heddle_error *err)
 {
+    const struct processor_options *options = &processor->options;
     const struct pg_options pg_options = {
         .conninfo = options->postgres,
         .application_name = "heddle start",
@@ -213,12 +217,14 @@ static heddle_status set_up_again(const struct processor_options *options, struc
         .deadline_ms = options->commit_deadline_ms,
     };
     struct pg_link *pg;
-    bool is_new;
+    bool is_new, has_changed;
 
     heddle_status status = pg_new(&pg_options, &pg, err);
     if (status != HEDDLE_OK)
         return status;
     status = pass_set_up(pg, redis, &is_new, err);
+    if (status == HEDDLE_OK)
+        status = functions_learn(processor->shared.handlers, pg, &has_changed, err);
     pg_free(pg);
     /* Of a journal that was never migrated, the judge of the queue says more. */
     return status == HEDDLE_PERMANENT ? HEDDLE_OK : status;
@@ -256,7 +262,6 @@ static heddle_status build(struct processor *processor, unsigned partitions,
         .lease_ms = options->lease_ms,
         .lanes_max = options->claim_lanes_max,
         .operations_max = options->claim_operations_max,
-        .handlers = options->handlers,
         .is_quarantine = options->is_quarantine,
     };
 
@@ -269,7 +274,6 @@ static heddle_status build(struct processor *processor, unsigned partitions,
     processor->shared.incarnation = processor->incarnation;
     processor->locks = userlock_table_new();
     processor->holdings = holdings_new();
-    processor->shared.handlers = handlers_new(options->handlers);
     processor->queue = queue_new(processor);
     processor->roster = roster_new(options->workers, options->board);
     processor->watchdog = watchdog_new(&watchdog, processor->roster, processor->holdings);
@@ -278,14 +282,16 @@ static heddle_status build(struct processor *processor, unsigned partitions,
     if (status == HEDDLE_OK)
         status = reporter_new(options->redis, options->redis_timeout_ms, &processor->report,
                               &processor->reporter, err);
-    parts = (struct fetcher_parts){processor->queue, processor->holdings, processor->settler,
-                                   processor->watchdog, processor->reporter};
+    parts = (struct fetcher_parts){processor->shared.handlers, processor->queue,
+                                   processor->holdings,        processor->settler,
+                                   processor->watchdog,        processor->reporter};
     if (status == HEDDLE_OK)
         status = beat_new(&beat, processor->holdings, &processor->beat, err);
     if (status == HEDDLE_OK)
         status = fetcher_new(&fetcher, &parts, &processor->fetcher, err);
     if (status == HEDDLE_OK)
-        status = relay_new(options, partitions, &processor->relay, err);
+        status = relay_new(options, partitions, processor->shared.handlers, processor->fetcher,
+                           &processor->relay, err);
     processor->report =
         (struct report_parts){processor->incarnation, clock_wall_us(),
                               options->is_quarantine, &processor->shared.is_stopping,

@@ -7,6 +7,8 @@
 #include "base/log.h"
 #include "base/thread.h"
 #include "engine/controls.h"
+#include "engine/fetcher.h"
+#include "engine/functions.h"
 #include "engine/outbox.h"
 #include "engine/reconcile.h"
 #include "heddle/client.h"
@@ -29,6 +31,7 @@ enum {
     DOZE_MS = 10,
     RECONCILE_EVERY_MS = 1000,
     CONTROLS_EVERY_MS = 1000,
+    LEARN_EVERY_MS = 1000,
     RECONCILE_PAUSE = 9, /* times what a page took */
     FORGET_COUNT = 1000,
     RETRY_BASE_MS = 20,
@@ -63,6 +66,8 @@ struct request {
 struct relay {
     const struct processor_options *options;
     unsigned partitions;
+    struct handlers *handlers;
+    struct fetcher *fetcher;
     struct pg_link *pg;
     struct redis_link *redis;
     struct heddle_client *client;
@@ -71,7 +76,7 @@ struct relay {
     struct outbox outbox;
     bool is_listening, is_leader;
     atomic_bool leads; /* is_leader, as others see it */
-    int64_t next_reconcile_ms, next_controls_ms;
+    int64_t next_reconcile_ms, next_controls_ms, next_learn_ms;
     int event_fd; /* a request, or the end */
     atomic_bool is_stopping;
     pthread_t thread;
@@ -84,6 +89,7 @@ struct relay {
 static void *relay_body(void *argument);
 static heddle_status tend(struct relay *relay, struct heddle_error *err);
 static heddle_status take_office(struct relay *relay, struct heddle_error *err);
+static heddle_status learn(struct relay *relay, struct heddle_error *err);
 static heddle_status serve_requests(struct relay *relay, struct heddle_error *err);
 static heddle_status tell_controls(struct relay *relay, struct heddle_error *err);
 static heddle_status reconcile(struct relay *relay, struct heddle_error *err);
@@ -94,7 +100,8 @@ static heddle_status is_granted(struct relay *relay, const struct heddle_stateme
 static void recover(struct relay *relay, const struct heddle_error *cause, int failures);
 
 heddle_status relay_new(const struct processor_options *options, unsigned partitions,
-                        struct relay **relay, struct heddle_error *err)
+                        struct handlers *handlers, struct fetcher *fetcher, struct relay **relay,
+                        struct heddle_error *err)
 {
     const struct pg_options pg_options = {
         .conninfo = options->postgres,
@@ -107,6 +114,8 @@ heddle_status relay_new(const struct processor_options *options, unsigned partit
 
     fresh->options = options;
     fresh->partitions = partitions;
+    fresh->handlers = handlers;
+    fresh->fetcher = fetcher;
     fresh->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (fresh->event_fd < 0)
         abort();
@@ -202,13 +211,15 @@ static void *relay_body(void *argument)
     return NULL;
 }
 
-/* One round: rebuilds that were asked for, then, as the leader, a page of the outbox; with nothing
- * to do, some reconciling and a rest. */
+/* One round: operations that were registered, rebuilds that were asked for, then, as the leader, a
+ * page of the outbox; with nothing to do, some reconciling and a rest. */
 static heddle_status tend(struct relay *relay, struct heddle_error *err)
 {
     size_t relayed = 0;
 
     heddle_status status = take_office(relay, err);
+    if (status == HEDDLE_OK)
+        status = learn(relay, err);
     if (status == HEDDLE_OK)
         status = serve_requests(relay, err);
     if (status == HEDDLE_OK && relay->is_leader && clock_now_ms() >= relay->next_controls_ms)
@@ -243,6 +254,20 @@ static heddle_status take_office(struct relay *relay, struct heddle_error *err)
             heddle_log(HEDDLE_LOG_INFO, "relay_leads", "pid=%d", (int)getpid());
     }
     atomic_store(&relay->leads, relay->is_leader);
+    return status;
+}
+
+/* By a poll, which works behind a pooler too. */
+static heddle_status learn(struct relay *relay, struct heddle_error *err)
+{
+    bool has_changed = false;
+
+    if (clock_now_ms() < relay->next_learn_ms)
+        return HEDDLE_OK;
+    heddle_status status = functions_learn(relay->handlers, relay->pg, &has_changed, err);
+    if (has_changed)
+        fetcher_tell(relay->fetcher);
+    relay->next_learn_ms = clock_now_ms() + LEARN_EVERY_MS;
     return status;
 }
 

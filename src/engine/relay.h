@@ -2,7 +2,8 @@
  *
  * One thread in every processor, with a Postgres session and a Redis link of its own. One of them
  * in the fleet leads (a session advisory lock) and relays; all rebuild lanes in which their workers
- * found a gap. An idle leader sleeps until a submitter wakes it: see heddle.wake_relay. */
+ * found a gap, and learn which functions of the database are operations. An idle leader sleeps
+ * until a submitter wakes it: see heddle.wake_relay. */
 #ifndef ENGINE_RELAY_H
 #define ENGINE_RELAY_H
 
@@ -10,11 +11,15 @@
 #include "heddle/error.h"
 #include "heddle/operation.h"
 
+struct fetcher;
+struct handlers;
 struct relay;
 
-/* `options` are borrowed until relay_free. */
+/* `options` are borrowed until relay_free, and so are the handlers, which it keeps up with what is
+ * registered, and the fetcher, which it tells of that. */
 heddle_status relay_new(const struct processor_options *options, unsigned partitions,
-                        struct relay **relay, struct heddle_error *err) HEDDLE_MUST_CHECK;
+                        struct handlers *handlers, struct fetcher *fetcher, struct relay **relay,
+                        struct heddle_error *err) HEDDLE_MUST_CHECK;
 void relay_free(struct relay *relay);
 void relay_start(struct relay *relay);
 void relay_stop(struct relay *relay);

@@ -46,7 +46,7 @@ void run_operation(struct runner *runner, struct claim *claim, struct claimed_op
         .post = runner->post,
         .lost = &runner->lost,
         .claimed = claimed,
-        .handler = handlers_find(runner->shared->handlers, claimed->operation.op),
+        .handler = handlers_hold(runner->shared->handlers, claimed->operation.op),
         .lane_key = digest_lane_key(claim->lane),
         .verdict = {.disposition = LANE_RELEASE},
     };
@@ -54,7 +54,7 @@ void run_operation(struct runner *runner, struct claim *claim, struct claimed_op
     run.is_recorded =
         claimed->is_journaled || (claimed->operation.attempt > 1 && !run_leaves_no_row(&run));
 
-    task_init(&run.task, claim, claimed, &runner->arena, runner->link);
+    task_init(&run.task, claim, claimed, run.handler, &runner->arena, runner->link);
     const int64_t started_us = hooks ? clock_now_us() : 0;
     hooks_start(hooks, &run.task);
     execute(&run, part);
@@ -63,6 +63,7 @@ void run_operation(struct runner *runner, struct claim *claim, struct claimed_op
         hooks_end(&run.task, &execution);
     }
     task_done(&run.task);
+    handlers_release(runner->shared->handlers, run.handler);
 }
 
 static void execute(struct run *run, struct settlement *part)

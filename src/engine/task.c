@@ -12,10 +12,12 @@
 #include <jansson.h>
 
 void task_init(struct heddle_task *task, struct claim *claim,
-               const struct claimed_operation *claimed, struct arena *arena, struct pg_link *link)
+               const struct claimed_operation *claimed, const struct heddle_handler *handler,
+               struct arena *arena, struct pg_link *link)
 {
     *task = (struct heddle_task){.operation = &claimed->operation,
                                  .claimed = claimed,
+                                 .handler = handler,
                                  .claim = claim,
                                  .arena = arena,
                                  .link = link};

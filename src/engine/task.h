@@ -23,6 +23,7 @@ struct follow_ups {
 struct heddle_task {
     const struct heddle_operation *operation;
     const struct claimed_operation *claimed; /* the same, with what is asked of it */
+    const struct heddle_handler *handler;    /* NULL: nobody knows the op */
     const atomic_int *together; /* enum cancel_cause of the bundle that it is in; NULL: of none */
     struct claim *claim;        /* where events go */
     struct arena *arena;        /* the worker's; emptied after the operation */
@@ -36,8 +37,10 @@ struct heddle_task {
     struct json_t *payload; /* parsed at the first question; NULL before */
 };
 
+/* The handler stays the caller's to release. */
 void task_init(struct heddle_task *task, struct claim *claim,
-               const struct claimed_operation *claimed, struct arena *arena, struct pg_link *link);
+               const struct claimed_operation *claimed, const struct heddle_handler *handler,
+               struct arena *arena, struct pg_link *link);
 /* Checks and reads the payload. */
 heddle_status task_check(struct heddle_task *task, struct heddle_error *err) HEDDLE_MUST_CHECK;
 

@@ -216,7 +216,7 @@ static bool send_with(struct pg_link *link, const struct heddle_statement *state
 {
     const int count = statement->param_count;
 
-    if (!link->options.with_prepared_statements) {
+    if (!link->options.with_prepared_statements || !statement->name) {
         if (!PQsendQueryParams(link->conn, statement->sql, count, NULL, params->values,
                                params->sizes, params->formats, 0))
             return false;
@@ -351,14 +351,14 @@ static heddle_status fail_result(const PGresult *result, const struct heddle_sta
 {
     const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
     const char *text = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+    const char *where = statement ? statement->name : "script";
 
     if (!sqlstate)
         sqlstate = "";
-    heddle_status status =
-        heddle_fail(err, pg_classify(sqlstate), statement ? statement->name : "script", "%s",
-                    text ? text : PQresultErrorMessage(result));
-    if (text)
-        (void)refusal_read(text, &status, err);
+    heddle_status status = heddle_fail(err, pg_classify(sqlstate), where ? where : "statement",
+                                       "%s", text ? text : PQresultErrorMessage(result));
+    if (text && !refusal_read(text, &status, err))
+        (void)refusal_read_code(sqlstate, text, &status, err);
     if (err)
         snprintf(err->sqlstate, sizeof err->sqlstate, "%s", sqlstate);
     return status;

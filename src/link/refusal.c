@@ -25,3 +25,18 @@ bool refusal_read(const char *line, heddle_status *status, struct heddle_error *
     }
     return true;
 }
+
+bool refusal_read_code(const char *sqlstate, const char *text, heddle_status *status,
+                       struct heddle_error *err)
+{
+    char code[8];
+
+    for (int kind = HEDDLE_KIND_INVALID; kind <= HEDDLE_KIND_TOO_LARGE; kind++) {
+        snprintf(code, sizeof code, "HE%d", heddle_kind_code(kind));
+        if (strcmp(sqlstate, code) == 0) {
+            *status = heddle_refuse(err, kind, "%s", text);
+            return true;
+        }
+    }
+    return false;
+}

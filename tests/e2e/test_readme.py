@@ -96,6 +96,18 @@ def test_shell(stack, processor):
     assert stack.sql("select title from chat.threads where user_id = 'bob' order by title") == [("0",), ("1",), ("2",)]
 
 
+def test_an_operation_in_sql(stack, processor):
+    stack.sql(next(block for block in re.findall(r"^```sql\n(.*?)^```$", README, re.M | re.S) if "remind" in block))
+    block = next(block for block in re.findall(r"^```sh\n(.*?)^```$", README, re.M | re.S) if "op register" in block)
+    programs = stack.directory / "op"
+    programs.mkdir()
+    (programs / "heddle").symlink_to(binary("TESTS_HEDDLE"))
+    printed = run(stack, "bash", "-e", input=block, PATH=f"{programs}:{os.environ['PATH']}").splitlines()
+    assert printed[0] == "remind public.remind" and printed[-1].startswith("remind public.remind attempts=5")
+    assert stack.cli("await", printed[1]).returncode == 0
+    assert stack.sql("select * from reminders") == [("alice", "milk")]
+
+
 def test_looking_after_it(stack, processor):
     block = next(block for block in re.findall(r"^```sh\n(.*?)^```$", README, re.M | re.S) if "rebuild" in block)
     for line in block.splitlines():
