@@ -23,6 +23,7 @@ struct adoption {
     struct page pages[]; /* by partition */
 };
 
+static void refresh(struct adoption *adoption);
 static void collect_reasons(struct adoption *adoption);
 
 struct adoption *adoption_new(unsigned partitions, struct handlers *handlers, bool is_quarantine)
@@ -48,22 +49,14 @@ void adoption_free(struct adoption *adoption)
     free(adoption);
 }
 
-void adoption_refresh(struct adoption *adoption)
-{
-    if (handlers_version(adoption->handlers) == adoption->version)
-        return;
-    collect_reasons(adoption);
-    for (unsigned p = 0; p < adoption->partitions; p++)
-        adoption->pages[p].is_due = true;
-}
-
 void adoption_expect(struct adoption *adoption, unsigned partition, int64_t halted)
 {
     adoption->pages[partition].is_due = halted > 0;
 }
 
-bool adoption_is_due(const struct adoption *adoption, unsigned partition)
+bool adoption_is_due(struct adoption *adoption, unsigned partition)
 {
+    refresh(adoption);
     return adoption->pages[partition].is_due;
 }
 
@@ -85,6 +78,16 @@ heddle_status adoption_look(struct adoption *adoption, struct redis_link *link,
         strcpy(page->cursor, cursor);
     page->is_due = answer->claims.count > 0 || strcmp(page->cursor, "0") != 0;
     return HEDDLE_OK;
+}
+
+/* Where there are other handlers, every partition is due. */
+static void refresh(struct adoption *adoption)
+{
+    if (handlers_version(adoption->handlers) == adoption->version)
+        return;
+    collect_reasons(adoption);
+    for (unsigned p = 0; p < adoption->partitions; p++)
+        adoption->pages[p].is_due = true;
 }
 
 static void collect_reasons(struct adoption *adoption)

@@ -15,14 +15,12 @@ struct handlers;
 struct adoption *adoption_new(unsigned partitions, struct handlers *handlers, bool is_quarantine);
 void adoption_free(struct adoption *adoption);
 
-/* Where there are other handlers now, every partition is due. */
-void adoption_refresh(struct adoption *adoption);
-
 /* So many lanes of the partition are halted, whatever for. */
 void adoption_expect(struct adoption *adoption, unsigned partition, int64_t halted);
 
-/* True while there may be some in the partition: until all of it has been looked at without any. */
-bool adoption_is_due(const struct adoption *adoption, unsigned partition);
+/* True while there may be some in the partition: until all of it has been looked at without any,
+ * for the handlers that there are now. */
+bool adoption_is_due(struct adoption *adoption, unsigned partition);
 
 /* Claims what it finds on the next page. One round trip; statuses are those of lanes_adopt. */
 heddle_status adoption_look(struct adoption *adoption, struct redis_link *link,

@@ -189,7 +189,6 @@ static heddle_status fetch(struct fetcher *fetcher, bool *is_starved, struct hed
     heddle_status status = HEDDLE_OK;
 
     fetcher->has_declined = false;
-    adoption_refresh(fetcher->adoption);
     while (status == HEDDLE_OK && heat_count(fetcher->heat) > 0 && !*is_starved &&
            !atomic_load(&fetcher->is_stopping) && !atomic_load(&fetcher->is_quiet)) {
         struct room room = find_room(fetcher);

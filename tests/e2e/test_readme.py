@@ -103,9 +103,9 @@ def test_an_operation_in_sql(stack, processor):
     programs.mkdir()
     (programs / "heddle").symlink_to(binary("TESTS_HEDDLE"))
     printed = run(stack, "bash", "-e", input=block, PATH=f"{programs}:{os.environ['PATH']}").splitlines()
-    assert printed[0] == "remind public.remind" and printed[-1].startswith("remind public.remind attempts=5")
+    assert printed[0] == "remind app.remind" and printed[-1].startswith("remind app.remind attempts=5")
     assert stack.cli("await", printed[1]).returncode == 0
-    assert stack.sql("select * from reminders") == [("alice", "milk")]
+    assert stack.sql("select * from app.reminders") == [("alice", "milk")]
 
 
 def test_looking_after_it(stack, processor):
