@@ -56,9 +56,10 @@ const struct command command_check = {
                "beating or listening for a processor that does not live; no_record, record_lost,\n"
                "an entry without its operation or the reverse; missing, an operation of the\n"
                "journal that Redis has lost; numbers, a lane whose numbers in the journal\n"
-               "contradict; stray_wish, a reply that nobody would send; endless_key, a result\n"
-               "that would stay for ever; endless_wait, a lane that waits for what will not\n"
-               "happen; stray_reason, one that is told why it waits, and does not.\n",
+               "contradict; stray_wish, a reply that nobody would send; stray_key, a unique\n"
+               "key whose operation is gone; endless_key, a result that would stay for ever;\n"
+               "endless_wait, a lane that waits for what will not happen; stray_reason, one\n"
+               "that is told why it waits, and does not.\n",
     .flags = flags,
     .loads_settings = true,
     .run = run,

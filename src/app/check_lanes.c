@@ -82,10 +82,10 @@ void check_lanes(struct findings *findings, struct redis_link *redis, unsigned p
     findings_note(findings, "lanes", findings->found == findings->mended,
                   "%" PRId64 " broken, %" PRId64 " mended; %" PRId64 " operations in %" PRId64
                   " lanes: %" PRId64 " ready, %" PRId64 " claimed, %" PRId64 " waiting, %" PRId64
-                  " halted; %" PRId64 " processors%s",
+                  " halted; %" PRId64 " scheduled; %" PRId64 " processors%s",
                   findings->found, findings->mended, census.operations, census.lanes, census.ready,
-                  census.claimed, census.waiting, census.halted, census.processors,
-                  pg ? "" : "; the journal was not asked");
+                  census.claimed, census.waiting, census.halted, census.scheduled,
+                  census.processors, pg ? "" : "; the journal was not asked");
 }
 
 static void add_from_queue(void *argument, const struct queue_finding *finding)

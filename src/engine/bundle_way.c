@@ -28,7 +28,7 @@ enum claim_way bundle_way_by(const struct runner_shared *shared,
 
     if (shared->options->bundle_max <= 1 || index < claim->alone_until ||
         claimed->operation.attempt > 1 || claimed->is_poisoned ||
-        claimed_cancel_cause(claimed) != CANCEL_NONE)
+        claimed_cancel_cause(claimed) != CANCEL_NONE || claimed_has_expired(claimed))
         return WAY_ALONE;
     if (!handler || (handler->flags & HEDDLE_HANDLER_NEVER_BUNDLE) ||
         handlers_cost_us(shared->handlers, handler) > shared->options->bundle_us / SLOW_SHARE)

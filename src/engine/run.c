@@ -25,6 +25,7 @@ enum {
 
 static void execute(struct run *run, struct settlement *part);
 static heddle_status start(struct run *run, struct heddle_error *err);
+static heddle_status expire(struct run *run, struct heddle_error *err);
 static heddle_status judge_first(struct run *run, struct heddle_error *err);
 static heddle_status persist(struct run *run, run_step *step, struct heddle_error *err);
 static heddle_status attempt(struct run *run, struct heddle_error *err);
@@ -71,9 +72,10 @@ static void execute(struct run *run, struct settlement *part)
     struct heddle_error err = {0};
 
     heddle_status status = start(run, &err);
-    if (status == HEDDLE_OK && run->handler)
+    const bool goes_on = status == HEDDLE_OK && run->outcome.end == HEDDLE_END_NONE;
+    if (goes_on && run->handler) {
         status = persist(run, attempt, &err);
-    else if (status == HEDDLE_OK && run->outcome.end == HEDDLE_END_NONE) {
+    } else if (goes_on) {
         run_log(HEDDLE_LOG_WARNING, "lane_halted", run, NULL);
         run->verdict = verdict_unknown_op();
     }
@@ -115,15 +117,29 @@ static heddle_status judge_first(struct run *run, struct heddle_error *err)
 
     if (claimed_cancel_cause(claimed) == CANCEL_ASKED)
         return heddle_refuse(err, HEDDLE_KIND_CANCELLED, "cancelled before it was done");
+    heddle_status status = claimed_has_expired(claimed) ? expire(run, err) : HEDDLE_OK;
+    if (status != HEDDLE_OK || run->outcome.end != HEDDLE_END_NONE)
+        return status;
     if (!run->handler)
         return run->is_recorded ? resolve(run, run_ask, err) : HEDDLE_OK;
-    heddle_status status = task_check(&run->task, err);
+    status = task_check(&run->task, err);
     if (status == HEDDLE_OK && claimed->is_poisoned)
         return heddle_fail(err, HEDDLE_PERMANENT, "crash",
                            "its process crashed each time it was tried");
     if (status == HEDDLE_OK && run->handler->check)
         status = run->handler->check(&run->task, err);
     return status;
+}
+
+/* The ledger may know better: that it has been tried, or is cancelled, has ended. */
+static heddle_status expire(struct run *run, struct heddle_error *err)
+{
+    heddle_status status = run->is_recorded ? resolve(run, run_ask, err) : HEDDLE_OK;
+
+    run->has_expired = run->claimed->operation.attempt == 1;
+    if (status != HEDDLE_OK || run->outcome.end != HEDDLE_END_NONE || !run->has_expired)
+        return status;
+    return heddle_refuse(err, HEDDLE_KIND_EXPIRED, "had not begun when it expired");
 }
 
 /* Takes a step again while its failure is one that passes, a few times, with backoff. */
@@ -275,6 +291,7 @@ static struct verdict judge(struct run *run, heddle_status status, struct heddle
         .reason = run->reason,
         .is_outage = (pg_is_outage(err) && run->lost->count < SESSIONS_MAX) || cause == CANCEL_QUIT,
         .is_cancel_asked = cause == CANCEL_ASKED,
+        .has_expired = run->has_expired && operation->attempt == 1,
         .operation = operation,
         .policy = policy_over(&policy, &options->policy),
         .now_us = clock_wall_us(),
@@ -283,7 +300,9 @@ static struct verdict judge(struct run *run, heddle_status status, struct heddle
 
     run->error = verdict.is_decision ? outcome_error(err, arena) : NULL;
     run->outcome = (struct outcome){0};
-    if (verdict.end == HEDDLE_END_CANCELLED)
+    if (verdict.is_expiry)
+        run->outcome = outcome_expired();
+    else if (verdict.end == HEDDLE_END_CANCELLED)
         run->outcome = outcome_cancelled();
     else if (verdict.end != HEDDLE_END_NONE)
         run->outcome = outcome_failed(verdict.end, err, arena);

@@ -41,6 +41,7 @@ struct run {
     struct heddle_task task;
     int64_t lane_key;
     bool is_prepared;
+    bool has_expired;          /* before it was ever tried */
     bool is_recorded;          /* the ledger has a row of it that has not ended */
     bool is_in_ledger;         /* the ledger keeps the outcome */
     enum ledger_reason reason; /* why the ledger would not have it run */

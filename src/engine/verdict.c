@@ -15,16 +15,20 @@ enum {
 static struct verdict on_place(enum ledger_reason reason);
 static struct verdict on_retry(const struct failure *failure);
 static struct verdict ended(enum heddle_end end);
+static struct verdict expired(void);
 
 struct verdict verdict_on(const struct failure *failure, struct heddle_error *err)
 {
     if (failure->reason != LEDGER_IS_FREE)
         return on_place(failure->reason);
-    if (failure->status == HEDDLE_RETRY || failure->status == HEDDLE_UNKNOWN) {
-        if (failure->is_outage || failure->status == HEDDLE_UNKNOWN)
-            return verdict_undecided();
-        if (failure->is_cancel_asked)
-            return ended(HEDDLE_END_CANCELLED);
+    const bool passes = failure->status == HEDDLE_RETRY || failure->status == HEDDLE_UNKNOWN;
+    if (failure->status == HEDDLE_UNKNOWN || (passes && failure->is_outage))
+        return verdict_undecided();
+    if (passes && failure->is_cancel_asked)
+        return ended(HEDDLE_END_CANCELLED);
+    if (failure->has_expired)
+        return expired();
+    if (passes) {
         struct verdict verdict = on_retry(failure);
         if (verdict.end == HEDDLE_END_DEAD && err->kind == HEDDLE_KIND_NONE)
             err->kind = HEDDLE_KIND_INTERNAL;
@@ -99,4 +103,12 @@ static struct verdict on_retry(const struct failure *failure)
 static struct verdict ended(enum heddle_end end)
 {
     return (struct verdict){.disposition = LANE_RELEASE, .is_decision = true, .end = end};
+}
+
+static struct verdict expired(void)
+{
+    struct verdict verdict = ended(HEDDLE_END_CANCELLED);
+
+    verdict.is_expiry = true;
+    return verdict;
 }

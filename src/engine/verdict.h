@@ -15,6 +15,7 @@ struct failure {
     enum ledger_reason reason;
     bool is_outage;       /* nothing could be tried: the operation is not to blame */
     bool is_cancel_asked; /* a client wants it to stop */
+    bool has_expired;     /* before it was ever tried */
     const struct heddle_operation *operation;
     struct heddle_policy policy; /* in force; no `attempts`: it is tried without end */
     int64_t now_us;              /* since the epoch */
@@ -24,6 +25,7 @@ struct verdict {
     enum disposition
         disposition;     /* of the lane; LANE_RELEASE: it goes on with its next operation */
     bool is_decision;    /* the ledger is told first */
+    bool is_expiry;      /* of HEDDLE_END_CANCELLED */
     enum heddle_end end; /* of a decision; HEDDLE_END_NONE: it goes on as `state` */
     const char *state;   /* of a decision: "retrying", "parked" or "halted" */
     int64_t wait_ms;     /* until it is tried again */

@@ -36,6 +36,15 @@ struct outcome outcome_cancelled(void)
     };
 }
 
+struct outcome outcome_expired(void)
+{
+    return (struct outcome){
+        .end = HEDDLE_END_CANCELLED,
+        .code = heddle_kind_code(HEDDLE_KIND_EXPIRED),
+        .error = "{\"kind\":\"expired\",\"message\":\"had not begun when it expired\"}",
+    };
+}
+
 const char *outcome_error(const struct heddle_error *err, struct arena *arena)
 {
     json_t *object =

@@ -25,6 +25,9 @@ enum heddle_end outcome_end_for(heddle_status status, struct heddle_error *err);
 /* Cancelled, as whoever asked for it is told. */
 struct outcome outcome_cancelled(void);
 
+/* Cancelled, for it had not begun in time. */
+struct outcome outcome_expired(void);
+
 /* {"kind":…,"message":…} of an error, in the arena. */
 const char *outcome_error(const struct heddle_error *err, struct arena *arena);
 

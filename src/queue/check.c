@@ -25,8 +25,9 @@ static heddle_status check_claims(void *argument, const struct redis_reply *keys
 heddle_status queue_check_lanes(const struct queue_check *check, struct queue_census *census,
                                 struct heddle_error *err)
 {
-    static const char *const of_lanes[] = {"ready",   "ready:urgent", "ready:bulk", "classed",
-                                           "waiting", "waits",        "halted"};
+    static const char *const collections[] = {"ready",   "ready:urgent", "ready:bulk",
+                                              "classed", "waiting",      "waits",
+                                              "halted",  "scheduled",    "uniques"};
     heddle_status status = HEDDLE_OK;
     struct checker checker;
 
@@ -43,8 +44,8 @@ heddle_status queue_check_lanes(const struct queue_check *check, struct queue_ce
         status = check_scan(&checker, "heddle:{*}:held:*", check_claims, &checker, err);
     for (unsigned p = 0; status == HEDDLE_OK && p < check->partitions; p++) {
         status = count_partition(&checker, p, err);
-        for (size_t i = 0; status == HEDDLE_OK && i < sizeof of_lanes / sizeof *of_lanes; i++)
-            status = check_members(&checker, p, of_lanes[i], err);
+        for (size_t i = 0; status == HEDDLE_OK && i < sizeof collections / sizeof *collections; i++)
+            status = check_members(&checker, p, collections[i], err);
     }
     if (status == HEDDLE_OK)
         status = check_walk(&checker, err);
@@ -127,6 +128,7 @@ void queue_census_add(struct queue_census *census, const struct redis_reply *rep
     census->claimed += redis_reply_amount(redis_reply_at(reply, 2));
     census->waiting += redis_reply_amount(redis_reply_at(reply, 3));
     census->halted += redis_reply_amount(redis_reply_at(reply, 4));
+    census->scheduled += redis_reply_amount(redis_reply_at(reply, 6));
     if (processors > census->processors)
         census->processors = processors;
 }
@@ -166,7 +168,10 @@ static heddle_status next_members(struct checker *checker, unsigned partition,
 static void note_member(struct checker *checker, unsigned partition, const char *collection,
                         struct heddle_text member, const char *kind)
 {
-    if (strcmp(kind, "ghost") == 0)
+    if (strcmp(kind, "stray_key") == 0)
+        check_note(checker, kind, partition, TEXT(""), "%s is gone and has a unique key",
+                   member.data);
+    else if (strcmp(kind, "ghost") == 0)
         check_note(checker, kind, partition, member, "in %s, without operations", collection);
     else if (strcmp(kind, "orphan_claim") == 0)
         check_note(checker, kind, partition, member, "in %s, which has no beat", collection);

@@ -14,8 +14,8 @@ struct redis_link;
 struct redis_reply;
 
 /* Kinds: ready_lost, ghost, two_states, orphan_claim, stale_beat, stale_idle, no_record,
- * record_lost, endless_key, endless_wait, stray_reason; and stray_wish, which queue_check_wishes
- * finds. */
+ * record_lost, endless_key, endless_wait, stray_reason, stray_key; and stray_wish, which
+ * queue_check_wishes finds. */
 struct queue_finding {
     const char *kind;
     unsigned partition;
@@ -37,7 +37,7 @@ struct queue_check {
 };
 
 struct queue_census {
-    int64_t operations, lanes, ready, claimed, waiting, halted, processors;
+    int64_t operations, scheduled, lanes, ready, claimed, waiting, halted, processors;
 };
 
 /* Adds what a partition answers to heddle_census. */

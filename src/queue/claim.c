@@ -1,6 +1,7 @@
 /* Claims and the records they are read from. The layout of a record stands in lua/library.lua. */
 #include "queue/claim.h"
 
+#include "base/clock.h"
 #include "base/text.h"
 
 #include <stdlib.h>
@@ -102,6 +103,14 @@ void claimed_cancel(struct claimed_operation *claimed, enum cancel_cause cause)
 enum cancel_cause claimed_cancel_cause(const struct claimed_operation *claimed)
 {
     return (enum cancel_cause)atomic_load(&claimed->cancel);
+}
+
+bool claimed_has_expired(const struct claimed_operation *claimed)
+{
+    const struct heddle_operation *operation = &claimed->operation;
+
+    return operation->flow.expires_ms > 0 && operation->attempt == 1 &&
+           clock_wall_us() - operation->submitted_us > operation->flow.expires_ms * 1000;
 }
 
 void claim_list_init(struct claim_list *list)

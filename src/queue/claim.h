@@ -74,6 +74,9 @@ void claim_free(struct claim *claim);
 void claimed_cancel(struct claimed_operation *claimed, enum cancel_cause cause);
 enum cancel_cause claimed_cancel_cause(const struct claimed_operation *claimed);
 
+/* Whether its expiry has come before its first attempt. */
+bool claimed_has_expired(const struct claimed_operation *claimed);
+
 /* A FIFO of claims. Not locked: whoever shares one guards it. */
 struct claim_list {
     struct claim *first, **last;

@@ -37,6 +37,11 @@ function cancel(k, args)
         call('HDEL', k.replies, id)
     end
     local lane = user_of(record)
+    if result ~= '' and call('ZREM', k.scheduled, id) == 1 then
+        depart(k, { id }, {})
+        call('HDEL', k.ops, id)
+        return redis.status_reply('OK')
+    end
     tell_holder(k, lane, id)
     -- Where the lane waits for what its first operation may not do, that is over.
     if call('HEXISTS', k.waits, lane) == 1 and call('LINDEX', k.lane .. lane, 0) == id then

@@ -9,7 +9,7 @@ do
 local STALE_MS, AHEAD_MS, CHECK_COUNT, PLACE_COUNT, PLACE_OVERLAP = 60000, 3600000, 100, 256, 16
 local SCANS = {
     ready = { 'ZSCAN', 'ZREM' }, ['ready:urgent'] = { 'ZSCAN', 'ZREM' }, ['ready:bulk'] = { 'ZSCAN', 'ZREM' },
-    waiting = { 'ZSCAN', 'ZREM' }, beats = { 'ZSCAN', 'ZREM' },
+    waiting = { 'ZSCAN', 'ZREM' }, scheduled = { 'ZSCAN', 'ZREM' }, beats = { 'ZSCAN', 'ZREM' },
     idle = { 'SSCAN', 'SREM' },
 }
 
@@ -31,6 +31,10 @@ local function fault_of(k, collection, holder, member, value)
     if collection == 'waits' then return not call('ZSCORE', k.waiting, member) and 'stray_reason' end
     if collection == 'waiting' and has_operations(k, member) then
         return not control.is_expected(k, member, value) and 'endless_wait'
+    end
+    if collection == 'scheduled' then return call('HEXISTS', k.ops, member) == 0 and 'ghost' end
+    if collection == 'uniques' then
+        return call('HEXISTS', k.ops, member) == 0 and call('PTTL', value) < 0 and 'stray_key'
     end
     if collection == 'replies' then return call('HEXISTS', k.ops, member) == 0 and 'stray_wish' end
     if holder and not call('ZSCORE', k.beats, holder) then return 'orphan_claim' end
@@ -58,6 +62,8 @@ function check_members(k, args)
             elseif repairs and fault == 'endless_wait' then
                 end_wait(k, { member })
                 make_ready(k, member)
+            elseif repairs and fault == 'stray_key' then
+                depart(k, { member }, {})
             elseif repairs and fault ~= 'stray_wish' then
                 call(scan[2], key, member)
             end
@@ -183,7 +189,10 @@ function check_record(k, args)
     if not from then return refuse('invalid', 'expected ID FROM REPAIRS') end
     local record = call('HGET', k.ops, id)
     local lane = record and user_of(record)
-    if not record or from == 0 and call('LPOS', k.lists[class_of(record)] .. lane, id) then return { false, 0 } end
+    if not record or from == 0
+        and (call('LPOS', k.lists[class_of(record)] .. lane, id) or call('ZSCORE', k.scheduled, id)) then
+        return { false, 0 }
+    end
     if not repairs then return { lane, 0 } end
     if has_flag(record, FLAG_JOURNAL) then
         call('HDEL', k.ops, id)

@@ -93,7 +93,7 @@ local function give(k, claim, lanes, classes, answer)
                 held[#held + 1], held[#held + 2] = lane, held_text(claim.seq, lanes[i + 1], count, class)
                 local size = #answer
                 answer[size + 1], answer[size + 2] = lane, count
-                for at = 1, count do answer[size + 2 + at] = list[from + at - 1] end
+                for at = 1, count do answer[size + 2 + at] = begun(k, list[from + at - 1]) end
             end
             first, i = ends[n] + 1, i + 2
         end
@@ -169,6 +169,7 @@ function claim(k, args)
     if asked.rules and control.is_stopped(k, asked.rules) then return claim_nothing(k, asked) end
 
     wake_waiting(k, asked.lanes_max, asked.at_ms)
+    local next_entry_ms = enter_due(k, asked.at_ms)
     if control.has(asked.rules, 'freed') then is_all = control.wake_freed(k, asked.lanes_max) end
     local lanes, classes = take_ready(k, asked.lanes_max, meta[1])
     local answer = { -1, 0, 0 }
@@ -182,7 +183,8 @@ function claim(k, args)
         -- Before its first beat, too: who is not known to live is never found dead, nor forgotten.
         call('ZADD', k.beats, 'NX', asked.at_ms + asked.lease_ms, asked.incarnation)
         local next_due = call('ZRANGE', k.waiting, 0, 0, 'WITHSCORES')
-        if next_due[2] and tonumber(next_due[2]) < FAR_MS then answer[1] = math.max(tonumber(next_due[2]) - asked.at_ms, 0) end
+        local next_ms = math.min(tonumber(next_due[2]) or FAR_MS, next_entry_ms or FAR_MS)
+        if next_ms < FAR_MS then answer[1] = math.max(math.ceil(next_ms - asked.at_ms), 0) end
         answer[2] = call('HLEN', k.halted)
         answer[3] = 1
     end

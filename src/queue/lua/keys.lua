@@ -11,7 +11,8 @@ local function keys(p)
     if not k then
         local base = 'heddle:{' .. p .. '}:'
         k = { partition = p, base = base, lane = base .. 'lane:', controls = base .. 'controls.' }
-        for _, name in ipairs { 'meta', 'ops', 'ready', 'waiting', 'waits', 'halted', 'beats', 'idle', 'replies', 'freed' } do
+        for _, name in ipairs { 'meta', 'ops', 'ready', 'waiting', 'waits', 'halted', 'beats', 'idle', 'replies', 'freed',
+            'scheduled', 'uniques' } do
             k[name] = base .. name
         end
         k.new_results, k.old_results = base .. 'results:new', base .. 'results:old'

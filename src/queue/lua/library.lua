@@ -22,6 +22,9 @@ Keys of partition P, all in one slot (B = "heddle:{P}:"):
   B beats          zset    INC -> the time in ms at which its claims expire
   B idle           set     processors that found nothing and want to be woken
   B replies        hash    id -> how many asked for a reply of an operation that is here, or parked
+  B scheduled      zset    id -> due time in ms, with a fraction: operations that enter their lanes later
+  B unique:USER\0OP\0KEY   string  the id of the operation that has the key: see unique.lua
+  B uniques        hash    id -> such a key, of operations that have theirs until they have ended
   B wish:ID        string  how many did of an operation that Redis has still to hear of, for WISH_MS
   B reply:ID       list    a result for each of them, for result_ttl
   B report:TOKEN   list    reports of processors, for whoever asked for them, for REPORT_MS; of the first partition
@@ -31,7 +34,7 @@ Keys of partition P, all in one slot (B = "heddle:{P}:"):
   B freed          set     times in waiting whose event has come: their lanes are ready again, some at a time
 
 Invariant: a lane with operations is in exactly one of ready, held:*, waiting, halted; one without
-is in none. A claimed operation stays in its lane until it is settled, so no crash loses it. Whatever
+is in none. A scheduled operation is in no lane. A claimed operation stays in its lane until it is settled, so no crash loses it. Whatever
 is not so is found by the functions of check.lua.
 
 Ready lanes are served in the order of their start tags: start-time fair queueing (P. Goyal,
@@ -51,8 +54,8 @@ local HEADER = '>BBHBBHHHI4I8' -- version, flags, user, op, thread, trace sizes,
 local POLICY, POLICY_SIZE = '>HBI4I4I4', 15 -- attempts, on_failure, backoff, backoff_max, deadline in ms; 0: not said
 local FLOW = '>BI8H' -- priority, expiry in ms since the time in the header, 0: none; size of the batch's name
 local HEADER_SIZE, ID_SIZE = 24, 36
-local RECORD_VERSION, FLAG_REPLY, FLAG_JOURNAL, FLAG_POISON, FLAG_CANCELLED, FLAG_POLICY, FLAG_LOOK, FLAG_FLOW =
-    1, 1, 2, 4, 8, 16, 32, 64
+local RECORD_VERSION, FLAG_REPLY, FLAG_JOURNAL, FLAG_POISON, FLAG_CANCELLED, FLAG_POLICY, FLAG_LOOK, FLAG_FLOW, FLAG_FRESH =
+    1, 1, 2, 4, 8, 16, 32, 64, 128
 local USER_MAX, OP_MAX, THREAD_MAX, TRACE_MAX = 256, 64, 64, 512
 local MANY_MAX, UNPACK_MAX, WAKE_TRIES, REBUILD_DEPTH, HASHES_MAX = 256, 4000, 8, 2000, 4096
 local WISH_MS, REPORT_MS = 3600000, 10000

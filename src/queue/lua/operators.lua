@@ -12,14 +12,14 @@ function setup(k, args)
     return tonumber(call('HGET', k.meta, 'partitions'))
 end
 
--- -> [operations, ready, claimed, waiting, halted lanes, processors]
+-- -> [operations, ready, claimed, waiting, halted lanes, processors, scheduled operations]
 function census(k)
     local claimed, processors = 0, call('ZRANGE', k.beats, 0, -1)
     for _, incarnation in ipairs(processors) do
         claimed = claimed + call('HLEN', k.base .. 'held:' .. incarnation)
     end
     return { call('HLEN', k.ops), count_ready(k), claimed, call('ZCARD', k.waiting),
-        call('HLEN', k.halted), #processors }
+        call('HLEN', k.halted), #processors, call('ZCARD', k.scheduled) }
 end
 
 -- LANE… -> for each [operations, in ready, in waiting, in halted, claims]

@@ -1,7 +1,7 @@
 -- Records and ids of operations.
 
-local record_of, content_of, content_of_submission, with_attempts, attempted, has_flag, flagged, unflagged,
-    crashed, class_of, id_of, user_of, submitted_at, op_of, new_id
+local record_of, content_of, content_of_submission, with_content, unexpiring, with_attempts, attempted,
+    has_flag, flagged, unflagged, crashed, class_of, id_of, user_of, submitted_at, op_of, new_id
 
 do
 
@@ -14,7 +14,7 @@ function record_of(o, at_us)
     local user, op, thread, payload, trace, policy = o.user, o.op, o.thread, o.payload, o.trace, o.policy
     local flow = o.flow and (o.flow.priority or o.flow.expires_ms or o.flow.batch) and o.flow
     local flags = (o.reply and FLAG_REPLY or 0) + (o.journal and FLAG_JOURNAL or 0) + (policy and FLAG_POLICY or 0)
-        + (flow and FLAG_FLOW or 0)
+        + (flow and FLAG_FLOW or 0) + (o.is_fresh and FLAG_FRESH or 0)
     local record = struct.pack(HEADER, RECORD_VERSION, flags, #user, #op, #thread, #trace, o.attempt or 0, 0,
         #payload, o.submitted_us or at_us)
         .. o.id .. '\0' .. user .. '\0' .. op .. '\0' .. thread .. '\0' .. payload .. '\0' .. trace .. '\0'
@@ -34,6 +34,24 @@ end
 
 function content_of_submission(o)
     return o.user .. '\0' .. o.op .. '\0' .. o.thread .. '\0' .. o.payload
+end
+
+-- The same with another thread and payload.
+function with_content(record, o)
+    local version, flags, user, op, thread, trace, attempts, crashes, payload, at_us = struct.unpack(HEADER, record)
+    local from = HEADER_SIZE + ID_SIZE + 1
+    return struct.pack(HEADER, version, flags, user, op, #o.thread, trace, attempts, crashes, #o.payload, at_us)
+        .. sub(record, HEADER_SIZE + 1, from) .. content_of_submission(o)
+        .. sub(record, from + user + op + thread + payload + 4)
+end
+
+-- One that does not expire any more.
+function unexpiring(record)
+    if not has_flag(record, FLAG_FLOW) then return record end
+    local _, _, user, op, thread, trace, _, _, payload = struct.unpack(HEADER, record)
+    local from = HEADER_SIZE + ID_SIZE + user + op + thread + trace + payload + 7
+        + (has_flag(record, FLAG_POLICY) and POLICY_SIZE or 0)
+    return sub(record, 1, from) .. struct.pack('>I8', 0) .. sub(record, from + 9)
 end
 
 function with_attempts(record, attempts)

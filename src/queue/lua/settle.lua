@@ -220,6 +220,7 @@ function settle(k, args)
     local list, first, last = entries_of(s, args, lost, ended)
     if first <= last then keep_results(k, s.ttl_ms, list, first, last) end
     local late = answer_replies(k, s, ended, list, first, last)
+    depart(k, ended, s.parked)
     in_chunks('HDEL', k.ops, ended)
     return { lost, late }
 end

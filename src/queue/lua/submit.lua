@@ -1,12 +1,14 @@
 -- Submission: what web tiers and the relay call.
 
-local read_option, take_wish, class_asked, submit, submit_many, status, lookup, want, unwant
+local read_option, take_wish, class_asked, open_batch, put_in_lane, write_batch, submit, submit_many, status,
+    lookup, want, unwant
 
 do
 
 -- `rules` are the partition's.
 local function state_of(k, id, record, rules)
     local lane = user_of(record)
+    if call('ZSCORE', k.scheduled, id) then return 'scheduled' end
     if call('ZSCORE', k.waiting, lane) then
         local reason = call('HGET', k.waits, lane)
         return not reason and 'retrying' or find(reason, '^paused') and 'paused' or 'queued'
@@ -27,6 +29,13 @@ end
 -- waits or is halted for it looks at it once more; one that is claimed does so when it is settled.
 local function look_again(k, o, record)
     record = flagged(with_attempts(record, o.attempt or 0), FLAG_JOURNAL)
+    if not (o.flow and o.flow.expires_ms) then record = unexpiring(record) end
+    if call('ZREM', k.scheduled, o.id) == 1 then
+        local b = open_batch(k)
+        b.records = { o.id, record }
+        put_in_lane(b, o.user, o.id, class_of(record))
+        return write_batch(b)
+    end
     local reason = call('HGET', k.halted, o.user)
     if (reason or call('ZSCORE', k.waiting, o.user)) and awaited(k, o.user) ~= o.id then
         -- It is not what the lane waits for.
@@ -39,6 +48,33 @@ local function look_again(k, o, record)
         record = flagged(record, FLAG_LOOK)
     end
     call('HSET', k.ops, o.id, record)
+end
+
+-- A reply is wanted of an operation that somebody else has submitted, perhaps one that Redis has still to
+-- hear of -> its state as Redis knows it; one that has ended is answered at once.
+local function wish_for(k, id, rules)
+    local result = find_result(k, id)
+    if result then
+        push_reply(k, id, result.text, 1, result.ttl_ms)
+        return result.state
+    end
+    local record = call('HGET', k.ops, id)
+    if record then
+        call('HINCRBY', k.replies, id, 1)
+        return state_of(k, id, record, rules)
+    end
+    call('INCR', k.base .. 'wish:' .. id)
+    call('PEXPIRE', k.base .. 'wish:' .. id, WISH_MS)
+    return 'unknown'
+end
+
+-- {id, state} of the operation that has the submission's key; nil where there is none.
+local function same_by_key(k, o, rules)
+    local id, record = find_unique(k, o)
+    if not id then return nil end
+    if o.reply then return { id, wish_for(k, id, rules) } end
+    local result = not record and find_result(k, id)
+    return { id, record and state_of(k, id, record, rules) or result and result.state or 'unknown' }
 end
 
 -- The same id again: {id, state} where it is the same operation, an error where it is not, nil
@@ -155,7 +191,7 @@ local function read_submission(o, args, at, from, to, payload_max)
     end
     if payload == '' then payload = '{}' end
     o.user, o.op, o.thread, o.payload, o.trace, o.id = user, op, thread, payload, '', nil
-    o.reply, o.journal, o.attempt, o.submitted_us, o.policy, o.flow = nil, nil, nil, nil, nil, nil
+    o.reply, o.journal, o.attempt, o.submitted_us, o.policy, o.flow, o.is_fresh = nil, nil, nil, nil, nil, nil, nil
     for n = from, to, 2 do
         local problem = read_option(o, args[n], args[n + 1])
         if problem then return problem end
@@ -172,7 +208,7 @@ end
 function class_asked(o) return o.flow and PRIORITIES[o.flow.priority] or 0 end
 
 -- What one call has taken in and not yet written: a class' operations of a lane go into it together.
-local function open_batch(k, rules)
+function open_batch(k, rules)
     return { k = k, rules = rules, at_us = now(), count = 0, unwritten = 0, records = {}, parts = {}, heads = {} }
 end
 
@@ -188,7 +224,21 @@ local function begin_class(k, lane, class)
     return false
 end
 
-local function write_batch(b)
+function put_in_lane(b, lane, id, class)
+    local part = b.parts[class]
+    if not part then
+        part = { lanes = {}, ids = {} }
+        b.parts[class] = part
+    end
+    local ids = part.ids[lane]
+    if ids then
+        ids[#ids + 1] = id
+    else
+        part.ids[lane], part.lanes[#part.lanes + 1] = { id }, lane
+    end
+end
+
+function write_batch(b)
     local k, new = b.k, {}
     in_chunks('HSET', k.ops, b.records)
     for class, part in pairs(b.parts) do
@@ -204,13 +254,31 @@ local function write_batch(b)
     b.records, b.parts, b.unwritten = {}, {}, 0
 end
 
--- Each has a time of its own in its record, so that the order can be seen.
+-- When it is due, in µs; nil where that is now. The journal has its own ways to wait.
+local function due_of(o, at_us)
+    local flow = not o.journal and o.flow
+    local due_us = flow and (flow.at_ms and flow.at_ms * 1000 or flow.delay_ms and at_us + flow.delay_ms * 1000)
+    return due_us and due_us > at_us and due_us
+end
+
+-- Whoever sleeps until something else is due has to hear of an earlier one.
+local function schedule(k, id, due_us)
+    call('ZADD', k.scheduled, format('%.3f', due_us / 1000), id)
+    if call('ZRANK', k.scheduled, id) == 0 then wake(k, 1) end
+end
+
+-- Each has a time of its own in its record, so that the order can be seen: when its turn in the lane begins.
 local function enqueue(b, o)
-    local k = b.k
+    local k, is_unique = b.k, o.flow and o.flow.unique_key and not o.journal
     if o.id then
         -- It may stand in this very call.
         if b.has_ids then write_batch(b) end
         local known = submitted_before(k, o, b.rules)
+        if known then return known end
+    end
+    if is_unique then
+        write_batch(b)
+        local known = same_by_key(k, o, b.rules)
         if known then return known end
     end
     -- What the journal has accepted is not refused any more.
@@ -222,21 +290,14 @@ local function enqueue(b, o)
     else
         o.id = new_id(k.partition, b.at_us, b.heads)
     end
+    if is_unique then hold_unique(k, o) end
     if o.reply then call('HINCRBY', k.replies, o.id, 1) end
-    local records, id, n, class = b.records, o.id, b.unwritten, class_asked(o)
-    local part = b.parts[class]
-    if not part then
-        part = { lanes = {}, ids = {} }
-        b.parts[class] = part
-    end
-    local ids = part.ids[o.user]
-    if ids then
-        ids[#ids + 1] = id
-    else
-        part.ids[o.user], part.lanes[#part.lanes + 1] = { id }, o.user
-    end
-    records[n + 1], records[n + 2] = id, record_of(o, b.at_us + b.count)
+    local records, id, n, at_us = b.records, o.id, b.unwritten, b.at_us + b.count
+    local due_us = o.flow and due_of(o, at_us)
+    if due_us then schedule(k, id, due_us) else put_in_lane(b, o.user, id, class_asked(o)) end
+    records[n + 1], records[n + 2] = id, record_of(o, due_us or at_us)
     b.unwritten, b.count = n + 2, b.count + 1
+    if due_us then return { id, 'scheduled' } end
     return { id, control.is_paused(k, b.rules, o.user, o.op) and 'paused' or 'queued' }
 end
 
@@ -317,24 +378,11 @@ function lookup(k, args)
     return find_status(k, args[1]:lower())
 end
 
--- ID: a reply is wanted for an operation that somebody else has submitted, perhaps one that Redis has still to
--- hear of -> its state as Redis knows it; one that has ended is answered at once.
+-- ID -> state: see wish_for.
 function want(k, args)
     local id = args[1] and args[1]:lower()
     if not id or not find(id, UUID) then return refuse('invalid', 'ID must be a UUID') end
-    local result = find_result(k, id)
-    if result then
-        push_reply(k, id, result.text, 1, result.ttl_ms)
-        return result.state
-    end
-    local record = call('HGET', k.ops, id)
-    if record then
-        call('HINCRBY', k.replies, id, 1)
-        return state_of(k, id, record, control.rules_of(k))
-    end
-    call('INCR', k.base .. 'wish:' .. id)
-    call('PEXPIRE', k.base .. 'wish:' .. id, WISH_MS)
-    return 'unknown'
+    return wish_for(k, id, control.rules_of(k))
 end
 
 -- ID: one reply that was wanted is not any more.
