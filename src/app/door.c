@@ -18,6 +18,8 @@ static heddle_status submit_durable(struct door *door, const struct heddle_submi
 
 static heddle_status want(struct door *door, const struct heddle_submission *submissions,
                           size_t count, struct heddle_receipt *receipts, struct heddle_error *err);
+static heddle_status want_another(struct door *door, const struct heddle_submission *submission,
+                                  struct heddle_receipt *receipt, struct heddle_error *err);
 
 heddle_status door_open(struct door *door, const struct options *options, bool is_durable,
                         struct heddle_error *err)
@@ -80,9 +82,14 @@ static heddle_status submit_durable(struct door *door, const struct heddle_submi
         status = want(door, named, count, receipts, err);
     if (status == HEDDLE_OK)
         status = journal_submit(door->journal, named, count, receipts, err);
-    for (size_t i = 0; status == HEDDLE_OK && i < count; i++)
-        if (receipts[i].status != HEDDLE_OK && named[i].reply)
-            door_forget(door, receipts[i].partition, receipts[i].id);
+    for (size_t i = 0; status == HEDDLE_OK && i < count; i++) {
+        const bool is_another = strcmp(receipts[i].id, named[i].id.data) != 0;
+        if (!named[i].reply || (receipts[i].status == HEDDLE_OK && !is_another))
+            continue;
+        door_forget(door, receipts[i].partition, named[i].id.data);
+        if (receipts[i].status == HEDDLE_OK)
+            status = want_another(door, &named[i], &receipts[i], err);
+    }
     free(ids);
     free(named);
     return status;
@@ -99,4 +106,15 @@ static heddle_status want(struct door *door, const struct heddle_submission *sub
             *err = receipts[i].error;
     }
     return status;
+}
+
+/* The submission is the operation that has its unique key. */
+static heddle_status want_another(struct door *door, const struct heddle_submission *submission,
+                                  struct heddle_receipt *receipt, struct heddle_error *err)
+{
+    struct heddle_submission other = *submission;
+    struct heddle_receipt wanted = *receipt;
+
+    other.id = (struct heddle_text){receipt->id, HEDDLE_ID_SIZE};
+    return want(door, &other, 1, &wanted, err);
 }

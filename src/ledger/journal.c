@@ -12,7 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SUBMITTED_US "(extract(epoch from submitted_at) * 1000000)::bigint"
+/* When its turn began: one that was for later counts from then. */
+#define SUBMITTED_US                                                                               \
+    "greatest((extract(epoch from submitted_at) * 1000000)::bigint,"                               \
+    " (options ->> 'at_ms')::bigint * 1000)"
 
 /* Columns of an entry: seq, whether it is in the outbox, id, user, op, thread, payload, attempts,
  * options, class, submitted. */
@@ -50,9 +53,8 @@ static const struct heddle_statement lane_entries = {
 static const struct heddle_statement adrift = {
     "heddle_adrift",
     "select 0, id in (select id from heddle.outbox), id, user_id, op, thread, null, attempt, null,"
-    " class, null from heddle.operations where finished_at is null and seq is null and state <> "
-    "'parked'"
-    " and id > $1 order by id limit $2",
+    " class, null from heddle.operations where finished_at is null and seq is null"
+    " and state <> 'parked' and state <> 'scheduled' and id > $1 order by id limit $2",
     2};
 
 static const struct heddle_statement decided = {
@@ -78,8 +80,8 @@ static const struct heddle_statement set_settings = {
     " on conflict (key) do update set value = excluded.value",
     2};
 
-static const struct heddle_statement forget = {"heddle_forget",
-                                               "select heddle.forget_idle_lanes($1)", 1};
+static const struct heddle_statement forget = {
+    "heddle_forget", "select heddle.forget_idle_lanes($1), heddle.forget_uniques($1)", 1};
 
 static const struct heddle_statement unpark = {"heddle_unpark", "select heddle.unpark($1)", 1};
 

@@ -3,6 +3,7 @@
 #include "ledger/journal.h"
 
 #include "base/array.h"
+#include "base/clock.h"
 #include "base/flow.h"
 #include "base/text.h"
 #include "ledger/uow.h"
@@ -20,7 +21,7 @@ static const struct heddle_statement submit = {
 
 static const struct heddle_statement submit_many = {
     "heddle_submit_many",
-    "select refusal from heddle.submit_many($1, $2, $3, $4, $5::text[]::uuid[],"
+    "select refusal, id from heddle.submit_many($1, $2, $3, $4, $5::text[]::uuid[],"
     " $6::text[]::jsonb[])",
     PARAM_COUNT};
 
@@ -29,6 +30,9 @@ static const struct heddle_statement follow_up = {
     "select heddle.follow_up($1, $2, $3, $4, $5::text[]::uuid[], $6::text[]::jsonb[])",
     PARAM_COUNT};
 
+static const struct heddle_statement state_of = {
+    "heddle_state", "select state from heddle.operations where id = $1", 1};
+
 static heddle_status submit_call(struct pg_link *link, const struct heddle_submission *submissions,
                                  size_t count, struct heddle_receipt *receipts,
                                  struct heddle_error *err);
@@ -36,7 +40,10 @@ static heddle_status submit_each(struct pg_link *link, const struct heddle_submi
                                  size_t count, struct heddle_receipt *receipts,
                                  struct heddle_error *err);
 static heddle_status submit_one(struct pg_link *link, const struct heddle_submission *submission,
-                                const char *id, struct heddle_error *err);
+                                struct heddle_receipt *receipt, struct heddle_error *err);
+static heddle_status take_answer(struct pg_link *link, const struct heddle_submission *submission,
+                                 const char *id, struct heddle_receipt *receipt,
+                                 struct heddle_error *err);
 static int compare_users(const void *a, const void *b);
 static void begin(struct heddle_array columns[PARAM_COUNT], struct arena *arena);
 static void add(struct heddle_array columns[PARAM_COUNT],
@@ -121,6 +128,9 @@ static heddle_status submit_call(struct pg_link *link, const struct heddle_submi
         const char *line = heddle_rows_text(rows, (int)i, 0);
         if (line)
             (void)refusal_read(line, &receipts[i].status, &receipts[i].error);
+        else
+            status = take_answer(link, &submissions[i], heddle_rows_text(rows, (int)i, 1),
+                                 &receipts[i], err);
     }
     arena_done(&arena);
     return status;
@@ -134,7 +144,7 @@ static heddle_status submit_each(struct pg_link *link, const struct heddle_submi
 
     for (size_t i = 0; status == HEDDLE_OK && i < count; i++) {
         receipts[i].error = (struct heddle_error){0};
-        receipts[i].status = submit_one(link, &submissions[i], receipts[i].id, &receipts[i].error);
+        receipts[i].status = submit_one(link, &submissions[i], &receipts[i], &receipts[i].error);
         /* Full or paused is an answer, about this one. */
         if (receipts[i].status == HEDDLE_RETRY && receipts[i].error.kind != HEDDLE_KIND_TOO_LARGE) {
             *err = receipts[i].error;
@@ -145,9 +155,10 @@ static heddle_status submit_each(struct pg_link *link, const struct heddle_submi
 }
 
 static heddle_status submit_one(struct pg_link *link, const struct heddle_submission *submission,
-                                const char *id, struct heddle_error *err)
+                                struct heddle_receipt *receipt, struct heddle_error *err)
 {
     struct arena arena;
+    AUTO_ROWS rows = NULL;
 
     arena_init(&arena, 0);
     const char *const params[PARAM_COUNT] = {
@@ -155,11 +166,32 @@ static heddle_status submit_one(struct pg_link *link, const struct heddle_submis
         submission->op.data,
         payload_of(submission).data,
         submission->thread.size > 0 ? submission->thread.data : NULL,
-        id,
+        receipt->id,
         flow_options_to_json(&submission->flow, &submission->policy, &arena),
     };
-    heddle_status status = refusal(pg_query(link, &submit, params, NULL, err), err);
+    heddle_status status = refusal(pg_query(link, &submit, params, &rows, err), err);
+    if (status == HEDDLE_OK)
+        status = take_answer(link, submission, heddle_rows_text(rows, 0, 0), receipt, err);
     arena_done(&arena);
+    return status;
+}
+
+/* Of a unique key it may be another operation's. */
+static heddle_status take_answer(struct pg_link *link, const struct heddle_submission *submission,
+                                 const char *id, struct heddle_receipt *receipt,
+                                 struct heddle_error *err)
+{
+    const struct heddle_flow *flow = &submission->flow;
+    AUTO_ROWS rows = NULL;
+
+    if (flow->delay_ms > 0 || flow->at_ms > clock_wall_us() / 1000)
+        strcpy(receipt->state, "scheduled");
+    if (flow->unique_key.size == 0 || strcmp(id, receipt->id) == 0)
+        return HEDDLE_OK;
+    snprintf(receipt->id, sizeof receipt->id, "%s", id);
+    heddle_status status = pg_query(link, &state_of, &id, &rows, err);
+    if (status == HEDDLE_OK && heddle_rows_count(rows) == 1)
+        snprintf(receipt->state, sizeof receipt->state, "%s", heddle_rows_text(rows, 0, 0));
     return status;
 }
 

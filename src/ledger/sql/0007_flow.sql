@@ -9,6 +9,33 @@ comment on column heddle.operations.options is 'What its submission asked for an
 comment on column heddle.operations.class is 'Its priority: 0 normal, 1 interactive, 2 bulk';
 comment on column heddle.operations.batch is 'The batch that it is counted with; null: none';
 
+-- Those that are scheduled are neither adrift nor in a lane.
+drop index heddle.operations_adrift;
+create index operations_adrift on heddle.operations (id)
+    where finished_at is null and seq is null and state <> 'parked' and state <> 'scheduled';
+
+alter table heddle.parked
+    add column user_id text,
+    add column asked_at timestamptz;
+create index parked_scheduled on heddle.parked (user_id, asked_at) where asked_at is not null;
+
+comment on table heddle.parked is 'Operations set aside, or scheduled: they enter their lanes when due';
+comment on column heddle.parked.asked_at is 'Of a scheduled one: when it is due; due_at may be later, where its lane could not be entered';
+
+create table heddle.uniques (
+    user_id text not null,
+    op      text not null,
+    key     text not null,
+    id      uuid not null,
+    until   timestamptz,
+    look_at timestamptz not null,
+    primary key (user_id, op, key)
+);
+create index uniques_by_look on heddle.uniques (look_at);
+comment on table heddle.uniques is 'The operation that has a unique key';
+comment on column heddle.uniques.until is 'So long it has the key; null: until it has ended';
+comment on column heddle.uniques.look_at is 'Then somebody looks whether the row is still needed';
+
 create function heddle.class_of(options jsonb) returns smallint
 language sql immutable as $$
     select (case options ->> 'priority' when 'interactive' then 1 when 'bulk' then 2 else 0 end)::smallint
@@ -43,6 +70,129 @@ language sql immutable as $$
                   then 'HEDDLE invalid unique_ms and replace need unique_key' end)
 $$;
 
+-- When an operation is due that is submitted now; null: at once.
+create function heddle.due_at(options jsonb) returns timestamptz
+language sql as $$
+    select due from (select coalesce(
+               timestamptz 'epoch' + (options ->> 'at_ms')::bigint * interval '1 millisecond',
+               clock_timestamp() + (options ->> 'delay_ms')::bigint * interval '1 millisecond') as due) d
+     where due > clock_timestamp()
+$$;
+
+-- The operation that has the submission's unique key; null: the new one has it now. One that has not
+-- begun makes way for one that replaces it: where it is scheduled it gets the payload, where it is
+-- queued it is cancelled. Submitters of one user wait for each other in one order: first for its tail.
+create function heddle.hold_unique(new_id uuid, user_id text, op text, payload text, thread text, new_digest bytea,
+                                   options jsonb) returns uuid
+language plpgsql as $$
+#variable_conflict use_variable
+declare
+    key       text        := options ->> 'unique_key';
+    new_until timestamptz := clock_timestamp() + (options ->> 'unique_ms')::bigint * interval '1 millisecond';
+    replaces  boolean     := coalesce(options ->> 'replace', '0') in ('1', 'true');
+    look_at   timestamptz := coalesce(new_until, clock_timestamp() + interval '10 seconds');
+    held      record;
+begin
+    perform from heddle.lane_tails t where t.lane = user_id for update;
+    loop
+        insert into heddle.uniques values (user_id, op, key, new_id, new_until, look_at) on conflict do nothing;
+        if found then
+            return null;
+        end if;
+        select u.id, u.until into held
+          from heddle.uniques u where u.user_id = user_id and u.op = op and u.key = key for update;
+        exit when found;
+    end loop;
+    if not replaces and held.until > clock_timestamp() then
+        return held.id;
+    end if;
+    perform from heddle.operations o where o.id = held.id and o.finished_at is null and o.cancelled_at is null;
+    if found and not replaces and held.until is null then
+        return held.id;
+    elsif found and replaces then
+        update heddle.operations o
+           set payload = payload::json, digest = new_digest, thread = nullif(thread, '')
+         where o.id = held.id and o.state = 'scheduled' and o.cancelled_at is null;
+        if found then
+            return held.id;
+        end if;
+        perform heddle.cancel(o.id) from heddle.operations o
+          where o.id = held.id and o.state = 'queued' and o.started_at is null;
+    end if;
+    update heddle.uniques u set id = new_id, until = new_until, look_at = look_at
+     where u.user_id = user_id and u.op = op and u.key = key;
+    return null;
+end $$;
+
+-- Forgets keys that count no more; looks at some of those that are to be looked at.
+create function heddle.forget_uniques(most integer) returns void
+language plpgsql as $$
+declare
+    at timestamptz := clock_timestamp();
+    unique_key heddle.uniques;
+begin
+    for unique_key in
+        select * from heddle.uniques where look_at <= at order by look_at limit most for update skip locked
+    loop
+        if unique_key.until <= at or (unique_key.until is null and not exists (
+               select from heddle.operations o where o.id = unique_key.id and o.finished_at is null)) then
+            delete from heddle.uniques u
+             where u.user_id = unique_key.user_id and u.op = unique_key.op and u.key = unique_key.key;
+        else
+            update heddle.uniques u set look_at = coalesce(u.until, at + interval '1 minute')
+             where u.user_id = unique_key.user_id and u.op = unique_key.op and u.key = unique_key.key;
+        end if;
+    end loop;
+end $$;
+
+-- Where the submission is for later, it is accepted and set aside until then.
+create function heddle.schedule(new_id uuid, user_id text, op text, payload text, thread text, new_digest bytea,
+                                options jsonb) returns boolean
+language plpgsql as $$
+#variable_conflict use_variable
+declare
+    due timestamptz := heddle.due_at(options);
+begin
+    if due is null then
+        return false;
+    end if;
+    insert into heddle.operations as o (id, user_id, op, thread, digest, state, attempt, submitted_at, payload, options,
+                                        class, batch)
+        values (new_id, user_id, op, nullif(thread, ''), new_digest, 'scheduled', 0, clock_timestamp(), payload::json,
+                coalesce(heddle.lasting(options), '{}')
+                    || jsonb_build_object('at_ms', (extract(epoch from due) * 1000)::bigint),
+                heddle.class_of(options), options ->> 'batch')
+        on conflict on constraint operations_pkey do nothing;
+    if not found then
+        return false;
+    end if;
+    insert into heddle.parked (id, due_at, user_id, asked_at) values (new_id, due, user_id, due);
+    return true;
+end $$;
+
+-- As submit_many, one by one: for those of which one has a unique key, or is for later.
+create function heddle.submit_each(users text[], ops text[], payloads text[], threads text[], ids uuid[],
+                                   options jsonb[])
+returns table (id uuid, refusal text)
+language plpgsql as $$
+declare
+    new_ids  uuid[] := ids;
+    refusals text[] := array_fill(null::text, array[cardinality(users)]);
+    n        integer;
+begin
+    for n in select i from unnest(users) with ordinality as u (user_id, i) order by user_id collate "C", i loop
+        begin
+            new_ids[n] := heddle.submit_text(users[n], ops[n], payloads[n], threads[n], ids[n], options[n]);
+        exception
+            when unique_violation or object_not_in_prerequisite_state then
+                refusals[n] := sqlerrm;
+            when data_exception or statement_too_complex then
+                refusals[n] := case when sqlerrm like 'HEDDLE %' then sqlerrm else 'HEDDLE invalid ' || sqlerrm end;
+        end;
+    end loop;
+    return query select a.id, a.refusal from unnest(new_ids, refusals) as a (id, refusal);
+end $$;
+
 -- Whether heddle.gate has anything to say.
 create function heddle.is_gated() returns boolean
 language sql as $$ select false $$;
@@ -61,6 +211,9 @@ declare
 begin
     if cardinality(users) > 1000 then
         raise exception 'HEDDLE invalid at most 1000 operations at once' using errcode = 'invalid_parameter_value';
+    elsif exists (select from unnest(options) as o (options) where o.options ?| '{unique_key,delay_ms,at_ms}') then
+        return query select * from heddle.submit_each(users, ops, payloads, threads, ids, options);
+        return;
     end if;
     begin
         docs := payloads::json[];
@@ -133,6 +286,7 @@ declare
     new_digest bytea := heddle.digest(user_id, op, thread, payload);
     problem    text  := heddle.refusal(user_id, op, thread, payload);
     new_class  smallint := heddle.class_of(options);
+    held_by    uuid;
     numbers    record;
 begin
     if problem is null then
@@ -141,11 +295,21 @@ begin
     if problem is not null then
         raise exception using message = problem, errcode = 'invalid_parameter_value';
     elsif id is null or not exists (select from heddle.operations o where o.id = new_id) then
+        if options ? 'unique_key' then
+            held_by := heddle.hold_unique(new_id, user_id, op, payload, thread, new_digest, options);
+            if held_by is not null then
+                return held_by;
+            end if;
+        end if;
         if heddle.is_gated() then
             problem := heddle.gate(user_id, op);
             if problem is not null then
                 raise exception using message = problem, errcode = 'object_not_in_prerequisite_state';
             end if;
+        end if;
+        if options ?| '{delay_ms,at_ms}'
+           and heddle.schedule(new_id, user_id, op, payload, thread, new_digest, options) then
+            return new_id;
         end if;
         insert into heddle.lane_tails as t (lane, class, prev, seq)
             values (user_id, new_class, 0, nextval('heddle.operation_seq'))
@@ -193,3 +357,138 @@ language sql as $$
                 'expires_ms', heddle.in_ms($13), 'priority', $14, 'batch', $15, 'unique_key', $16,
                 'unique_ms', heddle.in_ms($17), 'replace', nullif($18, false))), '{}') end)
 $$;
+
+-- As it was; one that is scheduled is in no lane, as one that is parked.
+create or replace function heddle.open_operation(op_id uuid, decision text) returns heddle.operations
+language plpgsql as $$
+declare
+    entry heddle.operations;
+begin
+    select * into entry from heddle.operations where id = op_id for update;
+    if not found then
+        raise exception 'the ledger does not know the operation' using errcode = 'HD003';
+    elsif entry.finished_at is not null then
+        raise exception 'the operation has ended' using errcode = 'HD001';
+    elsif entry.state in ('parked', 'scheduled') then
+        raise exception 'the operation is %', entry.state using errcode = 'HD004';
+    elsif entry.cancelled_at is not null and decision is distinct from 'cancelled' then
+        raise exception 'the operation is cancelled' using errcode = 'HD005';
+    -- A zombie's end does not take the decision out of the operator's hand.
+    elsif entry.state = 'halted' and coalesce(decision, 'failed') in ('failed', 'dead') then
+        raise exception 'the operation halts its lane' using errcode = 'HD006';
+    end if;
+    return entry;
+end $$;
+
+-- Likewise.
+create or replace function heddle.cancel(op_id uuid) returns text
+language plpgsql as $$
+declare
+    entry record;
+begin
+    select state, finished_at, cancelled_at into entry
+      from heddle.operations where id = op_id for update skip locked;
+    if not found then
+        return case when exists (select from heddle.operations where id = op_id) then 'running' else 'unknown' end;
+    elsif entry.finished_at is not null or entry.cancelled_at is not null then
+        return entry.state;
+    end if;
+    update heddle.operations
+       set state = 'cancelled', code = 499, cancelled_at = clock_timestamp(),
+           error = '{"kind":"cancelled","message":"cancelled before it was done"}'
+     where id = op_id;
+    if entry.state in ('parked', 'scheduled') then
+        update heddle.parked set due_at = clock_timestamp(), asked_at = null where id = op_id;
+    else
+        delete from heddle.halted where id = op_id;
+        perform heddle.nudge(op_id);
+    end if;
+    return 'cancelled';
+end $$;
+
+-- As it was; what an operator has tried again does not expire.
+create or replace function heddle.retry(op_id uuid) returns uuid
+language plpgsql as $$
+declare
+    entry  record;
+    new_id uuid;
+begin
+    select user_id, op, payload::text as payload, thread, options, state into entry
+      from heddle.operations where id = op_id for update;
+    if entry.state = 'halted' then
+        delete from heddle.halted where id = op_id;
+        update heddle.operations
+           set state = 'queued', attempt = 0, options = nullif(options - 'expires_ms', '{}') where id = op_id;
+        perform heddle.nudge(op_id);
+        return op_id;
+    end if;
+    perform heddle.take_letter(op_id);
+    new_id := heddle.submit_text(entry.user_id, entry.op, entry.payload, entry.thread, null, entry.options);
+    update heddle.operations set retry_of = op_id where id = new_id;
+    return new_id;
+end $$;
+
+-- Scheduled operations of a user that are due, the first ones, enter their lane in the order in which
+-- they are.
+create function heddle.enter_scheduled(user_id text, most integer) returns void
+language plpgsql as $$
+#variable_conflict use_variable
+declare
+    due record;
+begin
+    for due in
+        select p.id, o.finished_at from heddle.parked p join heddle.operations o using (id)
+         where p.user_id = user_id and p.asked_at <= clock_timestamp()
+         order by p.asked_at, o.submitted_at, p.id limit most
+    loop
+        delete from heddle.parked p where p.id = due.id;
+        if due.finished_at is null then
+            perform heddle.enter_lane(due.id, user_id);
+        end if;
+    end loop;
+end $$;
+
+-- Parked and scheduled operations that are due enter their lanes, in the order in which they are due: a
+-- user's scheduled ones whatever lets them wait. Returns the ms until the next one is, null where there
+-- is none. Waits for nobody: an operation that somebody else has in hand, or whose lane's tail a
+-- submitter holds, comes a second later, and with many such this ends early.
+create or replace function heddle.unpark(most integer) returns bigint
+language plpgsql set lock_timeout = '20ms' as $$
+declare
+    due   record;
+    last  text;
+    later timestamptz;
+    busy  integer := 0;
+begin
+    for due in
+        select id, user_id, finished_at, is_scheduled
+          from (select p.id, p.due_at, p.asked_at is not null as is_scheduled, o.user_id, o.finished_at
+                  from heddle.parked p join heddle.operations o using (id)
+                 where p.due_at <= clock_timestamp() order by p.due_at limit most for update skip locked) taken
+         -- As everybody takes lane tails.
+         order by user_id collate "C", is_scheduled, due_at, id
+    loop
+        continue when due.is_scheduled and due.user_id = last;
+        begin
+            if due.is_scheduled then
+                last := due.user_id;
+                perform heddle.enter_scheduled(due.user_id, most);
+            else
+                delete from heddle.parked where id = due.id;
+                if due.finished_at is null then
+                    perform heddle.enter_lane(due.id, due.user_id);
+                end if;
+            end if;
+        exception when lock_not_available then
+            later := clock_timestamp() + interval '1 second';
+            if due.is_scheduled then
+                update heddle.parked set due_at = later where user_id = due.user_id and asked_at <= later;
+            else
+                update heddle.parked set due_at = later where id = due.id;
+            end if;
+            busy := busy + 1;
+            exit when busy = 10;
+        end;
+    end loop;
+    return (select ceil(extract(epoch from min(due_at) - clock_timestamp()) * 1000) from heddle.parked);
+end $$;
