@@ -74,6 +74,20 @@ void desk_load_mutant(const char *old, const char *new_text)
     free(code);
 }
 
+void desk_try_mutants(const struct desk_mutant *mutants, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        desk_install(1);
+        if (!mutants[i].holds())
+            fail_msg("does not hold as it is: the guard of '%s'", mutants[i].old);
+        desk_install(1);
+        desk_load_mutant(mutants[i].old, mutants[i].broken);
+        if (mutants[i].holds())
+            fail_msg("nobody misses '%s'", mutants[i].old);
+    }
+    desk_install(1);
+}
+
 struct redis_reply *desk_call(const char *command, ...)
 {
     va_list words;

@@ -38,6 +38,15 @@ void desk_install(unsigned partitions);
 /* Loads the library with its first `old` replaced by `new_text`: a mutant. */
 void desk_load_mutant(const char *old, const char *new_text);
 
+/* A rule of the library, the same broken, and an experiment that holds with the one alone. */
+struct desk_mutant {
+    const char *old, *broken;
+    bool (*holds)(void);
+};
+
+/* The test fails where an experiment does not hold, or holds for its mutant. Leaves the library. */
+void desk_try_mutants(const struct desk_mutant *mutants, size_t count);
+
 /* A command as it is written, at most 20 words; the test fails where it does. Freed by the caller
  * (AUTO_REPLY). */
 struct redis_reply *desk_call(const char *command, ...) __attribute__((sentinel));

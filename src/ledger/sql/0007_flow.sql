@@ -93,7 +93,7 @@ declare
     look_at   timestamptz := coalesce(new_until, clock_timestamp() + interval '10 seconds');
     held      record;
 begin
-    perform from heddle.lane_tails t where t.lane = user_id for update;
+    perform from heddle.lane_tails t where t.lane = user_id order by t.class for update;
     loop
         insert into heddle.uniques values (user_id, op, key, new_id, new_until, look_at) on conflict do nothing;
         if found then
