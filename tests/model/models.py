@@ -45,6 +45,10 @@ def submission(submissions: int, faults: int) -> str:
     return f"SUBMISSIONS={submissions} FAULTS={faults}"
 
 
+def shares(total: int, rounds: int, faults: int) -> str:
+    return f"TOTAL={total} ROUNDS={rounds} FAULTS={faults}"
+
+
 CYCLE = "non-progress cycle"
 
 HOLD = [
@@ -71,6 +75,7 @@ HOLD = [
     Run("all ends: the operator looks at Redis, nobody compares halts, and nothing is lost",
         "durable", "HALTS_NOT_COMPARED SLOW_OPERATOR " + ends(2, 1, 0)),
     Run("two submitters of two operations and two faults", "submission", submission(2, 2)),
+    Run("two balancers, three rounds and a fault", "shares", shares(2, 3, 1)),
 ]
 
 END = [
@@ -105,6 +110,7 @@ LARGE = [replace(run, is_large=True) for run in (
     Run("all ends: three workers, two operations, a fault and a failover", "durable",
         ends(2, 1, 1, 3)),
     Run("two submitters of three operations and two faults", "submission", submission(3, 2)),
+    Run("two balancers of three, four rounds and two faults", "shares", shares(3, 4, 2)),
     Run("two operations, a fault and a failover", "direct", lane(2, 1, 1), is_live=True),
     Run("two operations, a fault and a failover", "durable", lane(2, 1, 1), is_live=True),
     Run("all ends: two operations, a fault and a failover", "durable", ends(2, 1, 1), is_live=True),
@@ -175,6 +181,14 @@ MUTANTS = [
         "NO_LAST_SCAN " + submission(1, 0), "a_wake_up_is_lost"),
     Run("a number is taken without the lock of the lane's tail", "submission",
         "NO_TAIL_LOCK " + submission(1, 0), "the_lane_is_out_of_order"),
+    Run("a partition listens to a round that is not the newest", "shares",
+        "NO_EPOCH " + shares(2, 2, 0), "the_limit_is_exceeded"),
+    Run("a partition hears of a round by its first change", "shares",
+        "ASKS_WITHOUT_A_WORD " + shares(2, 2, 0), "the_limit_is_exceeded"),
+    Run("shares are raised before others are lowered", "shares",
+        "RAISES_FIRST " + shares(2, 1, 0), "the_limit_is_exceeded"),
+    Run("what is in use beyond a lowered share counts as free", "shares",
+        "USE_IS_FORGOTTEN " + shares(2, 2, 0), "the_limit_is_exceeded"),
 ]
 
 
@@ -216,6 +230,7 @@ WITNESSES = [
             "DIRECT=2 " + ends(2, 0, 1), "(ended&2)!=0&&(ended&1)==0"),
     witness("the relay sleeps while a submitter has not committed", "submission", submission(1, 0),
             "is_asleep&&tail_lock!=0"),
+    witness("all of a limit has gone to another partition", "shares", shares(2, 1, 0), "used[1]==TOTAL"),
 ]
 
 ALL = HOLD + END + MUTANTS + WITNESSES + LARGE
