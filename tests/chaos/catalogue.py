@@ -10,13 +10,14 @@ import faults
 import faults_host
 import faults_mixed
 import faults_network
+import faults_operator
 import faults_points
 from faults import Fault
 from rounds import Outcome, run_round
 
 FAULTS: dict[str, type[Fault]] = {fault.name: fault for fault in (
     *faults.ALL, *faults_network.ALL, *exchange.ALL, *faults_points.ALL, *faults_host.ALL,
-    *faults_mixed.ALL)}
+    *faults_operator.ALL, *faults_mixed.ALL)}
 
 
 def short_version() -> list[str]:

@@ -3,7 +3,7 @@
     acknowledged   exactly once
     refused        never
     unknown        at most once; for a durable one: as often as the journal has it
-    in a lane      in the order of submission, one at a time
+    in a lane      in the order of submission, class by class; one at a time
     all of them    ended in the ledger; or direct, lost by a Redis that lost data, and never repeated
 """
 from __future__ import annotations
@@ -125,15 +125,18 @@ def _judge_counters(verdict: Verdict, effects: list[Effect], sql) -> None:
 
 def _judge_order(verdict: Verdict, lane: str, ran: list[Effect], by_id: dict[str, Submission],
                  ledger: dict, losses: Losses) -> None:
-    """Durable operations keep their order, direct ones theirs: but for those that Redis lost and a
-    processor had in hand, which may be late."""
-    for is_durable in (False, True):
-        _judge_lane(verdict, [by_id[effect.id] for effect in ran
-                              if effect.id in by_id and by_id[effect.id].is_durable == is_durable],
-                    [] if is_durable else losses)
-    numbers = [ledger[effect.id][1] for effect in ran if ledger.get(effect.id, (None, None))[1] is not None]
-    if numbers != sorted(numbers):
-        verdict.disordered.append(f"lane {lane}: journal numbers {numbers}")
+    """Durable operations of a class keep their order, direct ones theirs: but for those that Redis
+    lost and a processor had in hand, which may be late. A delayed one has its place, and its number,
+    from when it is due."""
+    classes = defaultdict(list)
+    for effect in ran:
+        if effect.id in by_id:
+            classes[by_id[effect.id].is_durable, by_id[effect.id].priority].append(by_id[effect.id])
+    for (is_durable, priority), submissions in classes.items():
+        _judge_lane(verdict, [s for s in submissions if s.delay_ms is None], [] if is_durable else losses)
+        numbers = [ledger[s.id][1] for s in submissions if ledger.get(s.id, (None, None))[1] is not None]
+        if numbers != sorted(numbers):
+            verdict.disordered.append(f"lane {lane}, {priority}: journal numbers {numbers}")
 
 
 def _judge_overlap(verdict: Verdict, lane: str, ran: list[Effect]) -> None:

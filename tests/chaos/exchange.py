@@ -142,7 +142,7 @@ class Exchange(Fault):
         if self.is_durable:
             with self.sql, self.sql.cursor() as cursor:
                 for s in batch:
-                    cursor.execute(SUBMIT, (s.lane, s.op, s.payload, s.id))
+                    cursor.execute(SUBMIT, (s.lane, s.op, s.payload, s.id, s.priority, s.delay_ms))
             return
         # At once, so that one claim takes all of them.
         with self.redis.pipeline(transaction=True) as pipeline:

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from faults import Fault, Flush, FullMemory, Injection, PostgresRestart, RedisKill, Stop, Terminate, Vanish
 from faults_network import Cut, CutRole, Delay, Failover, HalfClose, Hold
+from faults_operator import Pause
 from world import Plan, World
 
 
@@ -17,7 +18,8 @@ class Mixed(Fault):
     short, full, per_round, gap_s = 6, 400, 40, 0.6
     within_s = 8.0
     kinds: ClassVar[tuple[type[Fault], ...]] = (
-        Vanish, Stop, Terminate, PostgresRestart, RedisKill, FullMemory, Cut, CutRole, HalfClose, Hold, Delay)
+        Vanish, Stop, Terminate, PostgresRestart, RedisKill, FullMemory, Cut, CutRole, HalfClose, Hold, Delay,
+        Pause)
 
     def __init__(self) -> None:
         self.parts = [kind() for kind in self.kinds]
@@ -31,7 +33,7 @@ class Mixed(Fault):
         if rng.random() < 0.6:
             return first.inject(world, rng)
         # Processes and sessions may die while anything else happens; servers one at a time.
-        second = rng.choice([part for part in self.parts if isinstance(part, (Vanish, Terminate, CutRole))])
+        second = rng.choice([part for part in self.parts if isinstance(part, (Vanish, Terminate, CutRole, Pause))])
         other = threading.Thread(target=self._try, args=(second, world, random.Random(rng.random())))
         other.start()
         injection = first.inject(world, rng)
@@ -60,7 +62,7 @@ class MixedLosses(Mixed):
     """The same, and Redis loses data: failovers, FLUSHALL."""
     name = "mixed-losses"
     loses_redis = True
-    kinds = (Vanish, Stop, Terminate, PostgresRestart, Cut, CutRole, Hold, Flush, Failover)
+    kinds = (Vanish, Stop, Terminate, PostgresRestart, Cut, CutRole, Hold, Flush, Failover, Pause)
 
 
 ALL = (Mixed, MixedLosses)

@@ -23,7 +23,8 @@ from submissions import ACKNOWLEDGED, REFUSED, UNKNOWN, Submission
 PATIENCE_SECONDS = 2.0
 OBSERVERS_PATIENCE_SECONDS = 10.0
 REPEATS_MAX = 20
-SUBMIT = "select heddle.submit(%s, %s, %s::jsonb, null, %s::uuid)"
+SUBMIT = ("select heddle.submit(%s, %s, %s::jsonb, null, %s::uuid, priority => %s,"
+          " delay => %s * interval '1 millisecond')")
 
 
 class TookTooLong(Exception):
@@ -63,6 +64,10 @@ class Load:
     refuse: float = 0.05
     malformed: float = 0.02
     roll_back: float = 0.05     # of the durable ones
+    urgent: float = 0.15
+    bulk: float = 0.15
+    delayed: float = 0.1
+    delay_ms: int = 250
     again: float = 0.05         # sent twice although acknowledged
     repeat: float = 0.7         # of the tries whose fate is unknown
     fresh_lanes: float = 0.1    # of the operations, each in a lane of its own
@@ -144,8 +149,13 @@ class Generator:
             work["refuse"] = True
         operation = uuid.UUID(int=rng.getrandbits(128), version=4)
         op = "chaos_work" if "outside" in work else "chaos_set" if operation.int % 2 else "chaos_step"
-        return Submission(str(operation), lane, n, rng.random() < load.durable, work, op,
-                          is_malformed=rng.random() < load.malformed)
+        kind = rng.random()
+        return Submission(
+            str(operation), lane, n, rng.random() < load.durable, work, op,
+            priority="interactive" if kind < load.urgent else
+            "bulk" if kind < load.urgent + load.bulk else "normal",
+            delay_ms=rng.randint(1, load.delay_ms) if rng.random() < load.delayed else None,
+            is_malformed=rng.random() < load.malformed)
 
 
 class Submitter:
@@ -182,7 +192,7 @@ class Submitter:
         user = "" if submission.is_malformed else submission.lane
         try:
             self._redis.send_command("FCALL", "heddle_submit", 0, user, submission.op, "",
-                                     submission.payload, "id", submission.id)
+                                     submission.payload, *submission.options)
             self._redis.read_response()
             submission.note(ACKNOWLEDGED, time.time())
         except redis.ResponseError as failure:
@@ -201,7 +211,8 @@ class Submitter:
             with self._postgres.cursor() as cursor:
                 cursor.execute("insert into chaos.orders values (%s) on conflict do nothing",
                                (submission.id,))
-                cursor.execute(SUBMIT, (user, submission.op, submission.payload, submission.id))
+                cursor.execute(SUBMIT, (user, submission.op, submission.payload, submission.id,
+                                        submission.priority, submission.delay_ms))
             if rolls_back:
                 self._postgres.rollback()
                 text = "rolled back"

@@ -17,6 +17,8 @@ class Submission:
     is_durable: bool
     work: dict = field(default_factory=dict)
     op: str = "chaos_work"
+    priority: str = "normal"
+    delay_ms: int | None = None
     told: str = UNKNOWN
     sent_at: float = 0.0        # the first time
     told_at: float = NEVER      # when it was acknowledged
@@ -27,6 +29,12 @@ class Submission:
     @property
     def payload(self) -> str:
         return json.dumps({"n": self.n, **self.work})
+
+    @property
+    def options(self) -> list:
+        """Of FCALL."""
+        delay = [] if self.delay_ms is None else ["delay_ms", self.delay_ms]
+        return ["id", self.id, "priority", self.priority, *delay]
 
     @property
     def has_effect(self) -> bool:
@@ -45,4 +53,5 @@ class Submission:
 
     def __str__(self) -> str:
         kind = "durable" if self.is_durable else "direct"
-        return f"{kind} {self.id} (lane {self.lane}, n {self.n}, {self.told}, tries {self.tries})"
+        return (f"{kind} {self.id} (lane {self.lane}, {self.priority}, n {self.n}, {self.told},"
+                f" tries {self.tries})")
