@@ -10,6 +10,7 @@
 #include "link/pg.h"
 #include "link/redis.h"
 #include "queue/partitions.h"
+#include "queue/strands.h"
 #include "workers/options.h"
 
 enum {
@@ -66,6 +67,10 @@ const struct setting options_table[] = {
      .most = 1000, .help = "lanes that one claim takes at most"},
     {"claim_operations", SETTING_INTEGER, 0, OPTION(claim_operations), .standard = "64", .least = 1,
      .most = 1000, .help = "operations of one lane that a claim takes at most"},
+    {"user_concurrency", SETTING_INTEGER, 0, OPTION(user_concurrency), .standard = "1", .least = 1,
+     .most = STRANDS_MAX,
+     .help = "operations of one user at once at most; above 1 a user's order is that of each "
+             "thread, and each operation has a transaction of its own"},
     {"bundle_max", SETTING_INTEGER, 0, OPTION(bundle_max), .standard = "128", .least = 1,
      .most = 1000, .help = "operations of one transaction at most; 1: each has its own"},
     {"bundle_time", SETTING_DURATION, 0, OPTION(bundle_time_ms), .standard = "50ms", .least = 1,
@@ -180,6 +185,7 @@ struct processor_options options_for_processor(const struct options *options,
         .postgres = options->postgres,
         .handlers = handlers,
         .workers = (int)options->workers,
+        .user_concurrency = (int)options->user_concurrency,
         .claim_lanes_max = (int)options->claim_lanes,
         .claim_operations_max = (int)options->claim_operations,
         .bundle_max = (int)options->bundle_max,

@@ -32,6 +32,7 @@ struct options {
     int64_t result_bytes_max;
     int64_t claim_lanes;
     int64_t claim_operations;
+    int64_t user_concurrency;
     int64_t bundle_max;
     int64_t bundle_time_ms;
     int64_t redis_timeout_ms;

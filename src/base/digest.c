@@ -1,6 +1,7 @@
 /* See digest.h. */
 #include "base/digest.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,6 +11,7 @@
 #include <openssl/sha.h>
 #include <sys/random.h>
 
+static int64_t key_of(struct heddle_text lane, const char *kind, struct heddle_text name);
 static void sha1_of(struct heddle_text bytes, unsigned char sha1[SHA_DIGEST_LENGTH]);
 static char *put_hex(char *out, unsigned char byte);
 static void format_uuid(const unsigned char bytes[16], char uuid[HEDDLE_ID_SIZE + 1]);
@@ -24,16 +26,20 @@ unsigned digest_partition(struct heddle_text user, unsigned partitions)
 
 int64_t digest_lane_key(struct heddle_text lane)
 {
-    unsigned char sha256[SHA256_DIGEST_LENGTH];
-    SHA256_CTX context;
-    uint64_t key = 0;
+    return key_of(lane, NULL, (struct heddle_text){NULL, 0});
+}
 
-    SHA256_Init(&context);
-    SHA256_Update(&context, lane.data, lane.size);
-    SHA256_Final(sha256, &context);
-    for (int i = 0; i < 8; i++)
-        key = key << 8 | sha256[i];
-    return (int64_t)key;
+int64_t digest_thread_key(struct heddle_text lane, struct heddle_text thread)
+{
+    return key_of(lane, "thread", thread);
+}
+
+int64_t digest_place_key(struct heddle_text lane, int place)
+{
+    char number[12];
+    const int size = snprintf(number, sizeof number, "%d", place);
+
+    return key_of(lane, "place", (struct heddle_text){number, (size_t)size});
 }
 
 void digest_operation(const struct heddle_operation *operation, char hex[DIGEST_HEX_SIZE + 1])
@@ -96,6 +102,26 @@ bool heddle_is_uuid(const char *text, size_t size)
             return false;
     }
     return true;
+}
+
+/* Of the lane, and of what it is about, with a NUL before each, which no name has. */
+static int64_t key_of(struct heddle_text lane, const char *kind, struct heddle_text name)
+{
+    unsigned char sha256[SHA256_DIGEST_LENGTH];
+    SHA256_CTX context;
+    uint64_t key = 0;
+
+    SHA256_Init(&context);
+    SHA256_Update(&context, lane.data, lane.size);
+    if (kind) {
+        SHA256_Update(&context, "", 1);
+        SHA256_Update(&context, kind, strlen(kind) + 1);
+        SHA256_Update(&context, name.data, name.size);
+    }
+    SHA256_Final(sha256, &context);
+    for (int i = 0; i < 8; i++)
+        key = key << 8 | sha256[i];
+    return (int64_t)key;
 }
 
 static void sha1_of(struct heddle_text bytes, unsigned char sha1[SHA_DIGEST_LENGTH])

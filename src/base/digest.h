@@ -16,6 +16,10 @@ unsigned digest_partition(struct heddle_text user, unsigned partitions);
  * share a key would wait for each other, which costs time and nothing else. */
 int64_t digest_lane_key(struct heddle_text lane);
 
+/* Likewise the keys of what a strand of a lane has for itself: its thread, and its place. */
+int64_t digest_thread_key(struct heddle_text lane, struct heddle_text thread);
+int64_t digest_place_key(struct heddle_text lane, int place);
+
 /* SHA-256 over user, op, thread and payload with a NUL between them, in hex with a NUL. */
 void digest_operation(const struct heddle_operation *operation, char hex[DIGEST_HEX_SIZE + 1]);
 

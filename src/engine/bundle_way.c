@@ -26,7 +26,7 @@ enum claim_way bundle_way_by(const struct runner_shared *shared,
 {
     const struct claimed_operation *claimed = &claim->operations[index];
 
-    if (shared->options->bundle_max <= 1 || index < claim->alone_until ||
+    if (shared->options->bundle_max <= 1 || claim->places > 0 || index < claim->alone_until ||
         claimed->operation.attempt > 1 || claimed->is_poisoned ||
         claimed_cancel_cause(claimed) != CANCEL_NONE || claimed_has_expired(claimed))
         return WAY_ALONE;

@@ -22,9 +22,9 @@ heddle_status run_begin(struct run *run, struct heddle_uow *uow, enum run_unit w
     const struct verdict *verdict = &run->verdict;
     const char *decision = verdict->state ? verdict->state : heddle_end_name(verdict->end);
     bool enters = run->is_recorded && (what == RUN_EFFECTS || what == RUN_DECISION);
-    status = enters ? ledger_enter_recorded(uow, &run->claimed->operation, run->lane_key,
+    status = enters ? ledger_enter_recorded(uow, &run->claimed->operation, &run->lock,
                                             what == RUN_DECISION ? decision : NULL, err)
-                    : uow_lock_lane(uow, run->lane_key, err);
+                    : uow_lock(uow, &run->lock, err);
     if (status != HEDDLE_OK)
         uow_rollback(uow);
     return status;

@@ -7,6 +7,7 @@
 #include "base/thread.h"
 #include "base/log.h"
 #include "engine/adoption.h"
+#include "engine/handover.h"
 #include "engine/heat.h"
 #include "engine/wakes.h"
 #include "link/redis.h"
@@ -59,7 +60,6 @@ static size_t send_claims(struct fetcher *fetcher, struct room room, struct sent
                           heddle_status *status, struct heddle_error *err);
 static heddle_status receive_claims(struct fetcher *fetcher, const struct sent_claim *sent,
                                     struct heddle_error *err);
-static void hand_over(struct fetcher *fetcher, struct claim_list *claims, uint64_t seq);
 static heddle_status adopt_some(struct fetcher *fetcher, unsigned partition, bool *is_starved,
                                 struct heddle_error *err);
 static heddle_status adopt(struct fetcher *fetcher, unsigned partition, size_t lanes,
@@ -307,19 +307,8 @@ static heddle_status receive_claims(struct fetcher *fetcher, const struct sent_c
         heat_exhausted(fetcher->heat, sent->partition, answer.next_due_ms);
         adoption_expect(fetcher->adoption, sent->partition, answer.halted);
     }
-    hand_over(fetcher, &answer.claims, sent->request.seq);
+    hand_over(&fetcher->options, &fetcher->parts, &answer.claims, sent->request.seq);
     return HEDDLE_OK;
-}
-
-/* Known as ours first, and then seen by workers. */
-static void hand_over(struct fetcher *fetcher, struct claim_list *claims, uint64_t seq)
-{
-    for (struct claim *claim = claims->first; claim; claim = claim->next)
-        holdings_add(fetcher->parts.holdings, claim);
-    holdings_answered(fetcher->parts.holdings, seq);
-    if (claims->first)
-        fault_point("claims_known");
-    runqueue_push(fetcher->parts.queue, claims);
 }
 
 static heddle_status adopt(struct fetcher *fetcher, unsigned partition, size_t lanes,
@@ -331,7 +320,7 @@ static heddle_status adopt(struct fetcher *fetcher, unsigned partition, size_t l
     heddle_status status = adoption_look(fetcher->adoption, fetcher->link, &fetcher->command,
                                          partition, &request, &answer, err);
     if (status == HEDDLE_OK)
-        hand_over(fetcher, &answer.claims, request.seq);
+        hand_over(&fetcher->options, &fetcher->parts, &answer.claims, request.seq);
     return status;
 }
 

@@ -24,6 +24,7 @@ struct fetcher_options {
     const char *incarnation;
     int64_t lease_ms;
     int lanes_max, operations_max;
+    int user_concurrency; /* 1: a lane is handed over whole */
     bool is_quarantine; /* adopts suspects, one at a time, and claims nothing else */
 };
 

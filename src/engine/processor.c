@@ -262,6 +262,7 @@ static heddle_status build(struct processor *processor, unsigned partitions,
         .lease_ms = options->lease_ms,
         .lanes_max = options->claim_lanes_max,
         .operations_max = options->claim_operations_max,
+        .user_concurrency = options->user_concurrency,
         .is_quarantine = options->is_quarantine,
     };
 

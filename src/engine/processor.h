@@ -22,6 +22,7 @@ struct processor_options {
     const struct heddle_handler *const *handlers; /* NULL-terminated; borrowed likewise */
     const struct heddle_hooks *const *hooks; /* NULL-terminated, or NULL: none; borrowed likewise */
     int workers;
+    int user_concurrency;     /* operations of one user at once at most */
     int claim_lanes_max;      /* lanes a claim takes at most */
     int claim_operations_max; /* operations of one lane a claim takes at most */
     int bundle_max;           /* operations of a bundle at most; 1: no bundles */

@@ -23,6 +23,8 @@ enum {
     SESSIONS_MAX = 5, /* that an operation may lose in a row: then it is suspected */
 };
 
+static struct lane_lock lock_of(const struct claim *claim,
+                                const struct heddle_operation *operation);
 static void execute(struct run *run, struct settlement *part);
 static heddle_status start(struct run *run, struct heddle_error *err);
 static heddle_status expire(struct run *run, struct heddle_error *err);
@@ -48,7 +50,7 @@ void run_operation(struct runner *runner, struct claim *claim, struct claimed_op
         .lost = &runner->lost,
         .claimed = claimed,
         .handler = handlers_hold(runner->shared->handlers, claimed->operation.op),
-        .lane_key = digest_lane_key(claim->lane),
+        .lock = lock_of(claim, &claimed->operation),
         .verdict = {.disposition = LANE_RELEASE},
     };
 
@@ -65,6 +67,18 @@ void run_operation(struct runner *runner, struct claim *claim, struct claimed_op
     }
     task_done(&run.task);
     handlers_release(runner->shared->handlers, run.handler);
+}
+
+static struct lane_lock lock_of(const struct claim *claim, const struct heddle_operation *operation)
+{
+    struct lane_lock lock = {.lane_key = digest_lane_key(claim->lane),
+                             .is_strand = claim->places > 0};
+
+    if (lock.is_strand) {
+        lock.thread_key = digest_thread_key(claim->lane, operation->thread);
+        lock.place_key = digest_place_key(claim->lane, claim->place);
+    }
+    return lock;
 }
 
 static void execute(struct run *run, struct settlement *part)

@@ -8,6 +8,7 @@
 #include "engine/task.h"
 #include "engine/verdict.h"
 #include "ledger/outcome.h"
+#include "ledger/uow.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -39,7 +40,7 @@ struct run {
     struct claimed_operation *claimed;
     const struct heddle_handler *handler;
     struct heddle_task task;
-    int64_t lane_key;
+    struct lane_lock lock;
     bool is_prepared;
     bool has_expired;          /* before it was ever tried */
     bool is_recorded;          /* the ledger has a row of it that has not ended */
@@ -58,8 +59,9 @@ void run_operation(struct runner *runner, struct claim *claim, struct claimed_op
 /* A step that is taken again while its failure is one that passes. */
 typedef heddle_status run_step(struct run *run, struct heddle_error *err);
 
-/* Begins a unit of work with the lane's lock; `what` follows in it. An operation that has a row is
- * entered: what is sent behind that fails where it may not run, or may not be decided about. */
+/* Begins a unit of work with what it takes of the lane; `what` follows in it. An operation that has
+ * a row is entered: what is sent behind that fails where it may not run, or may not be decided
+ * about. */
 enum run_unit { RUN_READS, RUN_EFFECTS, RUN_DECISION, RUN_CHARGE };
 heddle_status run_begin(struct run *run, struct heddle_uow *uow, enum run_unit what,
                         struct heddle_error *err) HEDDLE_MUST_CHECK;

@@ -10,6 +10,7 @@
 #include "engine/run.h"
 #include "link/pg.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 enum {
@@ -18,6 +19,7 @@ enum {
 };
 
 static bool execute_alone(struct runner *runner, struct claim *claim);
+static struct userlock *lock_lane(struct runner_shared *shared, const struct claim *claim);
 
 heddle_status runner_new(struct runner_shared *shared, struct runner **runner,
                          struct heddle_error *err)
@@ -97,7 +99,7 @@ static bool execute_alone(struct runner *runner, struct claim *claim)
     struct settlement part = {.claim = claim, .first = first, .disposition = LANE_RELEASE};
     int64_t started_us = clock_now_us();
 
-    struct userlock *lock = userlock_acquire(shared->locks, claim->lane);
+    struct userlock *lock = lock_lane(shared, claim);
     for (size_t i = first; i < claim->operation_count; i++) {
         if (atomic_load(&shared->is_stopping))
             break;
@@ -138,4 +140,16 @@ static bool execute_alone(struct runner *runner, struct claim *claim)
     fault_point("claim_done");
     settler_take(shared->settler, &part);
     return false;
+}
+
+/* A strand's section is that of its place. */
+static struct userlock *lock_lane(struct runner_shared *shared, const struct claim *claim)
+{
+    char name[HEDDLE_USER_SIZE_MAX + 16];
+
+    if (claim->places == 0)
+        return userlock_acquire(shared->locks, claim->lane);
+    /* No lane's name has a NUL. */
+    const int size = snprintf(name, sizeof name, "%s%c%d", claim->lane.data, '\0', claim->place);
+    return userlock_acquire(shared->locks, (struct heddle_text){name, (size_t)size});
 }

@@ -9,8 +9,8 @@
 #include "base/log.h"
 #include "engine/gauge.h"
 #include "engine/late.h"
-#include "engine/runqueue.h"
 #include "link/redis.h"
+#include "queue/strands.h"
 
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -59,6 +59,7 @@ struct settler {
 };
 
 static void *settler_body(void *argument);
+static void take(struct settler *settler, const struct settlement *settlement);
 static struct settlement *take_all(struct settler *settler);
 static bool may_go_on(struct settler *settler);
 static void sort(struct settler *settler, struct settlement *settlements);
@@ -132,16 +133,18 @@ void settler_start(struct settler *settler)
 
 void settler_take(struct settler *settler, const struct settlement *settlement)
 {
-    struct settlement *own = memory_take(sizeof *own);
+    struct settlement part = *settlement;
 
-    *own = *settlement;
-    mutex_lock(&settler->mutex);
-    bool was_empty = settler->inbox.first == NULL;
-    inbox_push(&settler->inbox, own);
-    settler->operations += own->count;
-    mutex_unlock(&settler->mutex);
-    if (was_empty)
-        condition_signal(&settler->filled);
+    if (!settlement->claim->strands) {
+        take(settler, settlement);
+        return;
+    }
+    /* Whoever joins last settles the lane, and then all of this may be freed. */
+    part.disposition = LANE_KEEP;
+    if (part.count > 0 || part.cost_us > 0)
+        take(settler, &part);
+    if (settlement->disposition != LANE_KEEP && strands_join(settlement, &part))
+        take(settler, &part);
 }
 
 bool settler_has_room(struct settler *settler)
@@ -159,25 +162,6 @@ bool settler_has_room(struct settler *settler)
 int settler_room_fd(const struct settler *settler)
 {
     return settler->room_fd;
-}
-
-void settler_release(struct settler *settler, struct claim *claim)
-{
-    settler_take(settler, &(struct settlement){.claim = claim, .disposition = LANE_RELEASE});
-}
-
-void settler_release_unbegun(struct settler *settler, struct runqueue *queue)
-{
-    struct claim_list rest;
-
-    runqueue_empty(queue, &rest);
-    settler_release_all(settler, &rest);
-}
-
-void settler_release_all(struct settler *settler, struct claim_list *claims)
-{
-    for (struct claim *claim; (claim = claim_list_pop(claims));)
-        settler_release(settler, claim);
 }
 
 bool settler_finish(struct settler *settler, int64_t deadline_us)
@@ -213,6 +197,20 @@ static void *settler_body(void *argument)
         }
     }
     return NULL;
+}
+
+static void take(struct settler *settler, const struct settlement *settlement)
+{
+    struct settlement *own = memory_take(sizeof *own);
+
+    *own = *settlement;
+    mutex_lock(&settler->mutex);
+    bool was_empty = settler->inbox.first == NULL;
+    inbox_push(&settler->inbox, own);
+    settler->operations += own->count;
+    mutex_unlock(&settler->mutex);
+    if (was_empty)
+        condition_signal(&settler->filled);
 }
 
 /* Waits for settlements; NULL when finishing and there are none. */

@@ -24,6 +24,8 @@ static const struct heddle_statement enter = {"heddle_ledger_enter",
 
 static const struct heddle_statement enter_recorded = {"heddle_enter",
                                                        "select heddle.enter($1, $2, $3, $4)", 4};
+static const struct heddle_statement enter_strand = {
+    "heddle_enter_strand", "select heddle.enter($1, $2, $3, $4, $5, $6)", 6};
 
 static const struct heddle_statement record = {"heddle_ledger_record",
                                                "insert into heddle.operations (" INSERT_COLUMNS
@@ -79,15 +81,18 @@ heddle_status ledger_enter(struct heddle_uow *uow, const struct heddle_operation
 }
 
 heddle_status ledger_enter_recorded(struct heddle_uow *uow,
-                                    const struct heddle_operation *operation, int64_t lane_key,
-                                    const char *decision, struct heddle_error *err)
+                                    const struct heddle_operation *operation,
+                                    const struct lane_lock *lock, const char *decision,
+                                    struct heddle_error *err)
 {
-    char key[24], attempt[12];
-    const char *const params[] = {operation->id, key, attempt, decision};
+    char lane[24], attempt[12], thread[24], place[24];
+    const char *const params[] = {operation->id, lane, attempt, decision, thread, place};
 
-    snprintf(key, sizeof key, "%" PRId64, lane_key);
+    snprintf(lane, sizeof lane, "%" PRId64, lock->lane_key);
     snprintf(attempt, sizeof attempt, "%d", operation->attempt);
-    return heddle_uow_send(uow, &enter_recorded, params, err);
+    snprintf(thread, sizeof thread, "%" PRId64, lock->thread_key);
+    snprintf(place, sizeof place, "%" PRId64, lock->place_key);
+    return heddle_uow_send(uow, lock->is_strand ? &enter_strand : &enter_recorded, params, err);
 }
 
 heddle_status ledger_finish(struct heddle_uow *uow, const struct heddle_operation *operation,
@@ -175,7 +180,9 @@ enum ledger_reason ledger_reason_for(const struct heddle_error *err)
          strcmp(err->where, record.name) == 0))
         return LEDGER_IS_ENDED;
     if (strcmp(state, "55P03") == 0 &&
-        (strcmp(err->where, enter_recorded.name) == 0 || strcmp(err->where, UOW_LANE_LOCK) == 0))
+        (strcmp(err->where, enter_recorded.name) == 0 ||
+         strcmp(err->where, enter_strand.name) == 0 || strcmp(err->where, UOW_LANE_LOCK) == 0 ||
+         strcmp(err->where, UOW_STRAND_LOCK) == 0))
         return LEDGER_IS_HELD;
     return LEDGER_IS_FREE;
 }

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 
 struct heddle_uow;
+struct lane_lock;
 
 /* Inserts the operation's row before its effects, without waiting. Where the id has a row, the
  * whole transaction fails, with whatever was sent behind: LEDGER_IS_ENDED. */
@@ -23,8 +24,8 @@ heddle_status ledger_enter(struct heddle_uow *uow, const struct heddle_operation
  * `decision`: how it ends or goes on (the name of a state), which is all that follows; NULL: it is
  * to run. A halted one may be decided about, a cancelled one may be "cancelled". */
 heddle_status ledger_enter_recorded(struct heddle_uow *uow,
-                                    const struct heddle_operation *operation, int64_t lane_key,
-                                    const char *decision,
+                                    const struct heddle_operation *operation,
+                                    const struct lane_lock *lock, const char *decision,
                                     struct heddle_error *err) HEDDLE_MUST_CHECK;
 
 /* Completes the row that either inserted, without waiting. */

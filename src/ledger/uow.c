@@ -14,6 +14,8 @@
 enum { ARRAYS_MAX = 16 };
 
 static const struct heddle_statement lane_lock = {UOW_LANE_LOCK, "select heddle.lane_lock($1)", 1};
+static const struct heddle_statement strand_lock = {UOW_STRAND_LOCK,
+                                                    "select heddle.strand_lock($1, $2, $3)", 3};
 
 static const struct heddle_statement savepoint = {"heddle_savepoint", "savepoint heddle", 0};
 static const struct heddle_statement read_only = {"heddle_read_only", "set transaction read only",
@@ -48,6 +50,20 @@ heddle_status uow_lock_lane(struct heddle_uow *uow, int64_t lane_key, struct hed
 
     snprintf(key, sizeof key, "%" PRId64, lane_key);
     return heddle_uow_send(uow, &lane_lock, params, err);
+}
+
+heddle_status uow_lock(struct heddle_uow *uow, const struct lane_lock *lock,
+                       struct heddle_error *err)
+{
+    char lane[24], thread[24], place[24];
+    const char *const params[] = {lane, thread, place};
+
+    if (!lock->is_strand)
+        return uow_lock_lane(uow, lock->lane_key, err);
+    snprintf(lane, sizeof lane, "%" PRId64, lock->lane_key);
+    snprintf(thread, sizeof thread, "%" PRId64, lock->thread_key);
+    snprintf(place, sizeof place, "%" PRId64, lock->place_key);
+    return heddle_uow_send(uow, &strand_lock, params, err);
 }
 
 heddle_status uow_savepoint(struct heddle_uow *uow, struct heddle_error *err)

@@ -13,8 +13,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The name of the statement that takes the lane's lock, as errors tell it. */
+/* The names of the statements that take a lane's lock, as errors tell them. */
 #define UOW_LANE_LOCK "heddle_lane_lock"
+#define UOW_STRAND_LOCK "heddle_strand_lock"
 
 struct pg_link;
 
@@ -35,6 +36,18 @@ heddle_status uow_begin(struct heddle_uow *uow, struct pg_link *link, bool is_re
  * with HEDDLE_RETRY (55P03) at its next query or its commit. */
 heddle_status uow_lock_lane(struct heddle_uow *uow, int64_t lane_key,
                             struct heddle_error *err) HEDDLE_MUST_CHECK;
+
+/* What a unit of work takes of a lane (keys: base/digest.h): all of it, or as a strand, beside
+ * others, a thread and one of the places that there are. */
+struct lane_lock {
+    int64_t lane_key;
+    bool is_strand;
+    int64_t thread_key, place_key;
+};
+
+/* Likewise. */
+heddle_status uow_lock(struct heddle_uow *uow, const struct lane_lock *lock,
+                       struct heddle_error *err) HEDDLE_MUST_CHECK;
 
 /* heddle_uow_query_arrays without waiting, as heddle_uow_send. */
 heddle_status uow_send_arrays(struct heddle_uow *uow, const struct heddle_statement *statement,

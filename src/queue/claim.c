@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "queue/strands.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -72,6 +73,7 @@ heddle_status claim_new(unsigned partition, uint64_t seq, struct heddle_text lan
     fresh->seq = seq;
     fresh->lane = (struct heddle_text){name, lane.size};
     fresh->operation_count = count;
+    fresh->operations = (struct claimed_operation *)(fresh + 1);
     arena_init(&fresh->arena, RESULTS_KEEP_BYTES);
     for (size_t i = 0; i < count; i++) {
         if (!read_header(data, records_size, &header) ||
@@ -87,6 +89,7 @@ void claim_free(struct claim *claim)
 {
     if (!claim)
         return;
+    strands_free(claim);
     arena_done(&claim->arena);
     free(claim);
 }

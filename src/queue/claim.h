@@ -47,6 +47,8 @@ enum claim_way {
     WAY_BUNDLE,  /* several, in one unit of work, by statements over all of them */
 };
 
+struct strands;
+
 struct claim {
     struct claim *next;      /* of whatever list its owner keeps */
     struct claim *next_held; /* among the processor's claims: engine/holdings.h */
@@ -60,7 +62,9 @@ struct claim {
     size_t careful_until;       /* up to here in savepoints at most */
     enum claim_way way;         /* of the next ones, as the run queue saw it */
     size_t operation_count;
-    struct claimed_operation operations[];
+    struct claimed_operation *operations;
+    int places, place;       /* a strand has one of so many places; 0: it has the whole lane */
+    struct strands *strands; /* that it is split into, or that it is one of: see strands.h */
 };
 
 /* Reads the records that Redis handed out with a lane, in pieces of one or several: a fresh claim

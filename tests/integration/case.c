@@ -59,8 +59,10 @@ static heddle_status enter(struct heddle_uow *uow, const char *id, int tried, co
     const struct heddle_operation operation = case_operation(id, tried);
 
     heddle_status status = uow_begin(uow, scene.a, false, &scene.err);
-    return status == HEDDLE_OK ? ledger_enter_recorded(uow, &operation, 7, decision, &scene.err)
-                               : status;
+    return status == HEDDLE_OK
+               ? ledger_enter_recorded(uow, &operation, &(struct lane_lock){.lane_key = 7},
+                                       decision, &scene.err)
+               : status;
 }
 
 void case_assert_enters(const char *id, int tried, const char *decision, const char *sqlstate)

@@ -196,6 +196,7 @@ struct claim *load_lane(const char *user)
 
     assert_true(lane_count < LOAD_LANES_MAX);
     arena_init(&claim->arena, 0);
+    claim->operations = (struct claimed_operation *)(claim + 1);
     claim->seq = 1;
     claim->lane = text_of(arena_format(&claim->arena, "%s", user));
     lanes[lane_count++].claim = claim;

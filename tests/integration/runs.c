@@ -66,11 +66,11 @@ struct claim *runs_claim(const char *id, const char *user, const char *op, const
                          const char *payload)
 {
     struct claim *claim = calloc(1, sizeof *claim + sizeof *claim->operations);
-    struct heddle_operation *operation = &claim->operations[0].operation;
-
+    claim->operations = (struct claimed_operation *)(claim + 1);
     claim->lane = text_of(user);
     claim->seq = 1;
     claim->operation_count = 1;
+    struct heddle_operation *operation = &claim->operations[0].operation;
     arena_init(&claim->arena, 0);
     snprintf(operation->id, sizeof operation->id, "%s", id);
     operation->user = text_of(user);

@@ -24,7 +24,8 @@ static const char *entering(const char *id, int tried, const char *decision)
     scene.err = (struct heddle_error){0};
     heddle_status status = uow_begin(&uow, scene.a, false, &scene.err);
     if (status == HEDDLE_OK)
-        status = ledger_enter_recorded(&uow, &operation, 7, decision, &scene.err);
+        status = ledger_enter_recorded(&uow, &operation, &(struct lane_lock){.lane_key = 7},
+                                       decision, &scene.err);
     if (status == HEDDLE_OK)
         status = heddle_uow_query(&uow, &look, NULL, NULL, &scene.err);
     uow_rollback(&uow);

@@ -53,14 +53,11 @@ static void a_decision_reaches_the_operation_that_halts_its_lane(void **state)
     desk_assert_state("ann", "2 ready");
 }
 
-static void a_suspect_comes_first_in_its_quarantine(void **state)
+/* Of a lane's operations, C crashed the processor that had claimed it. */
+static void assert_first_in_its_quarantine(void)
 {
     static const char *const reasons[] = {"suspect", NULL};
 
-    (void)state;
-    relay(A, NORMAL);
-    relay(B, URGENT);
-    relay(C, BULK);
     claim_free(desk_take("p", 3));
     assert_int_equal(lanes_suspect(desk.link, &desk.command, 0, "p", "ann", C, 3, &desk.err),
                      HEDDLE_OK);
@@ -72,7 +69,33 @@ static void a_suspect_comes_first_in_its_quarantine(void **state)
         HEDDLE_OK);
     struct claim *claim = desk_only(&answer);
     assert_string_equal(claim->operations[0].operation.id, C);
+    assert_int_equal(claim->operation_count, 1);
+    desk_settle("q", claim, 0, 1, LANE_RELEASE);
     claim_free(claim);
+    claim = desk_take("p", 3);
+    assert_int_equal(claim->operation_count, 2);
+    desk_settle("p", claim, 0, 2, LANE_RELEASE);
+    claim_free(claim);
+    desk_assert_state("ann", "gone");
+}
+
+static void a_suspect_comes_first_in_its_quarantine(void **state)
+{
+    (void)state;
+    relay(A, NORMAL);
+    relay(B, URGENT);
+    relay(C, BULK);
+    assert_first_in_its_quarantine();
+}
+
+static void a_suspect_comes_first_whose_strand_was_not_the_first(void **state)
+{
+    (void)state;
+    relay(A, NORMAL);
+    relay(C, NORMAL);
+    relay(B, NORMAL);
+    assert_first_in_its_quarantine();
+    assert_int_equal(desk_number("EXISTS", "heddle:{0}:classed", NULL), 0);
 }
 
 static void rebuild(int class, const char *first, const char *second)
@@ -123,6 +146,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_decision_reaches_the_operation_that_halts_its_lane),
         TEST(a_suspect_comes_first_in_its_quarantine),
+        TEST(a_suspect_comes_first_whose_strand_was_not_the_first),
         TEST(what_was_lost_goes_to_its_class),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

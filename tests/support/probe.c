@@ -2,7 +2,9 @@
  * exit codes included. With --processes it is a supervisor and so many of them.
  *
  *   heddle-probe [--processes N] [--workers N] [--lease MS] [--drain MS] [--statement MS]
- *                [--soft MS] [--hard MS] [--without OP] */
+ *                [--soft MS] [--hard MS] [--strands N] [--without OP]
+ *
+ * --strands is user_concurrency; after a HUP it is what the file PROBE_DIR/strands says. */
 #include "probe_handlers.h"
 #include "probe_life.h"
 
@@ -15,15 +17,12 @@
 
 static int processes;
 
-static const struct option flags[] = {{"processes", required_argument, NULL, 'p'},
-                                      {"workers", required_argument, NULL, 'w'},
-                                      {"lease", required_argument, NULL, 'l'},
-                                      {"drain", required_argument, NULL, 'd'},
-                                      {"statement", required_argument, NULL, 's'},
-                                      {"soft", required_argument, NULL, 'S'},
-                                      {"hard", required_argument, NULL, 'H'},
-                                      {"without", required_argument, NULL, 'W'},
-                                      {0}};
+static const struct option flags[] = {
+    {"processes", required_argument, NULL, 'p'}, {"workers", required_argument, NULL, 'w'},
+    {"lease", required_argument, NULL, 'l'},     {"drain", required_argument, NULL, 'd'},
+    {"statement", required_argument, NULL, 's'}, {"soft", required_argument, NULL, 'S'},
+    {"hard", required_argument, NULL, 'H'},      {"strands", required_argument, NULL, 'n'},
+    {"without", required_argument, NULL, 'W'},   {0}};
 
 /* The probe's handlers but one: another version, as it were. */
 static const struct heddle_handler *handlers_without[PROBE_HANDLERS_MAX];
@@ -66,6 +65,9 @@ static bool read_flags(int argc, char **argv, struct processor_options *options)
             break;
         case 'H':
             options->hard_deadline_ms = value;
+            break;
+        case 'n':
+            options->user_concurrency = (int)value;
             break;
         case 'W':
             options->handlers = without(optarg);

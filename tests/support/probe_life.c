@@ -3,15 +3,18 @@
 
 #include "app/serve.h"
 #include "app/signals.h"
+#include "base/arena.h"
 #include "engine/board.h"
 #include "engine/supervisor.h"
 
 #include "heddle/log.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 const struct processor_options probe_options = {
     .workers = 4,
+    .user_concurrency = 1,
     .claim_lanes_max = 16,
     .claim_operations_max = 8,
     .bundle_max = 128,
@@ -22,6 +25,10 @@ const struct processor_options probe_options = {
     .retry_cap_ms = 100,
     .with_prepared_statements = true,
 };
+
+static int process_count;
+
+static struct supervisor_options supervision_of(const struct processor_options *options);
 
 static int child(void *argument, struct board *board, bool is_quarantine)
 {
@@ -46,18 +53,45 @@ static int child(void *argument, struct board *board, bool is_quarantine)
     return (int)serve(processor, is_quarantine);
 }
 
-int probe_live(const struct processor_options *options, int processes)
+/* HUP: the same, but for what a file says. */
+static bool reload(void *argument, struct supervisor_options *fresh)
 {
-    const struct supervisor_options supervisor = {
-        .processes = processes,
+    struct processor_options *options = memory_take(sizeof *options);
+    char path[400];
+
+    *options = *(const struct processor_options *)argument;
+    snprintf(path, sizeof path, "%s/strands", getenv("PROBE_DIR"));
+    FILE *file = fopen(path, "r");
+    const bool is_read = file && fscanf(file, "%d", &options->user_concurrency) == 1;
+    if (file)
+        fclose(file);
+    if (is_read)
+        *fresh = supervision_of(options);
+    else
+        free(options);
+    return is_read;
+}
+
+static struct supervisor_options supervision_of(const struct processor_options *options)
+{
+    return (struct supervisor_options){
+        .processes = process_count,
         .workers = options->workers,
         .redis = options->redis,
         .redis_timeout_ms = options->redis_timeout_ms,
         .poison_crashes = 3,
         .drain_ms = options->drain_ms,
         .child = child,
+        .reload = reload,
+        .discard = free,
         .argument = (void *)(uintptr_t)options,
     };
+}
+
+int probe_live(const struct processor_options *options, int processes)
+{
+    process_count = processes;
+    const struct supervisor_options supervisor = supervision_of(options);
 
     return processes > 0 ? supervisor_run(&supervisor)
                          : child((void *)(uintptr_t)options, NULL, false);

@@ -29,6 +29,7 @@ static struct claim *new_claim(const char *lane)
     static uint64_t seq;
     struct claim *claim = calloc(1, sizeof *claim + OPERATIONS * sizeof *claim->operations);
 
+    claim->operations = (struct claimed_operation *)(claim + 1);
     claim->seq = ++seq;
     claim->lane = text_of(lane);
     claim->operation_count = OPERATIONS;

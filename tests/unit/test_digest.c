@@ -47,6 +47,26 @@ static void a_lane_key_is_the_first_eight_bytes_of_sha256(void **state)
     assert_int_equal((uint64_t)digest_lane_key(TEXT("")), UINT64_C(0xe3b0c44298fc1c14));
 }
 
+static void keys_of_a_lanes_strands_are_their_own(void **state)
+{
+    const int64_t keys[] = {
+        digest_lane_key(TEXT("ann")),
+        digest_thread_key(TEXT("ann"), TEXT("")),
+        digest_thread_key(TEXT("ann"), TEXT("0")),
+        digest_thread_key(TEXT("ann"), TEXT("1")),
+        digest_thread_key(TEXT("an"), TEXT("n0")),
+        digest_place_key(TEXT("ann"), 0),
+        digest_place_key(TEXT("ann"), 1),
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        for (size_t j = 0; j < i; j++)
+            assert_true(keys[i] != keys[j]);
+    /* sha256("ann\0thread\0" "0"), as any other version has it. */
+    assert_int_equal((uint64_t)keys[2], UINT64_C(0xe43b57137362188f));
+}
+
 static struct heddle_operation operation(const char *user, const char *op, const char *thread,
                                          const char *payload)
 {
@@ -163,6 +183,7 @@ int main(void)
         cmocka_unit_test(a_partition_is_the_first_four_hex_digits_of_sha1),
         cmocka_unit_test(users_spread_over_the_partitions),
         cmocka_unit_test(a_lane_key_is_the_first_eight_bytes_of_sha256),
+        cmocka_unit_test(keys_of_a_lanes_strands_are_their_own),
         cmocka_unit_test(a_digest_tells_operations_apart_by_their_content_alone),
         cmocka_unit_test(a_digest_is_sha256_over_the_parts_with_a_nul_between_them),
         cmocka_unit_test(a_named_id_is_the_same_each_time),

@@ -42,6 +42,7 @@ static struct claim *new_claim(const char *lane)
 {
     struct claim *claim = calloc(1, sizeof *claim + DEPTH_MAX * sizeof *claim->operations);
 
+    claim->operations = (struct claimed_operation *)(claim + 1);
     arena_init(&claim->arena, 0);
     claim->lane = text_of(lane);
     claim->operation_count = strlen(lane);

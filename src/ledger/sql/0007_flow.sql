@@ -437,9 +437,13 @@ declare
     due record;
 begin
     for due in
-        select p.id, o.finished_at from heddle.parked p join heddle.operations o using (id)
-         where p.user_id = user_id and p.asked_at <= clock_timestamp()
-         order by p.asked_at, o.submitted_at, p.id limit most
+        select taken.id, taken.finished_at
+          from (select p.id, p.asked_at, o.submitted_at, o.class, o.finished_at
+                  from heddle.parked p join heddle.operations o using (id)
+                 where p.user_id = user_id and p.asked_at <= clock_timestamp()
+                 order by p.asked_at, o.submitted_at, p.id limit most) taken
+         -- As everybody takes lane tails.
+         order by class, asked_at, submitted_at, id
     loop
         delete from heddle.parked p where p.id = due.id;
         if due.finished_at is null then
@@ -462,11 +466,11 @@ declare
 begin
     for due in
         select id, user_id, finished_at, is_scheduled
-          from (select p.id, p.due_at, p.asked_at is not null as is_scheduled, o.user_id, o.finished_at
+          from (select p.id, p.due_at, p.asked_at is not null as is_scheduled, o.user_id, o.class, o.finished_at
                   from heddle.parked p join heddle.operations o using (id)
                  where p.due_at <= clock_timestamp() order by p.due_at limit most for update skip locked) taken
          -- As everybody takes lane tails.
-         order by user_id collate "C", is_scheduled, due_at, id
+         order by user_id collate "C", is_scheduled, class, due_at, id
     loop
         continue when due.is_scheduled and due.user_id = last;
         begin

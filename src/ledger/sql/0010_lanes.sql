@@ -51,16 +51,22 @@ end $$;
 create or replace function heddle.forget_idle_lanes(most integer) returns integer
 language plpgsql as $$
 declare
+    lanes     text[];
+    classes   smallint[];
     forgotten integer;
 begin
-    with idle as (
+    select array_agg(idle.lane), array_agg(idle.class) into lanes, classes from (
         select t.lane, t.class from heddle.lane_tails t join heddle.lane_heads h using (lane, class)
          where h.seq = t.seq or (h.seq = 0 and not exists (
                select from heddle.operations o where o.user_id = t.lane and o.class = t.class
                   and o.finished_at is null and o.seq is not null))
-         order by t.lane, t.class limit most for update skip locked),
-    tails as (
-        delete from heddle.lane_tails t using idle where t.lane = idle.lane and t.class = idle.class
+         order by t.lane, t.class limit most for update skip locked) idle;
+    -- What was submitted before they were locked is seen only now.
+    with tails as (
+        delete from heddle.lane_tails t using unnest(lanes, classes) idle (lane, class)
+         where t.lane = idle.lane and t.class = idle.class and not exists (
+               select from heddle.operations o where o.user_id = t.lane and o.class = t.class
+                  and o.finished_at is null and o.seq is not null)
         returning t.lane, t.class, t.seq)
     delete from heddle.lane_heads h using tails
      where h.lane = tails.lane and h.class = tails.class and h.seq in (tails.seq, 0);
@@ -97,9 +103,13 @@ begin
     if entry.seq is null then
         return;
     elsif thread_key is not null then
-        -- Of one row, strands would wait for each other.
-        insert into heddle.lane_heads as h (lane, class, seq) values (entry.user_id, entry.class, 0)
-            on conflict (lane, class) do update set seq = 0 where h.seq <> 0;
+        -- Strands would wait for each other at this row: one of them sees to it that nobody keeps it.
+        if not exists (select from heddle.lane_heads h
+                        where h.lane = entry.user_id and h.class = entry.class and h.seq = 0)
+           and pg_try_advisory_xact_lock(hashtextextended(entry.user_id, entry.class)) then
+            insert into heddle.lane_heads (lane, class, seq) values (entry.user_id, entry.class, 0)
+                on conflict (lane, class) do update set seq = 0;
+        end if;
     elsif entry.prev = 0 then
         insert into heddle.lane_heads (lane, class, seq) values (entry.user_id, entry.class, entry.seq)
             on conflict do nothing;
@@ -107,7 +117,7 @@ begin
         update heddle.lane_heads set seq = entry.seq
          where lane = entry.user_id and class = entry.class and seq = entry.prev;
     end if;
-    if found and thread_key is null then
+    if thread_key is null and found then
         return;
     elsif exists (select from heddle.operations o
                    where o.user_id = entry.user_id and o.class = entry.class and o.seq < entry.seq

@@ -43,8 +43,8 @@ function cancel(k, args)
         return redis.status_reply('OK')
     end
     tell_holder(k, lane, id)
-    -- Where the lane waits for what its first operation may not do, that is over.
-    if call('HEXISTS', k.waits, lane) == 1 and call('LINDEX', k.lane .. lane, 0) == id then
+    -- Where the lane waits for what this one may not do, that is over.
+    if call('HEXISTS', k.waits, lane) == 1 and awaited(k, lane) == id then
         end_wait(k, { lane })
         make_ready(k, lane)
     end

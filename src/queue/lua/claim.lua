@@ -16,9 +16,16 @@ local function wake_waiting(k, most, at_ms)
     make_all_ready(k, due)
 end
 
+-- A lane's next ids; in a quarantine that of the suspect, wherever it stands.
+local function ids_of(k, claim, lane, classed)
+    local id = claim.is_quarantine and awaited(k, lane)
+    if id and call('HEXISTS', k.ops, id) == 1 then return { id } end
+    return next_ids(k, lane, claim.operations_max, classed)
+end
+
 -- The records of a lane's next operations. Ids without a record are no operations any more.
-local function first_records(k, lane, most, classed)
-    local ids = next_ids(k, lane, most, classed)
+local function first_records(k, claim, lane, classed)
+    local ids = ids_of(k, claim, lane, classed)
     if #ids == 0 then return ids end
     local records, kept = call('HMGET', k.ops, unpack(ids)), {}
     for i, id in ipairs(ids) do
@@ -28,7 +35,7 @@ local function first_records(k, lane, most, classed)
             for class = 0, classed and 2 or 0 do call('LREM', k.lists[class] .. lane, 1, id) end
         end
     end
-    if #kept == 0 then return first_records(k, lane, most, classed) end
+    if #kept == 0 then return first_records(k, claim, lane, classed) end
     return kept
 end
 
@@ -37,10 +44,10 @@ end
 -- full before it is used.
 local READ_AHEAD = 64
 
-local function read_lanes(k, lanes, i, most, classed)
+local function read_lanes(k, claim, lanes, i, classed)
     local ids, ends = {}, {}
     while i <= #lanes and #ids < READ_AHEAD do
-        for _, id in ipairs(next_ids(k, lanes[i], most, classed and classed[lanes[i]])) do ids[#ids + 1] = id end
+        for _, id in ipairs(ids_of(k, claim, lanes[i], classed and classed[lanes[i]])) do ids[#ids + 1] = id end
         ends[#ends + 1] = #ids
         i = i + 2
     end
@@ -65,7 +72,7 @@ end
 local function give(k, claim, lanes, classes, answer)
     local held, i, classed = {}, 1, classed_of(k, lanes, 1, 2)
     while i <= #lanes and claim.bytes < claim.bytes_max do
-        local records, ends = read_lanes(k, lanes, i, claim.operations_max, classed)
+        local records, ends = read_lanes(k, claim, lanes, i, classed)
         local first = 1
         for n = 1, #ends do
             if claim.bytes >= claim.bytes_max then break end
@@ -73,7 +80,7 @@ local function give(k, claim, lanes, classes, answer)
             local turns = classed and classed[lane]
             local count = count_fitting(claim, records, first, ends[n])
             if not count then
-                claim.bytes, list, from = bytes, first_records(k, lane, claim.operations_max, turns), 1
+                claim.bytes, list, from = bytes, first_records(k, claim, lane, turns), 1
                 count = count_fitting(claim, list, 1, #list)
             end
             if claim.rules and count > 0 then
@@ -199,9 +206,9 @@ function adopt(k, args)
     local known = {}
     for i = 8, #args do known[args[i]] = true end
     asked.rules = control.rules_of(k)
-    if asked.rules and known.suspect then
+    if known.suspect then
         -- What had begun comes to its end, whatever is paused since; nothing else does.
-        asked.rules, asked.operations_max = false, 1
+        asked.rules, asked.operations_max, asked.is_quarantine = false, 1, true
     elseif asked.rules and control.is_stopped(k, asked.rules) then
         return { '0', 0, 0 }
     end

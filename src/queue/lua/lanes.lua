@@ -4,8 +4,8 @@ local take_turns, has_classes, classed_of, has_operations, note_class, forget_cl
     note_awaited, wake, make_all_ready, make_ready, turn_lane, count_ready, is_ready, read_held, held_text,
     hold_lane, end_wait
 
--- By class: the virtual time, and a turn that is its own.
-local VT, FIRST_TURN = { [0] = 'vt', 'vt:urgent', 'vt:bulk' }, { [0] = 3, 0, 13 }
+-- By class: the virtual time.
+local VT = { [0] = 'vt', 'vt:urgent', 'vt:bulk' }
 local TURNS = 16
 
 do

@@ -105,9 +105,7 @@ function suspect(k, args)
     local record = call('HGET', k.ops, id)
     if record and poison_crashes > 0 then call('HSET', k.ops, id, crashed(record, poison_crashes)) end
     -- It comes first there.
-    if record and has_classes(k) and call('HEXISTS', k.classed, lane) == 1 then
-        call('HSET', k.classed, lane, FIRST_TURN[class_of(record)])
-    end
+    if record and call('LINDEX', k.lane .. lane, 0) ~= id then note_awaited(k, lane, id) end
     call('HSET', k.halted, lane, 'suspect')
     return 1
 end
