@@ -25,7 +25,7 @@ struct fetcher_options {
     int64_t lease_ms;
     int lanes_max, operations_max;
     int user_concurrency; /* 1: a lane is handed over whole */
-    bool is_quarantine; /* adopts suspects, one at a time, and claims nothing else */
+    bool is_quarantine;   /* adopts suspects, one at a time, and claims nothing else */
 };
 
 /* What it works with; outlives it. */
