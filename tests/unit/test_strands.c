@@ -95,14 +95,15 @@ static void what_has_one_strand_is_its_own(void **state)
 }
 
 /* Each strand ends so, after its first operation: what the whole ends with. */
-static struct settlement join(struct claim *whole, const struct settlement *ends, size_t count)
+static struct settlement join(struct claim *whole, const struct settlement *const *ends,
+                              size_t count)
 {
     struct claim_list list = split(whole, STRANDS_MAX);
     struct settlement end;
 
     assert_int_equal(list.count, count);
     for (size_t i = 0; i < count; i++) {
-        struct settlement own = ends[i];
+        struct settlement own = *ends[i];
         own.claim = claim_list_pop(&list);
         own.count = 1;
         own.cost_us = 7;
@@ -121,17 +122,17 @@ static void a_lane_is_left_as_is_most_binding(void **state)
                                    later = {.disposition = LANE_PAUSE, .wait_ms = 20},
                                    halted = {.disposition = LANE_HALT, .reason = "failed"};
     static const struct {
-        struct settlement ends[3];
+        const struct settlement *ends[3];
         enum disposition expected;
         size_t binding;
     } cases[] = {
-        {{released, released, released}, LANE_RELEASE, 0},
-        {{released, soon, released}, LANE_WAIT, 1},
-        {{soon, later, released}, LANE_PAUSE, 1},
-        {{later, soon, released}, LANE_PAUSE, 0},
-        {{released, halted, later}, LANE_HALT, 1},
-        {{halted, later, soon}, LANE_HALT, 0},
-        {{soon, released, halted}, LANE_HALT, 2},
+        {{&released, &released, &released}, LANE_RELEASE, 0},
+        {{&released, &soon, &released}, LANE_WAIT, 1},
+        {{&soon, &later, &released}, LANE_PAUSE, 1},
+        {{&later, &soon, &released}, LANE_PAUSE, 0},
+        {{&released, &halted, &later}, LANE_HALT, 1},
+        {{&halted, &later, &soon}, LANE_HALT, 0},
+        {{&soon, &released, &halted}, LANE_HALT, 2},
     };
 
     (void)state;
@@ -139,8 +140,8 @@ static void a_lane_is_left_as_is_most_binding(void **state)
         struct claim *whole = new_claim(6, 3);
         const struct settlement end = join(whole, cases[i].ends, 3);
         assert_int_equal(end.disposition, cases[i].expected);
-        assert_int_equal(end.wait_ms, cases[i].ends[cases[i].binding].wait_ms);
-        assert_string_equal(end.reason, cases[i].ends[cases[i].binding].reason);
+        assert_int_equal(end.wait_ms, cases[i].ends[cases[i].binding]->wait_ms);
+        assert_string_equal(end.reason, cases[i].ends[cases[i].binding]->reason);
         /* Each had two operations and ended one. */
         assert_int_equal(end.first, 2 * cases[i].binding + 1);
         claim_free(whole);
