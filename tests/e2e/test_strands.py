@@ -82,6 +82,7 @@ def test_changed_under_load(new_stack):
         assert ended(stack) < COUNT
         until(lambda: ended(stack) == COUNT, "every operation has ended", 60)
         assert 3 <= most_at_once(stack) <= 4
+        assert " operation_waits " not in supervisor.log()
         assert_each_once_in_the_order_of_its_thread(stack)
         assert_begun_in_the_order_of_its_thread(stack)
         assert_nothing_is_left(stack)
