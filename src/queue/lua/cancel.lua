@@ -4,6 +4,8 @@ local peek, cancel
 
 do
 
+local BATCH_COUNT = 500
+
 -- ID -> its record, or nil
 function peek(k, args)
     return args[1] and call('HGET', k.ops, args[1]:lower())
@@ -49,6 +51,23 @@ function cancel(k, args)
         make_ready(k, lane)
     end
     return redis.status_reply('OK')
+end
+
+-- NAME CURSOR: of some operations those of the batch are cancelled unless they have begun, and not tried
+-- again where they have; they end when their lane has come to them. -> [next cursor, how many those were]
+function batches.cancel(k, args)
+    if #args ~= 2 then return refuse('invalid', 'expected NAME CURSOR') end
+    local page, cancelled, b = call('HSCAN', k.ops, args[2], 'COUNT', BATCH_COUNT), 0, open_batch(k)
+    for i = 1, #page[2], 2 do
+        local id, record = page[2][i], page[2][i + 1]
+        if not has_flag(record, FLAG_CANCELLED) and batches.of(record) == args[1] then
+            call('HSET', k.ops, id, flagged(record, FLAG_CANCELLED))
+            if call('ZREM', k.scheduled, id) == 1 then put_in_lane(b, user_of(record), id, class_of(record)) end
+            cancelled = cancelled + 1
+        end
+    end
+    write_batch(b)
+    return { page[1], cancelled }
 end
 
 end
