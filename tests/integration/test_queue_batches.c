@@ -146,6 +146,31 @@ static void what_is_cancelled_ends_so_when_its_turn_comes_and_others_do_not(void
     assert_int_equal(pending("b") + pending("c"), 1196);
 }
 
+/* It would hold up what follows the batch until it is due. */
+static void what_is_cancelled_does_not_wait_until_it_is_due(void **state)
+{
+    struct heddle_submission submission = {.user = TEXT("ann"),
+                                           .op = TEXT("work"),
+                                           .payload = TEXT("{}"),
+                                           .flow = {.batch = TEXT("b"), .delay_ms = 3600000}};
+    int64_t cancelled = 0;
+
+    (void)state;
+    for (int i = 0; i < 3; i++)
+        desk_submit_as(&submission);
+    submission.flow.batch = TEXT("c");
+    desk_submit_as(&submission);
+    desk_assert_state("ann", "gone");
+    assert_int_equal(partition_batch_cancel(desk.link, 1, "b", &cancelled, &desk.err), HEDDLE_OK);
+    assert_int_equal(cancelled, 3);
+    struct claim *claim = desk_take("p", 8);
+    assert_int_equal(claim->operation_count, 3);
+    assert_true(is_cancelled(claim, 0) && is_cancelled(claim, 2));
+    settle(claim, 3);
+    assert_int_equal(pending("b"), 0);
+    assert_int_equal(pending("c"), 1);
+}
+
 static void note(void *argument, const char *name, int64_t count)
 {
     char *seen = argument;
@@ -174,6 +199,7 @@ int main(void)
         TEST(what_another_processor_settles_counts_once),
         TEST(what_the_journal_has_is_counted_there),
         TEST(what_is_cancelled_ends_so_when_its_turn_comes_and_others_do_not),
+        TEST(what_is_cancelled_does_not_wait_until_it_is_due),
         TEST(they_are_listed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

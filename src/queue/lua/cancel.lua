@@ -21,6 +21,14 @@ local function tell_holder(k, lane, id)
     end
 end
 
+-- Where the lane waits for what its first operation may not do, that is over.
+local function let_go(k, lane, id)
+    if call('HEXISTS', k.waits, lane) == 1 and awaited(k, lane) == id then
+        end_wait(k, { lane })
+        make_ready(k, lane)
+    end
+end
+
 -- ID RESULT RESULT_TTL_MS: RESULT where the ledger says that it is cancelled: then whoever waits is told.
 -- Empty where it is being executed: whoever executes it is asked to stop, and it is not tried again.
 -- Nothing is to be done where this partition does not have it.
@@ -45,11 +53,7 @@ function cancel(k, args)
         return redis.status_reply('OK')
     end
     tell_holder(k, lane, id)
-    -- Where the lane waits for what its first operation may not do, that is over.
-    if call('HEXISTS', k.waits, lane) == 1 and call('LINDEX', k.lane .. lane, 0) == id then
-        end_wait(k, { lane })
-        make_ready(k, lane)
-    end
+    let_go(k, lane, id)
     return redis.status_reply('OK')
 end
 
@@ -62,6 +66,7 @@ function batches.cancel(k, args)
         local id, record = page[2][i], page[2][i + 1]
         if not has_flag(record, FLAG_CANCELLED) and batches.of(record) == args[1] then
             call('HSET', k.ops, id, flagged(record, FLAG_CANCELLED))
+            let_go(k, user_of(record), id)
             if call('ZREM', k.scheduled, id) == 1 then put_in_lane(b, user_of(record), id, class_of(record)) end
             cancelled = cancelled + 1
         end
