@@ -201,7 +201,7 @@ void heddle_uuid_new(char uuid[HEDDLE_ID_SIZE + 1]);
 
 enum heddle_handler_flag {
     HEDDLE_HANDLER_READ_ONLY =
-        1 << 0, /* apply runs in a READ ONLY transaction, leaves no ledger row */
+        1 << 0, /* apply runs in a READ ONLY transaction; leaves no ledger row, but in a batch */
     HEDDLE_HANDLER_NEVER_BUNDLE = 1 << 1, /* always a transaction of its own */
     HEDDLE_HANDLER_NO_EFFECTS = 1 << 2,   /* touches no database: it has no apply. What it does
                                              may be repeated; submitted directly it leaves no

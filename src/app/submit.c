@@ -2,6 +2,7 @@
 #include "app/submit.h"
 
 #include "app/arguments.h"
+#include "app/completion.h"
 #include "app/inputs.h"
 #include "app/json_out.h"
 #include "app/door.h"
@@ -77,6 +78,7 @@ static const struct flag flags[] = {
     {"direct", NULL, "keep it in Redis alone until it has run"},
     {"durable", NULL, "write it to Postgres first: it outlives the loss of Redis (the default)"},
     {"wait", "[=30s]", "wait for results; with --file: the longest time without any"},
+    COMPLETION_FLAGS,
     {0},
 };
 
@@ -88,14 +90,17 @@ const struct command command_submit = {
              "              [--delay D|--at TIME] [--expires D] [--priority CLASS] [--batch NAME]\n"
              "              [--unique-key KEY [--unique-for D] [--replace]]\n"
              "heddle submit --file FILE|- [--batch NAME] [--rejects FILE]\n"
-             "              [--direct|--durable] [--wait[=30s]]",
+             "              [--direct|--durable] [--wait[=30s]] " COMPLETION_USAGE,
     .summary = "submit an operation, or a file of them",
-    .details = "Prints the id, or with --wait the result. A line of a file is a JSON object with\n"
-               "user, op and where wanted thread, payload, id, attempts, backoff_ms,\n"
-               "backoff_max_ms, deadline_ms, on_failure, delay_ms, at_ms, expires_ms, priority,\n"
-               "batch, unique_key, unique_ms, replace. Lines without an id get one that derives\n"
-               "from --batch and the line's number, so an interrupted run goes on where the same\n"
-               "command is run again. Counts go to stdout at the end.\n",
+    .details =
+        "Prints the id, or with --wait the result. A line of a file is a JSON object with\n"
+        "user, op and where wanted thread, payload, id, attempts, backoff_ms,\n"
+        "backoff_max_ms, deadline_ms, on_failure, delay_ms, at_ms, expires_ms, priority,\n"
+        "batch, unique_key, unique_ms, replace. Lines without an id get one that derives\n"
+        "from --batch and the line's number, so an interrupted run goes on where the same\n"
+        "command is run again. At the end of the file --batch is closed (see heddle batch), and\n"
+        "once all of it has ended, what --then-op says is submitted, exactly once. Counts go\n"
+        "to stdout at the end.\n",
     .flags = flags,
     .loads_settings = true,
     .run = run,
@@ -108,7 +113,8 @@ static bool fits_form(const struct arguments *arguments)
         "user",    "op",          "thread",     "payload",    "id",     "attempts",
         "backoff", "backoff-max", "deadline",   "on-failure", "delay",  "at",
         "expires", "priority",    "unique-key", "unique-for", "replace"};
-    static const char *const of_file[] = {"rejects"};
+    static const char *const of_file[] = {"rejects",     "then-op",      "then-user",
+                                          "then-thread", "then-payload", "even-on-failure"};
     bool has_file = arguments_get(arguments, "file") != NULL;
 
     for (size_t i = 0; has_file && i < sizeof of_one / sizeof *of_one; i++)

@@ -6,6 +6,7 @@
 
 #include "app/arguments.h"
 #include "app/bulk.h"
+#include "app/completion.h"
 #include "app/inputs.h"
 #include "app/json_out.h"
 #include "app/lines.h"
@@ -22,6 +23,7 @@
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "link/pg.h"
 
 enum { ENVELOPE_BYTES_MAX = 1 << 16, BAD_SHOWN_MAX = 20, BATCH_BYTES_MAX = 200 };
 
@@ -36,6 +38,7 @@ struct job {
     FILE *rejects;
     struct door door;
     struct bulk *bulk;
+    struct batch_completion completion;
     uint64_t total; /* 0: not known */
     bool has_timed_out;
 };
@@ -47,6 +50,7 @@ static enum exit_code prepare(struct job *job);
 static enum exit_code open_rejects(struct job *job);
 static enum exit_code check_lines(struct job *job);
 static heddle_status move_lines(struct job *job, struct heddle_error *err);
+static heddle_status close_batch(struct job *job, struct heddle_error *err);
 static heddle_status collect(struct job *job, size_t keep, int64_t *progress_ms,
                              struct heddle_error *err);
 static enum exit_code finish(struct job *job, heddle_status status, const struct heddle_error *err,
@@ -67,7 +71,9 @@ enum exit_code submit_file(const struct invocation *invocation,
 
     if (!name_batch(&job))
         return EXIT_USAGE;
-    enum exit_code code = prepare(&job);
+    enum exit_code code = completion_read(invocation, rules, &job.completion);
+    if (code == EXIT_DONE)
+        code = prepare(&job);
     if (code == EXIT_DONE) {
         int64_t start_ms = clock_now_ms();
         heddle_status status = move_lines(&job, &err);
@@ -89,6 +95,10 @@ enum exit_code submit_file(const struct invocation *invocation,
 static bool name_batch(struct job *job)
 {
     job->batch = arguments_get(job->invocation->arguments, "batch");
+    if (!job->batch && completion_is_said(job->invocation->arguments)) {
+        report_text(EXIT_USAGE, "--then-op: allowed only with --batch");
+        return false;
+    }
     if (!job->batch) {
         heddle_uuid_new(job->batch_made);
         job->batch = job->batch_made;
@@ -212,12 +222,39 @@ static heddle_status move_lines(struct job *job, struct heddle_error *err)
         if (!bulk->with_wait)
             bulk->counts.ended = bulk->counts.submitted;
         progress_show(&bulk->progress, bulk->counts.submitted, bulk->counts.ended);
+        if (status == HEDDLE_OK && is_last)
+            status = close_batch(job, err);
         if (status == HEDDLE_OK)
             status = collect(job, is_last ? 0 : BULK_AHEAD_MAX - BULK_WINDOW, &progress_ms, err);
         if (job->has_timed_out)
             break;
     }
     progress_hide(&bulk->progress);
+    return status;
+}
+
+/* All of it is submitted; what was refused may be meant to come again. */
+static heddle_status close_batch(struct job *job, struct heddle_error *err)
+{
+    struct pg_link *own = NULL;
+    heddle_status status = HEDDLE_OK;
+    char id[HEDDLE_ID_SIZE + 1];
+
+    if (job->bulk->batch.size == 0)
+        return HEDDLE_OK;
+    if (job->bulk->counts.rejected > 0 && !job->completion.even_on_failure) {
+        progress_hide(&job->bulk->progress);
+        fputs("heddle: lines were rejected, so the batch stays open; heddle batch close closes "
+              "it\n",
+              stderr);
+        return HEDDLE_OK;
+    }
+    if (!job->door.journal)
+        status = links_postgres(job->invocation->options, &own, err);
+    if (status == HEDDLE_OK)
+        status =
+            batches_close(own ? own : job->door.journal, job->batch, &job->completion, id, err);
+    pg_free(own);
     return status;
 }
 

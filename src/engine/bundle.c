@@ -324,7 +324,8 @@ void bundle_keep_result(struct bundle_item *item)
 
 bool bundle_has_row(const struct bundle_item *item)
 {
-    return item->claimed->is_journaled || !handlers_is_row_less(item->handler);
+    return item->claimed->is_journaled ||
+           !handlers_is_row_less(item->handler, item->task.operation);
 }
 
 /* The time is shared evenly among the operations. */

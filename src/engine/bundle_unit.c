@@ -246,7 +246,8 @@ static heddle_status enter_one(struct bundle *bundle, const struct bundle_item *
 /* The ledger has no row of it, and needs none. */
 static bool is_pure_read(const struct bundle_item *item)
 {
-    return (item->handler->flags & HEDDLE_HANDLER_READ_ONLY) && !item->claimed->is_journaled;
+    return !item->claimed->is_journaled &&
+           handlers_is_row_less(item->handler, item->task.operation);
 }
 
 static struct receipt receipt_of(const struct bundle_item *item)

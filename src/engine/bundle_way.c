@@ -34,7 +34,9 @@ enum claim_way bundle_way_by(const struct runner_shared *shared,
         handlers_cost_us(shared->handlers, handler) > shared->options->bundle_us / SLOW_SHARE)
         return WAY_ALONE;
     if (handler->flags & HEDDLE_HANDLER_NO_EFFECTS)
-        return claimed->is_journaled ? WAY_ALONE : WAY_PURE;
+        return claimed->is_journaled || !handlers_is_row_less(handler, &claimed->operation)
+                   ? WAY_ALONE
+                   : WAY_PURE;
     if (handler->prepare)
         return WAY_ALONE;
     return index < claim->careful_until ? WAY_CAREFUL : WAY_BUNDLE;

@@ -114,7 +114,8 @@ heddle_status run_resolve(struct run *run, heddle_status status, struct heddle_e
 
 bool run_leaves_no_row(const struct run *run)
 {
-    return run->handler && handlers_is_row_less(run->handler) && !run->is_recorded;
+    return run->handler && !run->is_recorded &&
+           handlers_is_row_less(run->handler, &run->claimed->operation);
 }
 
 static heddle_status write_decision(struct run *run, struct heddle_uow *uow,

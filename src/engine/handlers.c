@@ -141,9 +141,11 @@ const char *const *handlers_names(struct handlers *handlers, struct arena *arena
     return names;
 }
 
-bool handlers_is_row_less(const struct heddle_handler *handler)
+bool handlers_is_row_less(const struct heddle_handler *handler,
+                          const struct heddle_operation *operation)
 {
-    return (handler->flags & (HEDDLE_HANDLER_READ_ONLY | HEDDLE_HANDLER_NO_EFFECTS)) != 0;
+    return (handler->flags & (HEDDLE_HANDLER_READ_ONLY | HEDDLE_HANDLER_NO_EFFECTS)) != 0 &&
+           operation->flow.batch.size == 0;
 }
 
 /* Two that note at once may lose one of them, which an average bears. */

@@ -31,8 +31,10 @@ int64_t handlers_version(const struct handlers *handlers);
 /* The names of all that there are now, NULL-terminated, in the arena. */
 const char *const *handlers_names(struct handlers *handlers, struct arena *arena);
 
-/* Its operations have no effects on the database: submitted directly, they need no ledger row. */
-bool handlers_is_row_less(const struct heddle_handler *handler);
+/* The operation has no effects on the database and is counted with none: submitted directly, it
+ * needs no ledger row. */
+bool handlers_is_row_less(const struct heddle_handler *handler,
+                          const struct heddle_operation *operation);
 
 /* An operation of the handler took so long; whoever says so holds it. */
 void handlers_note(struct handlers *handlers, const struct heddle_handler *handler,

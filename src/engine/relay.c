@@ -6,6 +6,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/thread.h"
+#include "engine/batches.h"
 #include "engine/controls.h"
 #include "engine/fetcher.h"
 #include "engine/functions.h"
@@ -30,7 +31,7 @@ enum {
     /* A submitter that believes us awake has not committed yet: look again soon. */
     DOZE_MS = 10,
     RECONCILE_EVERY_MS = 1000,
-    CONTROLS_EVERY_MS = 1000,
+    HOUSE_EVERY_MS = 1000,
     LEARN_EVERY_MS = 1000,
     RECONCILE_PAUSE = 9, /* times what a page took */
     FORGET_COUNT = 1000,
@@ -76,7 +77,7 @@ struct relay {
     struct outbox outbox;
     bool is_listening, is_leader;
     atomic_bool leads; /* is_leader, as others see it */
-    int64_t next_reconcile_ms, next_controls_ms, next_learn_ms;
+    int64_t next_reconcile_ms, next_house_ms, next_learn_ms;
     int event_fd; /* a request, or the end */
     atomic_bool is_stopping;
     pthread_t thread;
@@ -91,7 +92,7 @@ static heddle_status tend(struct relay *relay, struct heddle_error *err);
 static heddle_status take_office(struct relay *relay, struct heddle_error *err);
 static heddle_status learn(struct relay *relay, struct heddle_error *err);
 static heddle_status serve_requests(struct relay *relay, struct heddle_error *err);
-static heddle_status tell_controls(struct relay *relay, struct heddle_error *err);
+static heddle_status keep_house(struct relay *relay, struct heddle_error *err);
 static heddle_status reconcile(struct relay *relay, struct heddle_error *err);
 static heddle_status rest(struct relay *relay, struct heddle_error *err);
 static int64_t rest_ms(const struct relay *relay);
@@ -222,8 +223,8 @@ static heddle_status tend(struct relay *relay, struct heddle_error *err)
         status = learn(relay, err);
     if (status == HEDDLE_OK)
         status = serve_requests(relay, err);
-    if (status == HEDDLE_OK && relay->is_leader && clock_now_ms() >= relay->next_controls_ms)
-        status = tell_controls(relay, err);
+    if (status == HEDDLE_OK && relay->is_leader && clock_now_ms() >= relay->next_house_ms)
+        status = keep_house(relay, err);
     if (status == HEDDLE_OK && relay->is_leader)
         status = outbox_unpark(&relay->outbox, err);
     if (status == HEDDLE_OK && relay->is_leader)
@@ -294,12 +295,16 @@ static heddle_status serve_requests(struct relay *relay, struct heddle_error *er
     return status;
 }
 
-static heddle_status tell_controls(struct relay *relay, struct heddle_error *err)
+/* What the leader looks after once a second. */
+static heddle_status keep_house(struct relay *relay, struct heddle_error *err)
 {
     heddle_status status = controls_spread(relay->pg, relay->redis, relay->partitions, err);
 
     if (status == HEDDLE_OK)
-        relay->next_controls_ms = clock_now_ms() + CONTROLS_EVERY_MS;
+        status = batches_tend(relay->pg, relay->redis, relay->partitions, err);
+
+    if (status == HEDDLE_OK)
+        relay->next_house_ms = clock_now_ms() + HOUSE_EVERY_MS;
     return status;
 }
 
@@ -317,7 +322,7 @@ static heddle_status reconcile(struct relay *relay, struct heddle_error *err)
     if (status != HEDDLE_OK)
         return status;
     if (is_new)
-        relay->next_controls_ms = 0;
+        relay->next_house_ms = 0;
     const int64_t now_ms = clock_now_ms();
     relay->next_reconcile_ms = now_ms;
     if (is_last)
@@ -351,9 +356,9 @@ static heddle_status rest(struct relay *relay, struct heddle_error *err)
 
 static int64_t rest_ms(const struct relay *relay)
 {
-    const int64_t next_ms = relay->next_reconcile_ms < relay->next_controls_ms
+    const int64_t next_ms = relay->next_reconcile_ms < relay->next_house_ms
                                 ? relay->next_reconcile_ms
-                                : relay->next_controls_ms;
+                                : relay->next_house_ms;
     const int64_t due_ms = next_ms - clock_now_ms();
     int64_t ms = outbox_idle_ms(&relay->outbox);
 
@@ -386,7 +391,7 @@ static void recover(struct relay *relay, const struct heddle_error *cause, int f
     redis_close(relay->redis);
     pg_close(relay->pg);
     outbox_begin_anew(&relay->outbox);
-    relay->next_controls_ms = 0;
+    relay->next_house_ms = 0;
     if (!atomic_load(&relay->is_stopping))
         clock_sleep_ms(clock_backoff_ms(failures, RETRY_BASE_MS, RETRY_CAP_MS));
 }

@@ -10,12 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define INSERT_COLUMNS "id, user_id, op, thread, digest, attempt, submitted_at, started_at, state"
+#define INSERT_COLUMNS                                                                             \
+    "id, user_id, op, thread, digest, attempt, submitted_at, class, batch, started_at, state"
 #define INSERT_VALUES                                                                              \
     "$1, $2, $3, $4, $5, $6, timestamptz 'epoch' + $7::bigint * interval '1 microsecond',"         \
-    " clock_timestamp()"
+    " $8, $9, clock_timestamp()"
 
-enum { INSERT_PARAMS = 7, RECORD_PARAMS = 9, DECIDE_PARAMS = 11 };
+enum { INSERT_PARAMS = 9, RECORD_PARAMS = 11, DECIDE_PARAMS = 13 };
 
 static const struct heddle_statement enter = {"heddle_ledger_enter",
                                               "insert into heddle.operations (" INSERT_COLUMNS
@@ -30,7 +31,7 @@ static const struct heddle_statement enter_strand = {
 static const struct heddle_statement record = {"heddle_ledger_record",
                                                "insert into heddle.operations (" INSERT_COLUMNS
                                                ", payload, options)"
-                                               " values (" INSERT_VALUES ", 'retrying', $8, $9)",
+                                               " values (" INSERT_VALUES ", 'retrying', $10, $11)",
                                                RECORD_PARAMS};
 
 static const struct heddle_statement charge = {
@@ -50,7 +51,7 @@ static const struct heddle_statement finish = {
 static const struct heddle_statement decide = {
     "heddle_ledger_decide",
     "insert into heddle.operations (" INSERT_COLUMNS ", code, result, error, finished_at)"
-    " values (" INSERT_VALUES ", $8::heddle.operation_state, $9, $10, $11, clock_timestamp())",
+    " values (" INSERT_VALUES ", $10::heddle.operation_state, $11, $12, $13, clock_timestamp())",
     DECIDE_PARAMS};
 
 static const struct heddle_statement find = {
@@ -61,7 +62,7 @@ static const struct heddle_statement find = {
 
 /* The texts of the parameters that inserts share. */
 struct insert_texts {
-    char digest[2 + DIGEST_HEX_SIZE + 1], attempt[12], submitted_us[24];
+    char digest[2 + DIGEST_HEX_SIZE + 1], attempt[12], submitted_us[24], class[4];
 };
 
 static void bind_insert(const struct heddle_operation *operation, struct insert_texts *texts,
@@ -116,10 +117,10 @@ heddle_status ledger_decide(struct heddle_uow *uow, const struct heddle_operatio
 
     bind_insert(operation, &texts, params);
     snprintf(code, sizeof code, "%d", outcome->code);
-    params[7] = heddle_end_name(outcome->end);
-    params[8] = code;
-    params[9] = outcome->data;
-    params[10] = outcome->error;
+    params[9] = heddle_end_name(outcome->end);
+    params[10] = code;
+    params[11] = outcome->data;
+    params[12] = outcome->error;
     return heddle_uow_send(uow, &decide, params, err);
 }
 
@@ -133,9 +134,9 @@ heddle_status ledger_record(struct heddle_uow *uow, const struct heddle_operatio
     bind_insert(operation, &texts, params);
     /* The attempt is charged behind this. */
     params[5] = "0";
-    params[7] = operation->payload.data;
+    params[9] = operation->payload.data;
     arena_init(&arena, 0);
-    params[8] = flow_options_to_json(&operation->flow, &operation->policy, &arena);
+    params[10] = flow_options_to_json(&operation->flow, &operation->policy, &arena);
     heddle_status status = heddle_uow_send(uow, &record, params, err);
     arena_done(&arena);
     return status;
@@ -242,6 +243,9 @@ static void bind_insert(const struct heddle_operation *operation, struct insert_
     params[4] = texts->digest;
     params[5] = texts->attempt;
     params[6] = texts->submitted_us;
+    snprintf(texts->class, sizeof texts->class, "%d", operation->flow.priority & 3);
+    params[7] = texts->class;
+    params[8] = operation->flow.batch.size > 0 ? operation->flow.batch.data : NULL;
 }
 
 static void digest_text(const struct heddle_operation *operation,

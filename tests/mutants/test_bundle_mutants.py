@@ -36,7 +36,7 @@ MUTANTS = {
         "src/ledger/uow.c", "uow->has_savepoint ? uow_flush(uow, err) : HEDDLE_OK", "HEDDLE_OK",
         "bundle_journal::places_that_are_not_to_be_had_cost_no_effects"),
     "a bundle that runs what has ended": Mutant(
-        "src/ledger/sql/0005_bundles.sql", "o.state = 'queued' and o.attempt = 0 as is_new", "true as is_new",
+        "src/ledger/sql/0010_lanes.sql", "o.state = 'queued' and o.attempt = 0 as is_new", "true as is_new",
         "bundle_journal::what_is_cancelled_in_the_ledger_takes_its_place_and_no_effect"),
 }
 

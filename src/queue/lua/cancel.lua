@@ -4,6 +4,8 @@ local peek, cancel
 
 do
 
+local BATCH_COUNT = 500
+
 -- ID -> its record, or nil
 function peek(k, args)
     return args[1] and call('HGET', k.ops, args[1]:lower())
@@ -16,6 +18,14 @@ local function tell_holder(k, lane, id)
             call('PUBLISH', 'heddle:wake:' .. incarnation, 'cancel ' .. id)
             return
         end
+    end
+end
+
+-- Where the lane waits for what its first operation may not do, that is over.
+local function let_go(k, lane, id)
+    if call('HEXISTS', k.waits, lane) == 1 and awaited(k, lane) == id then
+        end_wait(k, { lane })
+        make_ready(k, lane)
     end
 end
 
@@ -43,12 +53,26 @@ function cancel(k, args)
         return redis.status_reply('OK')
     end
     tell_holder(k, lane, id)
-    -- Where the lane waits for what this one may not do, that is over.
-    if call('HEXISTS', k.waits, lane) == 1 and awaited(k, lane) == id then
-        end_wait(k, { lane })
-        make_ready(k, lane)
-    end
+    let_go(k, lane, id)
     return redis.status_reply('OK')
+end
+
+-- NAME CURSOR: of some operations those of the batch are cancelled unless they have begun, and not tried
+-- again where they have; they end when their lane has come to them. -> [next cursor, how many those were]
+function batches.cancel(k, args)
+    if #args ~= 2 then return refuse('invalid', 'expected NAME CURSOR') end
+    local page, cancelled, b = call('HSCAN', k.ops, args[2], 'COUNT', BATCH_COUNT), 0, open_batch(k)
+    for i = 1, #page[2], 2 do
+        local id, record = page[2][i], page[2][i + 1]
+        if not has_flag(record, FLAG_CANCELLED) and batches.of(record) == args[1] then
+            call('HSET', k.ops, id, flagged(record, FLAG_CANCELLED))
+            let_go(k, user_of(record), id)
+            if call('ZREM', k.scheduled, id) == 1 then put_in_lane(b, user_of(record), id, class_of(record)) end
+            cancelled = cancelled + 1
+        end
+    end
+    write_batch(b)
+    return { page[1], cancelled }
 end
 
 end

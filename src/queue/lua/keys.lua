@@ -12,7 +12,7 @@ local function keys(p)
         local base = 'heddle:{' .. p .. '}:'
         k = { partition = p, base = base, lane = base .. 'lane:', controls = base .. 'controls.' }
         for _, name in ipairs { 'meta', 'ops', 'ready', 'waiting', 'waits', 'halted', 'beats', 'idle', 'replies', 'freed',
-            'scheduled', 'uniques' } do
+            'scheduled', 'uniques', 'batches' } do
             k[name] = base .. name
         end
         k.new_results, k.old_results = base .. 'results:new', base .. 'results:old'

@@ -28,6 +28,7 @@ Keys of partition P, all in one slot (B = "heddle:{P}:"):
   B wish:ID        string  how many did of an operation that Redis has still to hear of, for WISH_MS
   B reply:ID       list    a result for each of them, for result_ttl
   B report:TOKEN   list    reports of processors, for whoever asked for them, for REPORT_MS; of the first partition
+  B batches        hash    batch -> how many of its direct operations have not ended: see batches.lua
   B results:new    hash    id -> a result that was sent here, for result_ttl: see results.lua
   B results:old    hash    the same, of some time before
   B controls.KIND  hash    target -> what operators have said of it: see controls.lua

@@ -28,6 +28,7 @@ end
 -- The journal speaks again of an operation that is here: something was decided about it. A lane that
 -- waits or is halted for it looks at it once more; one that is claimed does so when it is settled.
 local function look_again(k, o, record)
+    batches.hand_over(k, record)
     record = flagged(with_attempts(record, o.attempt or 0), FLAG_JOURNAL)
     if not (o.flow and o.flow.expires_ms) then record = unexpiring(record) end
     if call('ZREM', k.scheduled, o.id) == 1 then
@@ -209,7 +210,8 @@ function class_asked(o) return o.flow and PRIORITIES[o.flow.priority] or 0 end
 
 -- What one call has taken in and not yet written: a class' operations of a lane go into it together.
 function open_batch(k, rules)
-    return { k = k, rules = rules, at_us = now(), count = 0, unwritten = 0, records = {}, parts = {}, heads = {} }
+    return { k = k, rules = rules, at_us = now(), count = 0, unwritten = 0, records = {}, parts = {}, batches = {},
+        heads = {} }
 end
 
 -- The lane has its first operations of this class -> whether it had none at all.
@@ -251,7 +253,8 @@ function write_batch(b)
         end
     end
     if #new > 0 then make_all_ready(k, new) end
-    b.records, b.parts, b.unwritten = {}, {}, 0
+    batches.add(k, b.batches)
+    b.records, b.parts, b.batches, b.unwritten = {}, {}, {}, 0
 end
 
 -- When it is due, in µs; nil where that is now. The journal has its own ways to wait.
@@ -297,6 +300,8 @@ local function enqueue(b, o)
     if due_us then schedule(k, id, due_us) else put_in_lane(b, o.user, id, class_asked(o)) end
     records[n + 1], records[n + 2] = id, record_of(o, due_us or at_us)
     b.unwritten, b.count = n + 2, b.count + 1
+    local name = o.flow and not o.journal and o.flow.batch
+    if name then b.batches[name] = (b.batches[name] or 0) + 1 end
     if due_us then return { id, 'scheduled' } end
     return { id, control.is_paused(k, b.rules, o.user, o.op) and 'paused' or 'queued' }
 end

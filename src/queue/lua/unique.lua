@@ -56,6 +56,7 @@ end
 
 -- Operations leave Redis for good, but for those that are parked.
 function depart(k, ended, parked)
+    batches.depart(k, ended)
     if #ended == 0 or call('EXISTS', k.uniques) == 0 then return end
     for from = 1, #ended, UNPACK_MAX do
         local held = call('HMGET', k.uniques, unpack(ended, from, math.min(from + UNPACK_MAX - 1, #ended)))

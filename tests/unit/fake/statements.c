@@ -34,7 +34,7 @@ static const struct kind kinds[] = {
     {"other", "", MEANS_READ},
 };
 
-enum { ENTER_DECISION_PARAM = 3, DECIDE_STATE_PARAM = 7, FINISH_STATE_PARAM = 1 };
+enum { ENTER_DECISION_PARAM = 3, DECIDE_STATE_PARAM = 9, FINISH_STATE_PARAM = 1 };
 enum { CHARGE_STATE_PARAM = 2, CHARGE_CLAIM_PARAM = 6 };
 
 const struct kind *kind_of(const char *sql)
