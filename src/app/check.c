@@ -58,8 +58,9 @@ const struct command command_check = {
                "journal that Redis has lost; numbers, a lane whose numbers in the journal\n"
                "contradict; stray_wish, a reply that nobody would send; stray_key, a unique\n"
                "key whose operation is gone; endless_key, a result that would stay for ever;\n"
-               "endless_wait, a lane that waits for what will not happen; stray_reason, one\n"
-               "that is told why it waits, and does not.\n",
+               "endless_wait, a lane that waits for what will not happen; stray_reason,\n"
+               "stray_in_line, stray_slot, one that is told why it waits, stands in a limit's\n"
+               "line, or has a slot of one, and does not wait or run.\n",
     .flags = flags,
     .loads_settings = true,
     .run = run,

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "engine/controls.h"
+#include "engine/shares.h"
 #include "ledger/controls.h"
 #include "link/redis.h"
 #include "queue/partitions.h"
@@ -50,12 +51,15 @@ enum exit_code controls_tell(const struct invocation *invocation, struct pg_link
     struct redis_link *queue;
     struct heddle_error err;
     unsigned partitions = 0;
+    bool is_contended;
 
     heddle_status status = links_redis(invocation->options, &queue, &err);
     if (status == HEDDLE_OK) {
         status = partitions_get(queue, &partitions, &err);
         if (status == HEDDLE_OK)
             status = controls_spread(ledger, queue, partitions, &err);
+        if (status == HEDDLE_OK)
+            status = shares_balance(ledger, queue, partitions, &is_contended, &err);
         redis_free(queue);
     }
     if (status == HEDDLE_OK)
@@ -65,11 +69,13 @@ enum exit_code controls_tell(const struct invocation *invocation, struct pg_link
                                          "reached it");
 }
 
-void controls_print(const struct invocation *invocation, const struct control_target *target,
-                    const char *state)
+void controls_print(const struct invocation *invocation, const char *what,
+                    const struct control_target *target, const char *state)
 {
-    const char *what = target->user ? "user" : target->op ? "op" : "everything";
     const char *name = target->user ? target->user : target->op;
+
+    if (!what)
+        what = target->user ? "user" : target->op ? "op" : "everything";
 
     if (invocation->with_json)
         json_out(json_pack("{s:s, s:s*, s:s}", "what", what, "name", name, "state", state));

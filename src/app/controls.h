@@ -1,4 +1,4 @@
-/* What commands that set controls share: pause and resume. On the main thread. */
+/* What commands that set controls share: pause, resume, limit. On the main thread. */
 #ifndef APP_CONTROLS_H
 #define APP_CONTROLS_H
 
@@ -19,8 +19,8 @@ const char *controls_author(const struct arguments *arguments);
 /* Tells the queue of what was just set. Where that fails a line says that it comes later. */
 enum exit_code controls_tell(const struct invocation *invocation, struct pg_link *ledger);
 
-/* What became of it. */
-void controls_print(const struct invocation *invocation, const struct control_target *target,
-                    const char *state);
+/* What became of it: of `what`, or where that is NULL of the target. */
+void controls_print(const struct invocation *invocation, const char *what,
+                    const struct control_target *target, const char *state);
 
 #endif

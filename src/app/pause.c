@@ -43,7 +43,7 @@ static enum exit_code run_pause(const struct invocation *invocation)
         code = status == HEDDLE_OK ? controls_tell(invocation, ledger)
                                    : report(invocation, status, &err);
         if (status == HEDDLE_OK)
-            controls_print(invocation, &pause.target, "paused");
+            controls_print(invocation, NULL, &pause.target, "paused");
     }
     pg_free(ledger);
     return code;
@@ -67,7 +67,7 @@ static enum exit_code run_resume(const struct invocation *invocation)
     enum exit_code code =
         status == HEDDLE_OK ? controls_tell(invocation, ledger) : report(invocation, status, &err);
     if (status == HEDDLE_OK)
-        controls_print(invocation, &target, "resumed");
+        controls_print(invocation, NULL, &target, "resumed");
     pg_free(ledger);
     return code;
 }

@@ -9,6 +9,7 @@
 #include "engine/adoption.h"
 #include "engine/handover.h"
 #include "engine/heat.h"
+#include "engine/relay.h"
 #include "engine/wakes.h"
 #include "link/redis.h"
 #include "queue/lanes.h"
@@ -226,12 +227,11 @@ static heddle_status be_quiet(struct fetcher *fetcher)
 /* Where that fails others find what there is by their poll. */
 static void decline(struct fetcher *fetcher)
 {
-    const struct fetcher_options *options = &fetcher->options;
     struct heddle_error err;
 
     if (redis_is_connected(fetcher->link) &&
-        lanes_decline(fetcher->link, &fetcher->command, options->partitions, options->incarnation,
-                      &err) != HEDDLE_OK)
+        lanes_decline(fetcher->link, &fetcher->command, fetcher->options.partitions,
+                      fetcher->options.incarnation, &err) != HEDDLE_OK)
         redis_close(fetcher->link);
     fetcher->has_declined = true;
 }
@@ -326,15 +326,14 @@ static heddle_status adopt(struct fetcher *fetcher, unsigned partition, size_t l
 
 static struct lanes_request request_for(struct fetcher *fetcher, size_t lanes)
 {
-    const struct fetcher_options *options = &fetcher->options;
-
     return (struct lanes_request){
-        .incarnation = options->incarnation,
+        .incarnation = fetcher->options.incarnation,
         .seq = ++fetcher->seq,
-        .lanes_max = lanes < (size_t)options->lanes_max ? (int)lanes : options->lanes_max,
-        .operations_max = options->operations_max,
+        .lanes_max =
+            lanes < (size_t)fetcher->options.lanes_max ? (int)lanes : fetcher->options.lanes_max,
+        .operations_max = fetcher->options.operations_max,
         .bytes_max = CLAIM_BYTES_MAX,
-        .lease_ms = options->lease_ms,
+        .lease_ms = fetcher->options.lease_ms,
     };
 }
 
@@ -372,6 +371,9 @@ static heddle_status read_wakes(struct fetcher *fetcher, struct heddle_error *er
             break;
         case WAKE_YIELD:
             settler_release_unbegun(fetcher->parts.settler, fetcher->parts.queue);
+            break;
+        case WAKE_SHARES:
+            relay_balance(*fetcher->parts.relay);
             break;
         case WAKE_REPORT:
             reporter_ask(fetcher->parts.reporter, &wake.report);

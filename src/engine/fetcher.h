@@ -36,6 +36,7 @@ struct fetcher_parts {
     struct settler *settler;
     struct watchdog *watchdog;
     struct reporter *reporter;
+    struct relay *const *relay; /* made after it */
 };
 
 heddle_status fetcher_new(const struct fetcher_options *options, const struct fetcher_parts *parts,

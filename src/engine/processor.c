@@ -283,9 +283,9 @@ static heddle_status build(struct processor *processor, unsigned partitions,
     if (status == HEDDLE_OK)
         status = reporter_new(options->redis, options->redis_timeout_ms, &processor->report,
                               &processor->reporter, err);
-    parts = (struct fetcher_parts){processor->shared.handlers, processor->queue,
-                                   processor->holdings,        processor->settler,
-                                   processor->watchdog,        processor->reporter};
+    parts = (struct fetcher_parts){
+        processor->shared.handlers, processor->queue,    processor->holdings, processor->settler,
+        processor->watchdog,        processor->reporter, &processor->relay};
     if (status == HEDDLE_OK)
         status = beat_new(&beat, processor->holdings, &processor->beat, err);
     if (status == HEDDLE_OK)

@@ -6,10 +6,9 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/thread.h"
-#include "engine/batches.h"
-#include "engine/controls.h"
 #include "engine/fetcher.h"
 #include "engine/functions.h"
+#include "engine/house.h"
 #include "engine/outbox.h"
 #include "engine/reconcile.h"
 #include "heddle/client.h"
@@ -31,7 +30,6 @@ enum {
     /* A submitter that believes us awake has not committed yet: look again soon. */
     DOZE_MS = 10,
     RECONCILE_EVERY_MS = 1000,
-    HOUSE_EVERY_MS = 1000,
     LEARN_EVERY_MS = 1000,
     RECONCILE_PAUSE = 9, /* times what a page took */
     FORGET_COUNT = 1000,
@@ -77,7 +75,8 @@ struct relay {
     struct outbox outbox;
     bool is_listening, is_leader;
     atomic_bool leads; /* is_leader, as others see it */
-    int64_t next_reconcile_ms, next_house_ms, next_learn_ms;
+    struct house house;
+    int64_t next_reconcile_ms, next_learn_ms;
     int event_fd; /* a request, or the end */
     atomic_bool is_stopping;
     pthread_t thread;
@@ -92,7 +91,6 @@ static heddle_status tend(struct relay *relay, struct heddle_error *err);
 static heddle_status take_office(struct relay *relay, struct heddle_error *err);
 static heddle_status learn(struct relay *relay, struct heddle_error *err);
 static heddle_status serve_requests(struct relay *relay, struct heddle_error *err);
-static heddle_status keep_house(struct relay *relay, struct heddle_error *err);
 static heddle_status reconcile(struct relay *relay, struct heddle_error *err);
 static heddle_status rest(struct relay *relay, struct heddle_error *err);
 static int64_t rest_ms(const struct relay *relay);
@@ -197,6 +195,12 @@ void relay_rebuild(struct relay *relay, struct heddle_text lane)
         free(request);
 }
 
+void relay_balance(struct relay *relay)
+{
+    house_ask(&relay->house);
+    eventfd_write(relay->event_fd, 1);
+}
+
 static void *relay_body(void *argument)
 {
     struct relay *relay = argument;
@@ -223,8 +227,8 @@ static heddle_status tend(struct relay *relay, struct heddle_error *err)
         status = learn(relay, err);
     if (status == HEDDLE_OK)
         status = serve_requests(relay, err);
-    if (status == HEDDLE_OK && relay->is_leader && clock_now_ms() >= relay->next_house_ms)
-        status = keep_house(relay, err);
+    if (status == HEDDLE_OK && relay->is_leader)
+        status = house_tend(&relay->house, relay->pg, relay->redis, relay->partitions, err);
     if (status == HEDDLE_OK && relay->is_leader)
         status = outbox_unpark(&relay->outbox, err);
     if (status == HEDDLE_OK && relay->is_leader)
@@ -295,19 +299,6 @@ static heddle_status serve_requests(struct relay *relay, struct heddle_error *er
     return status;
 }
 
-/* What the leader looks after once a second. */
-static heddle_status keep_house(struct relay *relay, struct heddle_error *err)
-{
-    heddle_status status = controls_spread(relay->pg, relay->redis, relay->partitions, err);
-
-    if (status == HEDDLE_OK)
-        status = batches_tend(relay->pg, relay->redis, relay->partitions, err);
-
-    if (status == HEDDLE_OK)
-        relay->next_house_ms = clock_now_ms() + HOUSE_EVERY_MS;
-    return status;
-}
-
 /* A page of the comparison. In a large journal it takes a small part of the time, unless Redis has
  * lost something. */
 static heddle_status reconcile(struct relay *relay, struct heddle_error *err)
@@ -322,7 +313,7 @@ static heddle_status reconcile(struct relay *relay, struct heddle_error *err)
     if (status != HEDDLE_OK)
         return status;
     if (is_new)
-        relay->next_house_ms = 0;
+        house_hurry(&relay->house);
     const int64_t now_ms = clock_now_ms();
     relay->next_reconcile_ms = now_ms;
     if (is_last)
@@ -356,9 +347,9 @@ static heddle_status rest(struct relay *relay, struct heddle_error *err)
 
 static int64_t rest_ms(const struct relay *relay)
 {
-    const int64_t next_ms = relay->next_reconcile_ms < relay->next_house_ms
-                                ? relay->next_reconcile_ms
-                                : relay->next_house_ms;
+    const int64_t house_ms = house_next_ms(&relay->house);
+    const int64_t next_ms =
+        relay->next_reconcile_ms < house_ms ? relay->next_reconcile_ms : house_ms;
     const int64_t due_ms = next_ms - clock_now_ms();
     int64_t ms = outbox_idle_ms(&relay->outbox);
 
@@ -391,7 +382,7 @@ static void recover(struct relay *relay, const struct heddle_error *cause, int f
     redis_close(relay->redis);
     pg_close(relay->pg);
     outbox_begin_anew(&relay->outbox);
-    relay->next_house_ms = 0;
+    house_hurry(&relay->house);
     if (!atomic_load(&relay->is_stopping))
         clock_sleep_ms(clock_backoff_ms(failures, RETRY_BASE_MS, RETRY_CAP_MS));
 }

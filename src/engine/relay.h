@@ -30,4 +30,7 @@ bool relay_is_leader(const struct relay *relay);
 /* Asks for the lane to be rebuilt from the journal soon. The name is copied. Thread-safe. */
 void relay_rebuild(struct relay *relay, struct heddle_text lane);
 
+/* Asks for the shares of limits to be looked at soon (engine/shares.h). Thread-safe. */
+void relay_balance(struct relay *relay);
+
 #endif

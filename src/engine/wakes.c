@@ -90,6 +90,10 @@ static bool understand(struct heddle_text text, struct wake *wake)
         wake->kind = WAKE_YIELD;
         return true;
     }
+    if (text_equal(text, TEXT("shares"))) {
+        wake->kind = WAKE_SHARES;
+        return true;
+    }
     if (begins_with(text, report_word)) {
         wake->kind = WAKE_REPORT;
         return understand_report(text.data + sizeof report_word - 1, &wake->report);

@@ -1,7 +1,8 @@
 /* What a processor is told on its channel, heddle:wake:INCARNATION: that a partition has a ready
  * lane (its number), that an operation it has in hand shall end early ("cancel ID"), that it shall
- * give back what it has not begun ("yield"), or that somebody wants to know how it does ("report
- * TOKEN", or with a lane's name behind it "report TOKEN LANE").
+ * give back what it has not begun ("yield"), that somebody wants to know how it does ("report
+ * TOKEN", or with a lane's name behind it "report TOKEN LANE"), or that a partition needs a share
+ * of a limit ("shares").
  *
  * Confined to the fetcher. Messages are lost while it is not subscribed. */
 #ifndef ENGINE_WAKES_H
@@ -15,7 +16,7 @@
 
 struct wakes;
 
-enum wake_kind { WAKE_NONE, WAKE_PARTITION, WAKE_CANCEL, WAKE_YIELD, WAKE_REPORT };
+enum wake_kind { WAKE_NONE, WAKE_PARTITION, WAKE_CANCEL, WAKE_YIELD, WAKE_REPORT, WAKE_SHARES };
 
 struct wake {
     enum wake_kind kind;

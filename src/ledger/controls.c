@@ -15,6 +15,25 @@ static const struct heddle_statement resume_it = {"heddle_resume",
                                                   "select heddle.resume($1, $2, $3, $4)", 4};
 static const struct heddle_statement list_paused = {
     "heddle_list_paused", "select row_to_json(p) from heddle.paused p order by since", 0};
+static const struct heddle_statement limit_it = {
+    "heddle_limit",
+    "select heddle.set_limit(user_id => $1, op => $2, everything => $3, users => $4, rate => $5,"
+    " burst => $6, concurrency => $7, set_by => $8)",
+    8};
+static const struct heddle_statement unlimit_it = {
+    "heddle_unlimit",
+    "select heddle.remove_limit(user_id => $1, op => $2, everything => $3, users => $4, set_by => "
+    "$5)",
+    5};
+static const struct heddle_statement list_limits = {
+    "heddle_list_limits", "select row_to_json(l) from heddle.limits l order by since", 0};
+static const struct heddle_statement has_shared = {
+    "heddle_has_shared", "select exists (select from heddle.controls where total is not null)", 0};
+static const struct heddle_statement next_epoch = {"heddle_next_epoch",
+                                                   "select nextval('heddle.shares_epoch')", 0};
+static const struct heddle_statement list_shared = {
+    "heddle_list_shared", "select kind, key, total from heddle.controls where total is not null",
+    0};
 static const struct heddle_statement newest = {
     "heddle_controls_newest", "select coalesce(max(version), 0) from heddle.controls", 0};
 static const struct heddle_statement since = {
@@ -22,6 +41,9 @@ static const struct heddle_statement since = {
     "select version, kind, key, coalesce(value::text, '') from heddle.controls where version > $1"
     " order by version limit $2",
     2};
+
+static heddle_status list(struct pg_link *link, const struct heddle_statement *statement,
+                          controls_found_function *found, void *argument, struct heddle_error *err);
 
 static const char *truth(bool value)
 {
@@ -50,15 +72,39 @@ heddle_status controls_resume(struct pg_link *link, const struct control_target 
     return status;
 }
 
+heddle_status controls_limit(struct pg_link *link, const struct control_limit *limit,
+                             struct heddle_error *err)
+{
+    const char *const params[] = {
+        limit->target.user, limit->target.op, truth(limit->target.is_all), truth(limit->is_users),
+        limit->rate,        limit->burst,     limit->concurrency,          limit->by};
+
+    return pg_query(link, &limit_it, params, NULL, err);
+}
+
+heddle_status controls_unlimit(struct pg_link *link, const struct control_limit *limit,
+                               struct heddle_error *err)
+{
+    const char *const params[] = {limit->target.user, limit->target.op, truth(limit->target.is_all),
+                                  truth(limit->is_users), limit->by};
+    AUTO_ROWS rows = NULL;
+
+    heddle_status status = pg_query(link, &unlimit_it, params, &rows, err);
+    if (status == HEDDLE_OK && *heddle_rows_text(rows, 0, 0) == 'f')
+        return heddle_refuse(err, HEDDLE_KIND_NOT_FOUND, "it has no limit");
+    return status;
+}
+
 heddle_status controls_list_paused(struct pg_link *link, controls_found_function *found,
                                    void *argument, struct heddle_error *err)
 {
-    AUTO_ROWS rows = NULL;
+    return list(link, &list_paused, found, argument, err);
+}
 
-    heddle_status status = pg_query(link, &list_paused, NULL, &rows, err);
-    for (int i = 0; status == HEDDLE_OK && i < heddle_rows_count(rows); i++)
-        found(argument, heddle_rows_text(rows, i, 0));
-    return status;
+heddle_status controls_list_limits(struct pg_link *link, controls_found_function *found,
+                                   void *argument, struct heddle_error *err)
+{
+    return list(link, &list_limits, found, argument, err);
 }
 
 heddle_status controls_newest(struct pg_link *link, int64_t *version, struct heddle_error *err)
@@ -96,4 +142,47 @@ heddle_status controls_since(struct pg_link *link, int64_t version, size_t most,
                                           texts[0], texts[1], texts[2]};
     }
     return HEDDLE_OK;
+}
+
+/* The number comes before the limits are read: whoever has a larger one has read later. */
+heddle_status controls_shared(struct pg_link *link, struct arena *arena, int64_t *epoch,
+                              const struct shared_limit **limits, size_t *count,
+                              struct heddle_error *err)
+{
+    AUTO_ROWS is_any = NULL;
+    AUTO_ROWS number = NULL;
+    AUTO_ROWS rows = NULL;
+
+    *count = 0;
+    heddle_status status = pg_query(link, &has_shared, NULL, &is_any, err);
+    if (status != HEDDLE_OK || *heddle_rows_text(is_any, 0, 0) == 'f')
+        return status;
+    status = pg_query(link, &next_epoch, NULL, &number, err);
+    if (status == HEDDLE_OK)
+        status = pg_query(link, &list_shared, NULL, &rows, err);
+    if (status != HEDDLE_OK)
+        return status;
+    *epoch = strtoll(heddle_rows_text(number, 0, 0), NULL, 10);
+    *count = (size_t)heddle_rows_count(rows);
+    struct shared_limit *found = arena_alloc(arena, (*count + 1) * sizeof *found);
+    for (size_t i = 0; i < *count; i++) {
+        const char *kind = heddle_rows_text(rows, (int)i, 0),
+                   *key = heddle_rows_text(rows, (int)i, 1);
+        found[i] = (struct shared_limit){arena_copy_text(arena, kind, strlen(kind)).data,
+                                         arena_copy_text(arena, key, strlen(key)).data,
+                                         strtoll(heddle_rows_text(rows, (int)i, 2), NULL, 10)};
+    }
+    *limits = found;
+    return HEDDLE_OK;
+}
+
+static heddle_status list(struct pg_link *link, const struct heddle_statement *statement,
+                          controls_found_function *found, void *argument, struct heddle_error *err)
+{
+    AUTO_ROWS rows = NULL;
+
+    heddle_status status = pg_query(link, statement, NULL, &rows, err);
+    for (int i = 0; status == HEDDLE_OK && i < heddle_rows_count(rows); i++)
+        found(argument, heddle_rows_text(rows, i, 0));
+    return status;
 }

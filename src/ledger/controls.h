@@ -18,6 +18,15 @@ struct control_target {
     bool is_all;
 };
 
+struct control_limit {
+    struct control_target target;
+    bool is_users;           /* each user, in place of the target */
+    const char *rate;        /* such as 10/s; or NULL */
+    const char *burst;       /* or NULL */
+    const char *concurrency; /* or NULL */
+    const char *by;
+};
+
 struct control_pause {
     struct control_target target;
     bool refuses;       /* submissions, too */
@@ -32,9 +41,20 @@ heddle_status controls_pause(struct pg_link *link, const struct control_pause *p
 heddle_status controls_resume(struct pg_link *link, const struct control_target *target,
                               const char *by, struct heddle_error *err) HEDDLE_MUST_CHECK;
 
-/* Called for each, the oldest first, with its row of heddle.paused as JSON. */
+/* HEDDLE_PERMANENT, kind invalid: it makes no sense; the text says why. */
+heddle_status controls_limit(struct pg_link *link, const struct control_limit *limit,
+                             struct heddle_error *err) HEDDLE_MUST_CHECK;
+
+/* Takes back all limits of its target. HEDDLE_REFUSED, kind not_found: it has none. */
+heddle_status controls_unlimit(struct pg_link *link, const struct control_limit *limit,
+                               struct heddle_error *err) HEDDLE_MUST_CHECK;
+
+/* Called for each, the oldest first, with its row of heddle.paused or heddle.limits as JSON. */
 typedef void controls_found_function(void *argument, const char *json);
 heddle_status controls_list_paused(struct pg_link *link, controls_found_function *found,
+                                   void *argument, struct heddle_error *err) HEDDLE_MUST_CHECK;
+
+heddle_status controls_list_limits(struct pg_link *link, controls_found_function *found,
                                    void *argument, struct heddle_error *err) HEDDLE_MUST_CHECK;
 
 /* The version of the newest; 0: nothing was ever said. */
@@ -52,5 +72,17 @@ struct control {
 heddle_status controls_since(struct pg_link *link, int64_t version, size_t most,
                              struct arena *arena, struct control **controls, size_t *count,
                              struct heddle_error *err) HEDDLE_MUST_CHECK;
+
+/* A limit that the partitions have to share: so many tokens or slots. */
+struct shared_limit {
+    const char *kind, *key;
+    int64_t total;
+};
+
+/* Those that there are, and a number that is larger than those of all earlier calls; where there
+ * are none, 0. Their texts lie in the arena. */
+heddle_status controls_shared(struct pg_link *link, struct arena *arena, int64_t *epoch,
+                              const struct shared_limit **limits, size_t *count,
+                              struct heddle_error *err) HEDDLE_MUST_CHECK;
 
 #endif

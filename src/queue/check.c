@@ -21,6 +21,8 @@ static void note_member(struct checker *checker, unsigned partition, const char 
                         struct heddle_text member, const char *kind);
 static heddle_status check_claims(void *argument, const struct redis_reply *keys,
                                   struct heddle_error *err);
+static heddle_status check_limits(void *argument, const struct redis_reply *keys,
+                                  struct heddle_error *err);
 
 heddle_status queue_check_lanes(const struct queue_check *check, struct queue_census *census,
                                 struct heddle_error *err)
@@ -47,6 +49,10 @@ heddle_status queue_check_lanes(const struct queue_check *check, struct queue_ce
         for (size_t i = 0; status == HEDDLE_OK && i < sizeof collections / sizeof *collections; i++)
             status = check_members(&checker, p, collections[i], err);
     }
+    if (status == HEDDLE_OK)
+        status = check_scan(&checker, "heddle:{*}:line:*", check_limits, &checker, err);
+    if (status == HEDDLE_OK)
+        status = check_scan(&checker, "heddle:{*}:busy:*", check_limits, &checker, err);
     if (status == HEDDLE_OK)
         status = check_walk(&checker, err);
     checker_done(&checker);
@@ -179,6 +185,9 @@ static void note_member(struct checker *checker, unsigned partition, const char 
         check_note(checker, kind, partition, member, "for what will not happen");
     else if (strcmp(kind, "stray_reason") == 0)
         check_note(checker, kind, partition, member, "told why it waits, and does not");
+    else if (strcmp(kind, "stray_in_line") == 0 || strcmp(kind, "stray_slot") == 0)
+        check_note(checker, kind, partition, member, "in %s, and does not %s", collection,
+                   *collection == 'l' ? "wait for it" : "run");
     else
         check_note(checker, kind, partition, TEXT(""), "processor %s is in %s and does not live",
                    member.data, collection);
@@ -206,6 +215,22 @@ static heddle_status check_claims(void *argument, const struct redis_reply *keys
                                    arena_format(&checker->texts, "held:%s", key.name), err);
         arena_reset(&checker->texts);
     }
+    return status;
+}
+
+/* Who stands in a line, or uses a slot. */
+static heddle_status check_limits(void *argument, const struct redis_reply *keys,
+                                  struct heddle_error *err)
+{
+    heddle_status status = HEDDLE_OK;
+    struct checker *checker = argument;
+    struct queue_key key;
+
+    for (size_t i = 0; status == HEDDLE_OK && i < redis_reply_count(keys); i++)
+        if (check_read_key(checker, redis_reply_at(keys, i), &key))
+            status = check_members(checker, key.partition,
+                                   arena_format(&checker->texts, "%s:%s", key.kind, key.name), err);
+    arena_reset(&checker->texts);
     return status;
 }
 

@@ -97,7 +97,8 @@ static heddle_status visit(void *argument, const struct redis_reply *keys, struc
         *step = (struct step){0};
         if (!check_read_key(walk->checker, redis_reply_at(keys, i), &step->key) ||
             strcmp(step->key.kind, "held") == 0 || strcmp(step->key.kind, "ready") == 0 ||
-            strcmp(step->key.kind, "unique") == 0)
+            strcmp(step->key.kind, "unique") == 0 || strcmp(step->key.kind, "line") == 0 ||
+            strcmp(step->key.kind, "busy") == 0)
             continue;
         step->is_lane = is_list(step->key.kind);
         count += step->is_lane || walk->is_first;

@@ -47,3 +47,43 @@ heddle_status partition_controls_end(struct command *command, struct redis_link 
         *version = redis_reply_integer(reply);
     return status;
 }
+
+void partition_shares_begin(struct command *command, unsigned partition, int64_t epoch)
+{
+    command_begin(command, "heddle_shares", partition);
+    command_number(command, epoch);
+}
+
+void partition_shares_add(struct command *command, const char *kind, const char *key, int64_t share,
+                          int64_t credit)
+{
+    command_string(command, kind);
+    command_string(command, key);
+    if (share == SHARE_ASKED)
+        command_string(command, "");
+    else
+        command_number(command, share);
+    command_number(command, credit);
+}
+
+bool partition_shares_accepted(const struct redis_reply *reply)
+{
+    return redis_reply_integer(redis_reply_at(reply, 0)) == 1;
+}
+
+bool partition_shares_read(const struct redis_reply *reply, size_t index,
+                           struct partition_share *share)
+{
+    const size_t at = 1 + 5 * index;
+
+    if (at + 5 > redis_reply_count(reply))
+        return false;
+    *share = (struct partition_share){
+        .share = redis_reply_integer(redis_reply_at(reply, at)),
+        .used = redis_reply_integer(redis_reply_at(reply, at + 1)),
+        .waiting = redis_reply_integer(redis_reply_at(reply, at + 2)),
+        .oldest_us = redis_reply_integer(redis_reply_at(reply, at + 3)),
+        .taken = redis_reply_integer(redis_reply_at(reply, at + 4)),
+    };
+    return true;
+}

@@ -1,6 +1,6 @@
 /* Pauses: what is paused does not begin, keeps its order, and goes on when it is resumed. The
  * functions of heddle.lua, called directly. */
-#include "desk.h"
+#include "limits.h"
 
 #include "base/text.h"
 #include "queue/admin.h"
@@ -14,26 +14,6 @@
 #include <string.h>
 
 #include <cmocka.h>
-
-static int version; /* of the last control */
-
-static int set_up(void **state)
-{
-    version = 0;
-    return desk_set_up(state);
-}
-
-/* A control as the relay brings it; an empty value takes it back. */
-static void control(const char *kind, const char *target, const char *value)
-{
-    char from[12], to[12];
-
-    snprintf(from, sizeof from, "%d", version);
-    snprintf(to, sizeof to, "%d", ++version);
-    assert_int_equal(desk_number("FCALL", "heddle_control", "1", "heddle:{0}", from, to, "1", to,
-                                 kind, target, value, NULL),
-                     version);
-}
 
 static struct heddle_receipt submit(const char *user, const char *op)
 {
@@ -49,12 +29,6 @@ static void assert_state(const char *user, const char *id, const char *expected)
     assert_string_equal(redis_reply_text(redis_reply_at(reply, 0)).data, expected);
 }
 
-static void assert_reason(const char *lane, const char *expected)
-{
-    AUTO_REPLY reply = desk_call("HGET", "heddle:{0}:waits", lane, NULL);
-    assert_string_equal(redis_reply_text(reply).data, expected);
-}
-
 /* Claims nothing, and would come again only when it is woken. */
 static void assert_nothing_to_do(const char *processor)
 {
@@ -68,7 +42,7 @@ static void assert_nothing_to_do(const char *processor)
 static void a_paused_user_waits_and_others_go_on(void **state)
 {
     (void)state;
-    control("pause", "user:ann", "{}");
+    limits_control("pause", "user:ann", "{}");
     struct heddle_receipt first = submit("ann", "work");
     assert_string_equal(first.state, "paused");
     submit("ann", "work");
@@ -78,12 +52,12 @@ static void a_paused_user_waits_and_others_go_on(void **state)
     assert_string_equal(claim->lane.data, "bob");
     assert_nothing_to_do("p");
     desk_assert_state("ann", "2 waiting");
-    assert_reason("ann", "paused user");
+    limits_assert_reason("ann", "paused user");
     assert_state("ann", first.id, "paused");
     desk_settle("p", claim, 0, 1, LANE_RELEASE);
     claim_free(claim);
 
-    control("pause", "user:ann", "");
+    limits_control("pause", "user:ann", "");
     claim = desk_take("p", 10);
     assert_int_equal(claim->operation_count, 2);
     assert_string_equal(claim->operations[0].operation.id, first.id);
@@ -104,16 +78,16 @@ static void a_paused_op_stops_its_lane_where_it_stands(void **state)
     (void)state;
     for (size_t i = 0; i < 3; i++)
         memcpy(ids[i], submit("ann", ops[i]).id, sizeof ids[i]);
-    control("pause", "op:mail", "{}");
+    limits_control("pause", "op:mail", "{}");
     struct claim *claim = desk_take("p", 10);
     assert_int_equal(claim->operation_count, 1);
     desk_settle("p", claim, 0, 1, LANE_RELEASE);
     claim_free(claim);
     assert_nothing_to_do("p");
-    assert_reason("ann", "paused op mail");
+    limits_assert_reason("ann", "paused op mail");
     assert_state("ann", ids[1], "paused");
 
-    control("pause", "op:mail", "");
+    limits_control("pause", "op:mail", "");
     claim = desk_take("p", 10);
     assert_int_equal(claim->operation_count, 2);
     assert_string_equal(claim->operations[0].operation.id, ids[1]);
@@ -128,7 +102,7 @@ static void while_everything_is_paused_nothing_is_claimed_nor_moved(void **state
     submit("ann", "work");
     struct claim *begun = desk_take("p", 1);
     submit("bob", "work");
-    control("pause", "all", "{}");
+    limits_control("pause", "all", "{}");
     assert_nothing_to_do("p");
     desk_assert_state("bob", "1 ready");
     assert_string_equal(submit("bob", "work").state, "paused");
@@ -137,7 +111,7 @@ static void while_everything_is_paused_nothing_is_claimed_nor_moved(void **state
     desk_assert_state("ann", "gone");
     claim_free(begun);
     assert_int_equal(desk_number("SCARD", "heddle:{0}:idle", NULL), 0);
-    control("pause", "all", "");
+    limits_control("pause", "all", "");
     begun = desk_take("p", 2);
     assert_int_equal(begun->operation_count, 2);
     desk_settle("p", begun, 0, 2, LANE_RELEASE);
@@ -152,7 +126,7 @@ static void many_lanes_go_on_step_by_step(void **state)
     int taken = 0;
 
     (void)state;
-    control("pause", "op:mail", "{}");
+    limits_control("pause", "op:mail", "{}");
     for (int i = 0; i < LANES; i++) {
         snprintf(name, sizeof name, "user-%d", i);
         submit(name, "mail");
@@ -161,18 +135,18 @@ static void many_lanes_go_on_step_by_step(void **state)
         assert_int_equal(desk_claim("p", STEP, 1).claims.count, 0);
     assert_nothing_to_do("p");
     assert_int_equal(desk_number("ZCARD", "heddle:{0}:waiting", NULL), LANES);
-    control("pause", "op:mail", "");
+    limits_control("pause", "op:mail", "");
     assert_int_equal(desk_number("ZCARD", "heddle:{0}:waiting", NULL), LANES);
     /* Paused again meanwhile: what has not come back waits on. */
     struct lanes_answer answer = desk_claim("p", STEP, 1);
     taken += (int)answer.claims.count;
     desk_drop(&answer);
     assert_int_equal(taken, STEP);
-    control("pause", "op:mail", "{}");
+    limits_control("pause", "op:mail", "{}");
     for (int calls = 0; calls < 2 * LANES / STEP; calls++)
         assert_int_equal(desk_claim("p", STEP, 1).claims.count, 0);
     assert_nothing_to_do("p");
-    control("pause", "op:mail", "");
+    limits_control("pause", "op:mail", "");
     for (int calls = 0; taken < LANES; calls++) {
         assert_true(calls < 2 * LANES / STEP);
         answer = desk_claim("p", STEP, 1);
@@ -197,21 +171,21 @@ static void a_pause_may_refuse_what_is_new_and_nothing_that_is_known(void **stat
 
     (void)state;
     desk_submit_as(&known);
-    control("pause", "op:mail", "{\"refuse\":true}");
+    limits_control("pause", "op:mail", "{\"refuse\":true}");
     struct heddle_receipt receipt = submit("ann", "mail");
     assert_int_equal(receipt.status, HEDDLE_RETRY);
     assert_string_equal(receipt.error.text, "paused: op mail is paused");
     assert_string_equal(desk_submit_as(&known).state, "paused");
     assert_string_equal(desk_submit_as(&journaled).state, "paused");
     assert_string_equal(submit("ann", "work").state, "queued");
-    control("pause", "op:mail", "{}");
+    limits_control("pause", "op:mail", "{}");
     assert_string_equal(submit("ann", "mail").state, "paused");
 }
 
 static void what_is_cancelled_does_not_stand_in_the_way(void **state)
 {
     (void)state;
-    control("pause", "op:mail", "{}");
+    limits_control("pause", "op:mail", "{}");
     struct heddle_receipt first = submit("ann", "mail");
     submit("ann", "work");
     assert_nothing_to_do("p");
@@ -227,14 +201,14 @@ static void what_is_cancelled_does_not_stand_in_the_way(void **state)
 static void no_page_is_applied_out_of_its_turn(void **state)
 {
     (void)state;
-    control("pause", "user:ann", "{}");
-    control("pause", "user:ann", "");
+    limits_control("pause", "user:ann", "{}");
+    limits_control("pause", "user:ann", "");
     assert_int_equal(desk_number("FCALL", "heddle_control", "1", "heddle:{0}", "0", "1", "1", "1",
                                  "pause", "user:ann", "{}", NULL),
                      2);
     assert_string_equal(submit("ann", "work").state, "queued");
     /* Postgres has gone back: what it does not know is forgotten. */
-    control("pause", "user:bob", "{}");
+    limits_control("pause", "user:bob", "{}");
     assert_int_equal(desk_number("FCALL", "heddle_control", "1", "heddle:{0}", "3", "1", "1", "1",
                                  "pause", "user:ann", "{}", NULL),
                      1);
@@ -257,8 +231,8 @@ static void a_queue_that_was_lost_waits_for_its_controls(void **state)
                      5);
     assert_nothing_to_do("p");
     submit("bob", "work");
-    version = 5;
-    control("pause", "user:carl", "{}");
+    limits_record.version = 5;
+    limits_control("pause", "user:carl", "{}");
     struct lanes_answer answer = desk_claim("p", 10, 10);
     struct claim *claim = desk_only(&answer);
     assert_string_equal(claim->lane.data, "bob");
@@ -287,7 +261,7 @@ static void a_suspect_is_tried_whatever_is_paused(void **state)
     assert_int_equal(lanes_suspect(desk.link, &desk.command, 0, "p", "ann", first.id, 3, &desk.err),
                      HEDDLE_OK);
     claim_free(claim);
-    control("pause", "all", "{}");
+    limits_control("pause", "all", "{}");
     assert_int_equal(
         lanes_adopt(desk.link, &desk.command, 0, &request, reasons, cursor, &answer, &desk.err),
         HEDDLE_OK);
@@ -311,16 +285,16 @@ static void an_op_that_becomes_known_while_it_is_paused_waits(void **state)
     const struct settlement halt = {.claim = claim, .disposition = LANE_HALT, .reason = "op mail"};
     desk_settle_as("p", &halt, NULL, NULL);
     claim_free(claim);
-    control("pause", "op:mail", "{}");
+    limits_control("pause", "op:mail", "{}");
     assert_int_equal(
         lanes_adopt(desk.link, &desk.command, 0, &request, reasons, cursor, &answer, &desk.err),
         HEDDLE_OK);
     assert_int_equal(answer.claims.count, 0);
     desk_assert_state("ann", "1 waiting");
-    assert_reason("ann", "paused op mail");
+    limits_assert_reason("ann", "paused op mail");
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, desk_tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, limits_set_up, desk_tear_down)
 
 int main(void)
 {

@@ -9,14 +9,20 @@ create table heddle.controls (
     set_at  timestamptz not null default clock_timestamp(),
     set_by  text not null,
     refuses boolean not null generated always as (coalesce(value ->> 'refuse' = 'true', false)) stored,
+    total   integer generated always as (case when key <> 'users' and key not like 'user:%' then case kind
+                when 'rate' then (value ->> 'burst')::integer
+                when 'slots' then (value ->> 'count')::integer end end) stored,
     primary key (kind, key)
 );
+create sequence heddle.shares_epoch;
+create index controls_shared on heddle.controls (kind, key) where total is not null;
 create index controls_refusing on heddle.controls (kind, key) where refuses;
 comment on table heddle.controls is 'What operators have said of users, ops and everything';
 comment on column heddle.controls.key is 'What it is about: all, users (each of them), user:U or op:OP';
 comment on column heddle.controls.value is 'null: it was taken back';
 comment on column heddle.controls.version is 'Rises from change to change, in the order of their commits';
 comment on column heddle.controls.refuses is 'A submission may be refused for it';
+comment on column heddle.controls.total is 'Of a limit that the partitions share: its tokens or slots';
 
 -- Says it, or with a null value takes it back; false where there was nothing to take back. The lock
 -- keeps the order: whoever has seen a version has seen all before it.
@@ -97,3 +103,84 @@ language sql stable as $$
       from heddle.controls
      where kind = 'pause' and refuses and key in ('all', 'user:' || $1, 'op:' || $2) order by key limit 1
 $$;
+
+-- A rate such as 10/s, as the queue keeps it: 100/m may begin at once, then one every 0.6 s.
+create function heddle.read_rate(rate text, burst integer) returns jsonb
+language plpgsql immutable as $$
+declare
+    parts text[] := regexp_match(rate, '^([0-9]{1,7})/(s|m|h|d)$');
+    many  integer := parts[1]::integer;
+begin
+    if parts is null or many not between 1 and 1000000 then
+        raise exception 'HEDDLE invalid rate must be 1 to 1000000 per s, m, h or d, such as 10/s'
+            using errcode = 'invalid_parameter_value';
+    elsif burst not between 1 and 1000000 then
+        raise exception 'HEDDLE invalid burst must be 1 to 1000000' using errcode = 'invalid_parameter_value';
+    end if;
+    return jsonb_build_object('count', many, 'rate', rate, 'burst', coalesce(burst, many), 'period_us',
+        case parts[2] when 's' then 1000000::bigint when 'm' then 60000000 when 'h' then 3600000000 else 86400000000 end);
+end $$;
+
+-- What a limit is about: one user, each user, one op, or everything.
+create function heddle.limit_key(user_id text, op text, users boolean, everything boolean) returns text
+language plpgsql immutable as $$
+begin
+    if not users then
+        return heddle.control_key(user_id, op, everything);
+    elsif num_nonnulls(user_id, op, nullif(everything, false)) <> 0 then
+        raise exception 'HEDDLE invalid say one of user_id, op, users and everything'
+            using errcode = 'invalid_parameter_value';
+    end if;
+    return 'users';
+end $$;
+
+-- No more than this begins: by a rate, which an op, all, one user or each user may have; by how many may run
+-- at once, which an op may have. One user's rate stands in place of that of each user.
+create function heddle.set_limit(user_id text default null, op text default null, users boolean default false,
+                                 everything boolean default false, rate text default null, burst integer default null,
+                                 concurrency integer default null, set_by text default null)
+returns void
+language plpgsql as $$
+#variable_conflict use_variable
+declare
+    key text := heddle.limit_key(user_id, op, users, everything);
+begin
+    if num_nonnulls(rate, concurrency) = 0 or burst is not null and rate is null then
+        raise exception 'HEDDLE invalid say a rate, perhaps with a burst, or a concurrency'
+            using errcode = 'invalid_parameter_value';
+    elsif concurrency is not null and op is null then
+        raise exception 'HEDDLE invalid only an op has a concurrency' using errcode = 'invalid_parameter_value';
+    elsif concurrency not between 1 and 1000000 then
+        raise exception 'HEDDLE invalid concurrency must be 1 to 1000000' using errcode = 'invalid_parameter_value';
+    elsif (select count(*) from heddle.controls where total is not null) >= 200 then
+        raise exception 'HEDDLE invalid there are 200 limits of ops already' using errcode = 'invalid_parameter_value';
+    end if;
+    if rate is not null then
+        perform heddle.set_control('rate', key, heddle.read_rate(rate, burst), set_by);
+    end if;
+    if concurrency is not null then
+        perform heddle.set_control('slots', key, jsonb_build_object('count', concurrency), set_by);
+    end if;
+end $$;
+
+-- Takes back its rate and its concurrency; false: it has none.
+create function heddle.remove_limit(user_id text default null, op text default null, users boolean default false,
+                                    everything boolean default false, set_by text default null)
+returns boolean
+language plpgsql as $$
+#variable_conflict use_variable
+declare
+    key  text := heddle.limit_key(user_id, op, users, everything);
+    rate boolean := heddle.set_control('rate', key, null, set_by);
+begin
+    return heddle.set_control('slots', key, null, set_by) or rate;
+end $$;
+
+create view heddle.limits as
+    select case when key = 'all' then 'everything' when key = 'users' then 'each user' else split_part(key, ':', 1) end
+               as what,
+           substr(key, nullif(position(':' in key), 0) + 1) as name,
+           value ->> 'rate' as rate, (value ->> 'burst')::integer as burst,
+           case kind when 'slots' then (value ->> 'count')::integer end as concurrency,
+           set_at as since, set_by as by
+      from heddle.controls where kind in ('rate', 'slots') and value is not null;

@@ -8,9 +8,8 @@ do
 
 local STALE_MS, AHEAD_MS, CHECK_COUNT, PLACE_COUNT, PLACE_OVERLAP = 60000, 3600000, 100, 256, 16
 local SCANS = {
-    ready = { 'ZSCAN', 'ZREM' }, ['ready:urgent'] = { 'ZSCAN', 'ZREM' }, ['ready:bulk'] = { 'ZSCAN', 'ZREM' },
-    waiting = { 'ZSCAN', 'ZREM' }, scheduled = { 'ZSCAN', 'ZREM' }, beats = { 'ZSCAN', 'ZREM' },
-    idle = { 'SSCAN', 'SREM' },
+    ready = { 'ZSCAN', 'ZREM' }, waiting = { 'ZSCAN', 'ZREM' }, scheduled = { 'ZSCAN', 'ZREM' },
+    beats = { 'ZSCAN', 'ZREM' }, idle = { 'SSCAN', 'SREM' }, line = { 'ZSCAN', 'ZREM' }, busy = { 'SSCAN', 'SREM' },
 }
 
 -- Long over, and nobody has taken over; or given by a clock that has gone back since.
@@ -24,8 +23,17 @@ local function is_stale_idle(k, incarnation)
         and call('PUBSUB', 'NUMSUB', 'heddle:wake:' .. incarnation)[2] == 0
 end
 
+-- A slot is used by a lane that is claimed, or that a suspect stands in.
+local function uses_slot(k, lane)
+    local place = places_of(k, lane)[1]
+    return place and (find(place.name, '^held:') or call('HGET', k.halted, lane) == 'suspect')
+end
+
 -- What is wrong with a member of a collection; nil where nothing is.
 local function fault_of(k, collection, holder, member, value)
+    local kind, name = collection:match('^(%l+):(.*)$')
+    if kind == 'line' then return call('HGET', k.waits, member) ~= name and 'stray_in_line' end
+    if kind == 'busy' then return not uses_slot(k, member) and 'stray_slot' end
     if collection == 'beats' then return is_stale_beat(tonumber(value)) and 'stale_beat' end
     if collection == 'idle' then return is_stale_idle(k, member) and 'stale_idle' end
     if collection == 'waits' then return not call('ZSCORE', k.waiting, member) and 'stray_reason' end
@@ -45,9 +53,9 @@ end
 -- beat's processor are orphan claims then; stray wishes are heddle_check_wish's.
 function check_members(k, args)
     local collection, cursor, repairs = args[1], args[2], args[3] == '1'
-    local scan, key = SCANS[collection] or { 'HSCAN', 'HDEL' }, k.base .. collection
+    local scan, key = SCANS[collection:match('^%l+')] or { 'HSCAN', 'HDEL' }, k.base .. collection
     local holder = collection:match('^held:(.*)$')
-    local page, step = call(scan[1], key, cursor, 'COUNT', CHECK_COUNT), collection == 'idle' and 1 or 2
+    local page, step = call(scan[1], key, cursor, 'COUNT', CHECK_COUNT), scan[1] == 'SSCAN' and 1 or 2
     local answer = { page[1] }
     for i = 1, #page[2], step do
         local member, value = page[2][i], page[2][i + 1]
@@ -64,6 +72,8 @@ function check_members(k, args)
                 make_ready(k, member)
             elseif repairs and fault == 'stray_key' then
                 depart(k, { member }, {})
+            elseif repairs and fault == 'stray_slot' then
+                control.free_slot(k, collection:match(':(.*)$'), member)
             elseif repairs and fault ~= 'stray_wish' then
                 call(scan[2], key, member)
             end

@@ -95,9 +95,10 @@ local function give(k, claim, lanes, classes, answer)
             elseif turns and list[from] then
                 note_awaited(k, lane, id_of(list[from]))
             end
+            if claim.is_quarantine and count > 0 then claim.slots[lane] = control.kept_slot(k, lane, list[from]) end
             if count > 0 then
-                local class = classes and classes[(i + 1) / 2] or 0
-                held[#held + 1], held[#held + 2] = lane, held_text(claim.seq, lanes[i + 1], count, class)
+                local class, slot = classes and classes[(i + 1) / 2] or 0, claim.slots and claim.slots[lane]
+                held[#held + 1], held[#held + 2] = lane, held_text(claim.seq, lanes[i + 1], count, class, slot)
                 local size = #answer
                 answer[size + 1], answer[size + 2] = lane, count
                 for at = 1, count do answer[size + 2 + at] = begun(k, list[from + at - 1]) end
@@ -111,7 +112,11 @@ local function give(k, claim, lanes, classes, answer)
     end
     for back = i, #lanes, 2 do
         local class = classes and classes[(back + 1) / 2] or 0
-        call('ZADD', k.readies[class], lanes[back + 1], lanes[back])
+        if claim.called and claim.called[lanes[back]] then
+            make_ready(k, lanes[back])
+        else
+            call('ZADD', k.readies[class], lanes[back + 1], lanes[back])
+        end
     end
     return (i - 1) / 2
 end
@@ -166,6 +171,19 @@ local function claim_nothing(k, asked)
     return { -1, 0, 1 }
 end
 
+-- The same, but those that stood in line (see limits.lua) and may go come first.
+local function next_lanes(k, asked, vt)
+    local lanes = asked.rules and control.call_lines(k, asked, vt or '0')
+    if not lanes or #lanes == 0 then return take_ready(k, asked.lanes_max, vt) end
+    local count = #lanes / 2
+    local popped, popped_classes = take_ready(k, asked.lanes_max - count, vt)
+    local classes = popped_classes and {}
+    for n = 1, classes and count or 0 do classes[n] = 0 end
+    for i = 1, #popped do lanes[2 * count + i] = popped[i] end
+    for n = 1, classes and #popped / 2 or 0 do classes[count + n] = popped_classes[n] end
+    return lanes, classes
+end
+
 -- INCARNATION SEQ LANES OPERATIONS BYTES LEASE_MS -> [next due ms or -1, halted lanes, 1 where none is left, lane, n, n records, …]
 -- A processor that found the last ready lane is woken when there are more.
 function claim(k, args)
@@ -174,23 +192,27 @@ function claim(k, args)
     local meta, is_all = call('HMGET', k.meta, 'vt', 'rules'), true
     asked.rules = meta[2]
     if asked.rules and control.is_stopped(k, asked.rules) then return claim_nothing(k, asked) end
+    if asked.rules then control.begin(asked) end
 
     wake_waiting(k, asked.lanes_max, asked.at_ms)
     local next_entry_ms = enter_due(k, asked.at_ms)
     if control.has(asked.rules, 'freed') then is_all = control.wake_freed(k, asked.lanes_max) end
-    local lanes, classes = take_ready(k, asked.lanes_max, meta[1])
+    if control.has(asked.rules, 'sweep') then is_all = control.sweep(k) and is_all end
+    local lanes, classes = next_lanes(k, asked, meta[1])
     local answer = { -1, 0, 0 }
     if #lanes > 0 then
         local given = give(k, asked, lanes, classes, answer)
         if classes then call('HINCRBY', k.meta, 'turn', given) end
         is_all = is_all and 2 * given == #lanes
     end
+    if asked.rules then control.finish(k, asked) end
     if is_all and #lanes < 2 * asked.lanes_max then
         call('SADD', k.idle, asked.incarnation)
         -- Before its first beat, too: who is not known to live is never found dead, nor forgotten.
         call('ZADD', k.beats, 'NX', asked.at_ms + asked.lease_ms, asked.incarnation)
         local next_due = call('ZRANGE', k.waiting, 0, 0, 'WITHSCORES')
-        local next_ms = math.min(tonumber(next_due[2]) or FAR_MS, next_entry_ms or FAR_MS)
+        local next_ms = math.min(tonumber(next_due[2]) or FAR_MS, next_entry_ms or FAR_MS,
+            asked.rules and control.next_line_ms(k) or FAR_MS)
         if next_ms < FAR_MS then answer[1] = math.max(math.ceil(next_ms - asked.at_ms), 0) end
         answer[2] = call('HLEN', k.halted)
         answer[3] = 1
@@ -207,10 +229,13 @@ function adopt(k, args)
     for i = 8, #args do known[args[i]] = true end
     asked.rules = control.rules_of(k)
     if known.suspect then
-        -- What had begun comes to its end, whatever is paused since; nothing else does.
+        -- What had begun comes to its end, whatever is said of it since; nothing else does.
         asked.rules, asked.operations_max, asked.is_quarantine = false, 1, true
+        control.begin(asked)
     elseif asked.rules and control.is_stopped(k, asked.rules) then
         return { '0', 0, 0 }
+    elseif asked.rules then
+        control.begin(asked)
     end
     local page = call('HSCAN', k.halted, args[7], 'COUNT', 100)
     local lanes, names = {}, {}
@@ -225,6 +250,7 @@ function adopt(k, args)
     if #names > 0 then
         call('HDEL', k.halted, unpack(names))
         if give(k, asked, lanes, nil, answer) < #names then wake(k, 1) end
+        if asked.rules then control.finish(k, asked) end
     end
     return answer
 end

@@ -10,7 +10,7 @@ do
 -- Of each kind: read(version, value, old) gives what is kept of a value, which is JSON; changed(k,
 -- target, old, new) is told afterwards; nil: absent.
 control.kinds = {}
-control.names = { 'pause' }
+control.names = { 'pause', 'rate', 'slots' }
 
 function control.has(rules, word)
     return rules and find(rules, word, 1, true)
@@ -20,13 +20,18 @@ function control.rules_of(k)
     return call('HGET', k.meta, 'rules')
 end
 
-local function refresh_rules(k)
+function control.refresh_rules(k)
     local words = {}
     for _, kind in ipairs(control.names) do
         if call('EXISTS', k.controls .. kind) == 1 then words[#words + 1] = kind end
     end
     if call('EXISTS', k.freed) == 1 then words[#words + 1] = 'freed' end
-    if call('HEXISTS', k.meta, 'awaits') == 1 then words[#words + 1] = 'awaits' end
+    for _, word in ipairs { 'lines', 'tats' } do
+        if call('EXISTS', k[word]) == 1 then words[#words + 1] = word end
+    end
+    for _, word in ipairs { 'awaits', 'sweep' } do
+        if call('HEXISTS', k.meta, word) == 1 then words[#words + 1] = word end
+    end
     if #words > 0 then
         call('HSET', k.meta, 'rules', table.concat(words, ' '))
     else
@@ -38,7 +43,7 @@ end
 function control.await(k)
     if call('HEXISTS', k.meta, 'controls') == 1 then return end
     call('HSET', k.meta, 'awaits', 1)
-    refresh_rules(k)
+    control.refresh_rules(k)
 end
 
 local function set(k, version, kind, target, value)
@@ -58,7 +63,7 @@ local function set(k, version, kind, target, value)
 end
 
 -- Tells all processors; they are few.
-local function tell_all(k, text)
+function control.tell_all(k, text)
     for _, incarnation in ipairs(call('ZRANGE', k.beats, 0, -1)) do
         call('PUBLISH', 'heddle:wake:' .. incarnation, text)
     end
@@ -83,8 +88,8 @@ function control.take(k, args)
     for i = 4, #args, 4 do set(k, args[i], args[i + 1], args[i + 2], args[i + 3]) end
     call('HSET', k.meta, 'controls', args[2])
     if args[3] == '1' then call('HDEL', k.meta, 'awaits') end
-    refresh_rules(k)
-    tell_all(k, k.partition)
+    control.refresh_rules(k)
+    control.tell_all(k, k.partition)
     return to
 end
 
@@ -104,7 +109,7 @@ control.kinds.pause = {
     end,
     changed = function(k, _, old, new)
         if old and not new then control.free(k, hold_of(old)) end
-        if new and not old then tell_all(k, 'yield') end
+        if new and not old then control.tell_all(k, 'yield') end
     end,
 }
 
@@ -118,7 +123,7 @@ function control.wake_freed(k, most)
     end
     if #lanes == most then return false end
     if score then call('SREM', k.freed, score) end
-    refresh_rules(k)
+    control.refresh_rules(k)
     return call('EXISTS', k.freed) == 0
 end
 
@@ -155,10 +160,7 @@ local function pause_of_op(k, claim, op)
     return pauses[op]
 end
 
--- How many of list[first] to list[first + count - 1], which are the lane's next operations, may begin
--- now; where none may, the lane waits. One that is cancelled begins nothing.
-function control.admit(k, claim, lane, list, first, count)
-    if not control.has(claim.rules, 'pause') then return count end
+local function unpaused(k, claim, lane, list, first, count)
     claim.pauses = claim.pauses or {}
     local pause = call('HGET', k.controls .. 'pause', 'user:' .. lane)
     if pause then
@@ -176,10 +178,21 @@ function control.admit(k, claim, lane, list, first, count)
     return count
 end
 
+-- How many of list[first] to list[first + count - 1], which are the lane's next operations, may begin
+-- now; where none may, the lane waits. One that is cancelled begins nothing.
+function control.admit(k, claim, lane, list, first, count)
+    if control.has(claim.rules, 'pause') then count = unpaused(k, claim, lane, list, first, count) end
+    if count > 0 and (control.has(claim.rules, 'rate') or control.has(claim.rules, 'slots')) then
+        count = control.limit(k, claim, lane, list, first, count)
+    end
+    return count
+end
+
 -- False where a lane waits for an event that nothing will bring about any more.
 function control.is_expected(k, lane, score)
     if tonumber(score) < FAR_MS or call('SISMEMBER', k.freed, format('%.0f', score)) == 1 then return true end
     local reason = call('HGET', k.waits, lane) or ''
+    if call('ZSCORE', k.line .. reason, lane) then return call('ZSCORE', k.lines, reason) end
     local op = reason:match('^paused op (.*)$')
     local target = op and 'op:' .. op or reason == 'paused user' and 'user:' .. lane
     local pause = target and call('HGET', k.controls .. 'pause', target)

@@ -10,9 +10,10 @@ local function keys(p)
     local k = keys_of[p]
     if not k then
         local base = 'heddle:{' .. p .. '}:'
-        k = { partition = p, base = base, lane = base .. 'lane:', controls = base .. 'controls.' }
+        k = { partition = p, base = base, lane = base .. 'lane:', controls = base .. 'controls.',
+            line = base .. 'line:', busy = base .. 'busy:' }
         for _, name in ipairs { 'meta', 'ops', 'ready', 'waiting', 'waits', 'halted', 'beats', 'idle', 'replies', 'freed',
-            'scheduled', 'uniques', 'batches' } do
+            'scheduled', 'uniques', 'batches', 'shares', 'tats', 'lines' } do
             k[name] = base .. name
         end
         k.new_results, k.old_results = base .. 'results:new', base .. 'results:old'

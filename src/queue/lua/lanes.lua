@@ -189,14 +189,14 @@ function is_ready(k, lane)
     return false
 end
 
--- seq, tag, count, class of the virtual time that the tag is of.
+-- seq, tag, count, class of the virtual time that the tag is of, the op whose slot it uses.
 function read_held(text)
-    local seq, tag, count, class = text:match('^(%d+):(%d+):(%d+):?(%d?)$')
-    return seq, tonumber(tag), tonumber(count), tonumber(class) or 0
+    local seq, tag, count, class, slot = text:match('^(%d+):(%d+):(%d+):?(%d?):?(.*)$')
+    return seq, tonumber(tag), tonumber(count), tonumber(class) or 0, slot ~= '' and slot or nil
 end
 
-function held_text(seq, tag, count, class)
-    return seq .. ':' .. tag .. ':' .. count .. (class > 0 and ':' .. class or '')
+function held_text(seq, tag, count, class, slot)
+    return seq .. ':' .. tag .. ':' .. count .. ((class > 0 or slot) and ':' .. class or '') .. (slot and ':' .. slot or '')
 end
 
 -- A lane that must not run before a time, or from FAR_MS on before an event, and why.
@@ -205,13 +205,20 @@ function hold_lane(k, lane, until_ms, reason)
     call('HSET', k.waits, lane, reason)
 end
 
--- Lanes wait no longer -> how many did
+-- Lanes wait no longer, nor stand in a line (see limits.lua) -> how many did
 function end_wait(k, lanes)
     local count = 0
     for i = 1, #lanes, UNPACK_MAX do
         local last = math.min(i + UNPACK_MAX - 1, #lanes)
         count = count + call('ZREM', k.waiting, unpack(lanes, i, last))
-        call('HDEL', k.waits, unpack(lanes, i, last))
+        for n, reason in ipairs(call('HMGET', k.waits, unpack(lanes, i, last))) do
+            if reason then
+                call('HDEL', k.waits, lanes[i + n - 1])
+                if call('ZREM', k.line .. reason, lanes[i + n - 1]) == 1 and call('EXISTS', k.line .. reason) == 0 then
+                    call('ZREM', k.lines, reason)
+                end
+            end
+        end
     end
     return count
 end

@@ -15,9 +15,11 @@ Keys of partition P, all in one slot (B = "heddle:{P}:"):
                            interactive ones
   B ready:urgent   zset    the same of those that have interactive ones, and
   B ready:bulk     zset    of those that have bulk ones only
-  B held:INC       hash    lane -> "seq:tag:count" or "seq:tag:count:class": lanes that the processor INC has claimed
+  B held:INC       hash    lane -> "seq:tag:count", "seq:tag:count:class" or "seq:tag:count:class:op": lanes that the
+                           processor INC has claimed; with the op whose slot it uses
   B waiting        zset    lane -> due time in ms: lanes that wait for a time, or from FAR_MS on for an event
-  B waits          hash    lane -> why it waits, where that is no retry: "paused user", "paused op OP"
+  B waits          hash    lane -> why it waits, where that is no retry: "paused user", "paused op OP", "rate user",
+                           "rate op OP", "rate all", "busy OP"
   B halted         hash    lane -> reason: lanes that wait for somebody
   B beats          zset    INC -> the time in ms at which its claims expire
   B idle           set     processors that found nothing and want to be woken
@@ -32,6 +34,11 @@ Keys of partition P, all in one slot (B = "heddle:{P}:"):
   B results:new    hash    id -> a result that was sent here, for result_ttl: see results.lua
   B results:old    hash    the same, of some time before
   B controls.KIND  hash    target -> what operators have said of it: see controls.lua
+  B tats           zset    user:U, op:OP or all -> how far its rate is used, in µs: see limits.lua
+  B shares         hash    "rate op:OP", "rate all" or "slots op:OP" -> this partition's part of it
+  B line:REASON    zset    lane -> when it came, in µs: lanes that a shared limit keeps waiting
+  B lines          zset    reason -> when the first of its line may go, in ms
+  B busy:OP        set     lanes that use a slot of an op
   B freed          set     times in waiting whose event has come: their lanes are ready again, some at a time
 
 Invariant: a lane with operations is in exactly one of ready, held:*, waiting, halted; one without

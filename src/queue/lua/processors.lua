@@ -7,8 +7,9 @@ do
 -- Takes a lane from a processor that has it by this claim.
 function free_lane(k, incarnation, lane, claimed)
     call('HDEL', k.base .. 'held:' .. incarnation, lane)
+    local _, tag, _, class, slot = read_held(claimed)
+    if slot then control.free_slot(k, slot, lane) end
     if has_operations(k, lane) and #places_of(k, lane) == 0 then
-        local _, tag, _, class = read_held(claimed)
         make_ready(k, lane, tag, class)
     end
 end
@@ -53,6 +54,7 @@ function heartbeat(k, args)
     local freed, left, at_ms = 0, 0, now_ms()
     beat(k, args[1], lease_ms, at_ms)
     drop_results(k)
+    if control.rules_of(k) then control.drop_full(k, at_ms) end
     mind_clock(k, at_ms, lease_ms)
     for _, incarnation in ipairs(call('ZRANGEBYSCORE', k.beats, '-inf', at_ms, 'LIMIT', 0, 4)) do
         freed, left = freed + 1, left + free_lanes(k, incarnation, 100)
@@ -96,12 +98,17 @@ function give_back(k, args)
 end
 
 -- INCARNATION LANE ID POISON_CRASHES: the lane of a dead processor's suspect goes to the quarantine.
--- POISON_CRASHES > 0 charges the operation; with so many crashes it is given up.
+-- POISON_CRASHES > 0 charges the operation; with so many crashes it is given up. A slot stays its own.
 function suspect(k, args)
     local incarnation, lane, id, poison_crashes = args[1], args[2], args[3], tonumber(args[4])
     if not poison_crashes then return refuse('invalid', 'expected INCARNATION LANE ID POISON_CRASHES') end
-    if call('HDEL', k.base .. 'held:' .. incarnation, lane) == 0 then return 0 end
-    if not has_operations(k, lane) then return 0 end
+    local claimed = call('HGET', k.base .. 'held:' .. incarnation, lane)
+    if not claimed then return 0 end
+    if not has_operations(k, lane) then
+        free_lane(k, incarnation, lane, claimed)
+        return 0
+    end
+    call('HDEL', k.base .. 'held:' .. incarnation, lane)
     local record = call('HGET', k.ops, id)
     if record and poison_crashes > 0 then call('HSET', k.ops, id, crashed(record, poison_crashes)) end
     -- It comes first there.

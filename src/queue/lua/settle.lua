@@ -144,10 +144,11 @@ local function settle_lane(k, claimed, args, at, last, has_others)
     local lane, disposition = args[at], args[at + 2]
     local remove = has_others and remove_from_classes or remove_from_lane
     local removed, has_more = remove(k, lane, args, at + 5, last)
+    local seq, tag, count, class, slot = read_held(claimed)
+    if slot and (removed > 0 or disposition ~= 'keep') then slot = control.free_slot(k, slot, lane) end
     if not has_more and disposition ~= 'keep' then return false end
-    local seq, tag, count, class = read_held(claimed)
     tag = tag + args[at + 3]
-    if disposition == 'keep' then return held_text(seq, format('%d', tag), count - removed, class) end
+    if disposition == 'keep' then return held_text(seq, format('%d', tag), count - removed, class, slot) end
     if disposition == 'release' then return false, tag, class end
     stop(k, lane, disposition, tag, class)
     return false
