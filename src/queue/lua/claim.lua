@@ -189,8 +189,8 @@ end
 function claim(k, args)
     local asked, problem = read_claim(args)
     if problem then return problem end
-    local meta, is_all = call('HMGET', k.meta, 'vt', 'rules'), true
-    asked.rules = meta[2]
+    local is_all = true
+    asked.rules = control.rules_of(k)
     if asked.rules and control.is_stopped(k, asked.rules) then return claim_nothing(k, asked) end
     if asked.rules then control.begin(asked) end
 
@@ -198,7 +198,7 @@ function claim(k, args)
     local next_entry_ms = enter_due(k, asked.at_ms)
     if control.has(asked.rules, 'freed') then is_all = control.wake_freed(k, asked.lanes_max) end
     if control.has(asked.rules, 'sweep') then is_all = control.sweep(k) and is_all end
-    local lanes, classes = next_lanes(k, asked, meta[1])
+    local lanes, classes = next_lanes(k, asked, call('HGET', k.meta, 'vt'))
     local answer = { -1, 0, 0 }
     if #lanes > 0 then
         local given = give(k, asked, lanes, classes, answer)
