@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from faults import Fault, Flush, FullMemory, Injection, PostgresRestart, RedisKill, Stop, Terminate, Vanish
 from faults_network import Cut, CutRole, Delay, Failover, HalfClose, Hold
-from faults_operator import Pause
+from faults_operator import Limit, Pause
 from world import Plan, World
 
 
@@ -19,7 +19,7 @@ class Mixed(Fault):
     within_s = 8.0
     kinds: ClassVar[tuple[type[Fault], ...]] = (
         Vanish, Stop, Terminate, PostgresRestart, RedisKill, FullMemory, Cut, CutRole, HalfClose, Hold, Delay,
-        Pause)
+        Pause, Limit)
 
     def __init__(self) -> None:
         self.parts = [kind() for kind in self.kinds]
@@ -33,7 +33,7 @@ class Mixed(Fault):
         if rng.random() < 0.6:
             return first.inject(world, rng)
         # Processes and sessions may die while anything else happens; servers one at a time.
-        second = rng.choice([part for part in self.parts if isinstance(part, (Vanish, Terminate, CutRole, Pause))])
+        second = rng.choice([part for part in self.parts if isinstance(part, (Vanish, Terminate, CutRole, Pause, Limit))])
         other = threading.Thread(target=self._try, args=(second, world, random.Random(rng.random())))
         other.start()
         injection = first.inject(world, rng)
@@ -62,7 +62,7 @@ class MixedLosses(Mixed):
     """The same, and Redis loses data: failovers, FLUSHALL."""
     name = "mixed-losses"
     loses_redis = True
-    kinds = (Vanish, Stop, Terminate, PostgresRestart, Cut, CutRole, Hold, Flush, Failover, Pause)
+    kinds = (Vanish, Stop, Terminate, PostgresRestart, Cut, CutRole, Hold, Flush, Failover, Pause, Limit)
 
 
 ALL = (Mixed, MixedLosses)

@@ -35,4 +35,29 @@ class Pause(Fault):
             world.sql("select heddle.resume(user_id => %s)", name)
 
 
-ALL = (Pause,)
+class Limit(Fault):
+    """An op, or everything, may run only so often, or an op in so few places at once, for a moment."""
+    name = "limit"
+    short, full = 5, 100
+    gap_s, lasts_s = 0.5, 0.4
+    within_s = 5.0  # shares find the partitions that need them by rounds of a second
+
+    def inject(self, world: World, rng: random.Random) -> Injection:
+        op, n = rng.choice(OPS), rng.randint(1, 3)
+        set_to, remove = rng.choice([
+            (f"op => '{op}', concurrency => {n}", f"op => '{op}'"),
+            (f"op => '{op}', rate => '{10 * n}/s'", f"op => '{op}'"),
+            (f"everything => true, rate => '{30 * n}/s'", "everything => true")])
+        world.sql(f"select heddle.set_limit({set_to})")
+        time.sleep(rng.uniform(0, 2 * self.lasts_s))
+        at = time.time()
+        world.sql(f"select heddle.remove_limit({remove})")
+        return Injection(at, time.time())
+
+    def heal(self, world: World) -> None:
+        world.sql("select heddle.remove_limit(everything => true)")
+        for op in OPS:
+            world.sql("select heddle.remove_limit(op => %s)", op)
+
+
+ALL = (Pause, Limit)
