@@ -6,6 +6,8 @@
 
 /* Prints and releases. */
 void json_out(json_t *value);
+/* For people: a line a member that is not null. */
+void json_out_lines(const json_t *object);
 
 /* A text member; "" where it is absent or something else. */
 const char *json_text(const json_t *object, const char *name);

@@ -22,7 +22,6 @@ struct knowledge {
 static heddle_status gather(const struct invocation *invocation, const char *id,
                             struct knowledge *knowledge, struct heddle_error *err);
 static json_t *merge(const char *id, const struct knowledge *knowledge);
-static void print_text(json_t *merged);
 
 static enum exit_code run(const struct invocation *invocation)
 {
@@ -43,7 +42,7 @@ static enum exit_code run(const struct invocation *invocation)
     if (invocation->with_json) {
         json_out(merged);
     } else {
-        print_text(merged);
+        json_out_lines(merged);
         json_decref(merged);
     }
     return EXIT_DONE;
@@ -111,19 +110,4 @@ static json_t *merge(const char *id, const struct knowledge *knowledge)
         json_object_set_new(row, "queue_result",
                             json_loads(knowledge->result, JSON_DECODE_ANY, NULL));
     return row;
-}
-
-static void print_text(json_t *merged)
-{
-    const char *key;
-    json_t *value;
-
-    json_object_foreach(merged, key, value)
-    {
-        if (json_is_null(value))
-            continue;
-        char *text = json_is_string(value) ? NULL : json_dumps(value, JSON_ENCODE_ANY);
-        printf("%-14s %s\n", key, text ? text : json_string_value(value));
-        free(text);
-    }
 }

@@ -17,7 +17,6 @@ enum { TOKEN_SIZE = 32, ANSWERS_PARTITION = 0 };
 
 static heddle_status read_beats(struct redis_link *link, int64_t now_ms,
                                 struct fleet_members *fleet, struct heddle_error *err);
-static void add(struct fleet_members *fleet, struct heddle_text incarnation, int64_t left_ms);
 static heddle_status publish(struct redis_link *link, const struct fleet_members *fleet,
                              const char *question, size_t *listeners, struct heddle_error *err);
 static heddle_status collect(struct redis_link *link, const char *token, int patience_ms,
@@ -30,6 +29,28 @@ void fleet_members_done(struct fleet_members *fleet)
         free(fleet->members[i].report);
     free(fleet->members);
     *fleet = (struct fleet_members){0};
+}
+
+/* Somebody who is late in one partition lives if it is not in another. */
+void fleet_add(struct fleet_members *fleet, struct heddle_text incarnation, int64_t lease_left_ms)
+{
+    struct fleet_member *member;
+    size_t i = 0;
+
+    while (i < fleet->count && strcmp(fleet->members[i].incarnation, incarnation.data) != 0)
+        i++;
+    if (i < fleet->count) {
+        member = &fleet->members[i];
+        member->lease_left_ms =
+            lease_left_ms > member->lease_left_ms ? lease_left_ms : member->lease_left_ms;
+        return;
+    }
+    if (i == FLEET_MEMBERS_MAX || incarnation.size >= sizeof member->incarnation)
+        return;
+    fleet->members = memory_resize(fleet->members, (i + 1) * sizeof *fleet->members);
+    member = &fleet->members[fleet->count++];
+    *member = (struct fleet_member){.lease_left_ms = lease_left_ms};
+    memcpy(member->incarnation, incarnation.data, incarnation.size + 1);
 }
 
 heddle_status fleet_find(struct redis_link *link, unsigned partitions, struct fleet_members *fleet,
@@ -123,30 +144,9 @@ static heddle_status read_beats(struct redis_link *link, int64_t now_ms,
 
     heddle_status status = command_receive(link, &reply, err);
     for (size_t i = 0; status == HEDDLE_OK && i + 1 < redis_reply_count(reply); i += 2)
-        add(fleet, redis_reply_text(redis_reply_at(reply, i)),
-            redis_reply_integer(redis_reply_at(reply, i + 1)) - now_ms);
+        fleet_add(fleet, redis_reply_text(redis_reply_at(reply, i)),
+                  redis_reply_integer(redis_reply_at(reply, i + 1)) - now_ms);
     return status;
-}
-
-/* Somebody who is late in one partition lives if it is not in another. */
-static void add(struct fleet_members *fleet, struct heddle_text incarnation, int64_t left_ms)
-{
-    struct fleet_member *member;
-    size_t i = 0;
-
-    while (i < fleet->count && strcmp(fleet->members[i].incarnation, incarnation.data) != 0)
-        i++;
-    if (i < fleet->count) {
-        member = &fleet->members[i];
-        member->lease_left_ms = left_ms > member->lease_left_ms ? left_ms : member->lease_left_ms;
-        return;
-    }
-    if (i == FLEET_MEMBERS_MAX || incarnation.size >= sizeof member->incarnation)
-        return;
-    fleet->members = memory_resize(fleet->members, (i + 1) * sizeof *fleet->members);
-    member = &fleet->members[fleet->count++];
-    *member = (struct fleet_member){.lease_left_ms = left_ms};
-    memcpy(member->incarnation, incarnation.data, incarnation.size + 1);
 }
 
 /* Who does not listen is not waited for. */

@@ -31,6 +31,9 @@ struct fleet_members {
 
 void fleet_members_done(struct fleet_members *fleet);
 
+/* Adds one that is known, unless it is there. */
+void fleet_add(struct fleet_members *fleet, struct heddle_text incarnation, int64_t lease_left_ms);
+
 /* Asks every partition who beats there. */
 heddle_status fleet_find(struct redis_link *link, unsigned partitions, struct fleet_members *fleet,
                          struct heddle_error *err) HEDDLE_MUST_CHECK;

@@ -10,7 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const collections[] = {"ready", "waiting", "halted"}; /* then each holder's */
+/* Then each holder's. */
+static const char *const collections[] = {"ready", "ready:urgent", "ready:bulk", "waiting",
+                                          "halted"};
 
 enum { COLLECTIONS = sizeof collections / sizeof *collections };
 

@@ -133,12 +133,19 @@ function control.is_stopped(k, rules)
         or control.has(rules, 'pause') and call('HEXISTS', k.controls .. 'pause', 'all') == 1
 end
 
--- What pauses an operation, and its pause; nil where nothing does.
+-- What pauses an operation, its pause, and its target; nil where nothing does.
 local function pause_of(k, user, op)
     local found = call('HMGET', k.controls .. 'pause', 'all', 'user:' .. user, 'op:' .. op)
-    if found[1] then return 'everything is paused', found[1] end
-    if found[2] then return 'the user is paused', found[2] end
-    if found[3] then return 'op ' .. op .. ' is paused', found[3] end
+    if found[1] then return 'everything is paused', found[1], 'all' end
+    if found[2] then return 'the user is paused', found[2], 'user:' .. user end
+    if found[3] then return 'op ' .. op .. ' is paused', found[3], 'op:' .. op end
+end
+
+-- The target of the control that pauses an operation; nil: none does.
+function control.pausing(k, rules, user, op)
+    if not control.has(rules, 'pause') then return nil end
+    local _, _, target = pause_of(k, user, op)
+    return target
 end
 
 function control.is_paused(k, rules, user, op)

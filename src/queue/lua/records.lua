@@ -1,7 +1,7 @@
 -- Records and ids of operations.
 
 local record_of, content_of, content_of_submission, with_content, unexpiring, with_attempts, attempted,
-    has_flag, flagged, unflagged, crashed, class_of, id_of, user_of, submitted_at, op_of, new_id
+    has_flag, flagged, unflagged, crashed, class_of, id_of, user_of, submitted_at, attempts_of, op_of, new_id
 
 do
 
@@ -58,8 +58,10 @@ function with_attempts(record, attempts)
     return sub(record, 1, 8) .. struct.pack('>H', math.min(attempts, 65535)) .. sub(record, 11)
 end
 
+function attempts_of(record) return (struct.unpack('>H', record, 9)) end
+
 function attempted(record)
-    return with_attempts(record, struct.unpack('>H', record, 9) + 1)
+    return with_attempts(record, attempts_of(record) + 1)
 end
 
 function has_flag(record, flag)

@@ -47,5 +47,6 @@ register('heddle_setup', by_key, setup)
 register('heddle_census', by_key, census, 'no-writes')
 register('heddle_inspect', by_key, inspect, 'no-writes')
 register('heddle_look_lanes', by_key, look_lanes, 'no-writes')
+register('heddle_why', by_key, why, 'no-writes')
 register('heddle_report', by_key, report, 'allow-oom')
 redis.register_function { function_name = 'heddle_version', callback = version, flags = { 'no-writes' } }

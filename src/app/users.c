@@ -1,0 +1,98 @@
+/* heddle users list|show: who waits, for what, who fails. */
+#include "app/users.h"
+
+#include "app/arguments.h"
+#include "app/json_out.h"
+#include "app/links.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "link/redis.h"
+#include "queue/admin.h"
+#include "queue/look.h"
+
+static const struct users_verb *const verbs[] = {&users_list, &users_show};
+
+static enum exit_code run(const struct invocation *invocation)
+{
+    const char *word = arguments_word(invocation->arguments, 0);
+    size_t i = 0;
+
+    while (i < sizeof verbs / sizeof *verbs && (!word || strcmp(verbs[i]->name, word) != 0))
+        i++;
+    if (i == sizeof verbs / sizeof *verbs)
+        return report_text(EXIT_USAGE, "users %.60s: allowed are list and show",
+                           word ? word : "(none)");
+    if (invocation->arguments->word_count != verbs[i]->words)
+        return report_text(EXIT_USAGE, "users %s: takes %s", word,
+                           verbs[i]->words > 1 ? "one user" : "no user");
+    return verbs[i]->run(invocation);
+}
+
+static const struct flag flags[] = {
+    {"by", "WHAT", "list: those with the most backlog (default), wait or failures first"},
+    {"limit", "N", "list: so many at most; default 20"},
+    {0},
+};
+
+const struct command command_users = {
+    .name = "users",
+    .usage = "list [--by backlog|wait|failures] [--limit N]\n"
+             "heddle users show U",
+    .summary = "list users by backlog, wait or failures; show what is known of one",
+    .details =
+        "The backlog is what is queued in the user's lane, the wait the age of its first\n"
+        "operation, failures those operations that failed or died in the last day. A user has a\n"
+        "lane while there is something in it: list looks at all lanes, page by page.\n"
+        "`ahead` is by how much service the lane is ahead of its share: others come first.\n",
+    .flags = flags,
+    .words_max = 2,
+    .loads_settings = true,
+    .run = run,
+};
+
+heddle_status users_open_queue(const struct invocation *invocation, struct redis_link **queue,
+                               unsigned *partitions, struct heddle_error *err)
+{
+    struct queue_facts facts;
+    struct redis_link *link;
+
+    heddle_status status = links_redis(invocation->options, &link, err);
+    if (status != HEDDLE_OK)
+        return status;
+    status = queue_facts_get(link, &facts, err);
+    if (status == HEDDLE_OK)
+        status = queue_facts_judge(&facts, err);
+    if (status != HEDDLE_OK) {
+        redis_free(link);
+        return status;
+    }
+    *queue = link;
+    *partitions = facts.partitions;
+    return HEDDLE_OK;
+}
+
+heddle_status users_row(struct redis_link *queue, unsigned partitions, const char *user,
+                        json_t **row, struct heddle_error *err)
+{
+    const struct look look = {.user = text_of(user)};
+    char *json;
+
+    heddle_status status = look_at(queue, partitions, &look, &json, err);
+    if (status != HEDDLE_OK)
+        return status;
+    json_t *seen = json_loads(json, 0, NULL), *lane = json_object_get(seen, "lane");
+    *row = json_pack("{s:s, s:O}", "user", user, "partition", json_object_get(seen, "partition"));
+    json_object_update(*row, lane);
+    json_object_del(*row, "first_ms");
+    if (json_object_get(lane, "first"))
+        json_object_set_new(
+            *row, "wait_ms",
+            json_integer((json_int_t)(json_number(seen, "at_ms") - json_number(lane, "first_ms"))));
+    json_object_set(*row, "paused", json_object_get(seen, "paused"));
+    json_decref(seen);
+    free(json);
+    return HEDDLE_OK;
+}
