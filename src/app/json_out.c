@@ -31,15 +31,3 @@ void json_out_lines(const json_t *object)
         free(text);
     }
 }
-
-const char *json_text(const json_t *object, const char *name)
-{
-    const char *text = json_string_value(json_object_get(object, name));
-
-    return text ? text : "";
-}
-
-double json_number(const json_t *object, const char *name)
-{
-    return json_number_value(json_object_get(object, name));
-}

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/histogram.h"
 #include "base/text.h"
+#include "engine/report.h"
 #include "link/redis.h"
 #include "queue/fleet.h"
 #include "queue/users.h"
@@ -24,7 +25,6 @@ static heddle_status walk_users(struct top_source *source, int64_t walk_ms,
 static void note_user(void *argument, struct heddle_text row);
 static double backlog_of(const json_t *row);
 static double duration_of(const json_t *row);
-static json_t *processors_of(const struct fleet_members *fleet);
 static json_t *rates_of(const json_t *processors);
 static json_t *latency_of(json_t *processors);
 static json_t *running_of(const json_t *processors);
@@ -58,7 +58,7 @@ heddle_status top_frame(struct top_source *source, int64_t walk_ms, json_t **fra
     if (status == HEDDLE_OK)
         status = walk_users(source, walk_ms, err);
     if (status == HEDDLE_OK) {
-        json_t *processors = processors_of(&fleet);
+        json_t *processors = report_read_all(&fleet);
         json_t *rates = rates_of(processors), *latency = latency_of(processors);
         *frame =
             json_pack("{s:I, s:o, s:o, s:I, s:o, s:o, s:o, s:O}", "at_ms",
@@ -104,21 +104,6 @@ static double backlog_of(const json_t *row)
 static double duration_of(const json_t *row)
 {
     return json_number(row, "for_ms");
-}
-
-static json_t *processors_of(const struct fleet_members *fleet)
-{
-    json_t *processors = json_array();
-
-    for (size_t i = 0; i < fleet->count; i++) {
-        const struct fleet_member *member = &fleet->members[i];
-        json_t *processor = member->report ? json_loads(member->report, 0, NULL) : NULL;
-        if (!processor)
-            processor = json_pack("{s:s, s:s}", "incarnation", member->incarnation, "state",
-                                  member->lease_left_ms < 0 ? "late" : "silent");
-        json_array_append_new(processors, processor);
-    }
-    return processors;
 }
 
 /* Of the whole fleet, a second. */

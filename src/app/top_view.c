@@ -10,6 +10,7 @@
 #include <time.h>
 #include <wchar.h>
 
+#include "base/text.h"
 #include "heddle/error.h"
 
 enum { WIDTH_LEAST = 20 };
@@ -23,7 +24,6 @@ static void put_running(struct top_view *view, const json_t *running, int most);
 static void put_users(struct top_view *view, const json_t *users, int64_t now_ms, int most);
 static int busy_workers(const json_t *processor);
 static size_t rows_of(const json_t *frame, const char *name);
-static const char *in_words(double ms, char text[24]);
 static void make_fit(const char *from, char *to, size_t size, int columns);
 
 void top_view(struct top_view *view, const json_t *frame, const char *trouble, int columns,
@@ -102,8 +102,8 @@ static void put_head(struct top_view *view, const json_t *frame)
              "done %.1f/s  failed %.1f/s  dead %.1f/s  cancelled %.1f/s  latency p50 %s  p99 %s",
              json_number(operations, "done"), json_number(operations, "failed"),
              json_number(operations, "dead"), json_number(operations, "cancelled"),
-             in_words(json_number(latency, "p50"), p50),
-             in_words(json_number(latency, "p99"), p99));
+             text_in_words(json_number(latency, "p50"), p50),
+             text_in_words(json_number(latency, "p99"), p99));
     put_line(view, TOP_PLAIN,
              "operations %.0f  lanes: ready %.0f  claimed %.0f  waiting %.0f  halted %.0f",
              json_number(frame, "queued"), json_number(lanes, "ready"),
@@ -136,11 +136,12 @@ static void put_processors(struct top_view *view, const json_t *processors, int 
             continue;
         }
         snprintf(busy, sizeof busy, "%d/%zu", busy_workers(processor), workers);
-        put_line(
-            view, TOP_PLAIN, "%-8s %9s %7.0f %7.0f %9.1f %9s  %s", json_text(processor, "state"),
-            busy, json_number(processor, "claims"), json_number(processor, "queued"),
-            seconds > 0 ? json_number(told, "done") / seconds : 0,
-            in_words(json_number(latency, "p99") / 1000, p99), json_text(processor, "incarnation"));
+        put_line(view, TOP_PLAIN, "%-8s %9s %7.0f %7.0f %9.1f %9s  %s",
+                 json_text(processor, "state"), busy, json_number(processor, "claims"),
+                 json_number(processor, "queued"),
+                 seconds > 0 ? json_number(told, "done") / seconds : 0,
+                 text_in_words(json_number(latency, "p99") / 1000, p99),
+                 json_text(processor, "incarnation"));
     }
 }
 
@@ -158,7 +159,7 @@ static void put_running(struct top_view *view, const json_t *running, int most)
         if ((int)i >= most)
             break;
         put_line(view, TOP_PLAIN, "%9s %-12s %10.0f %-20s %s",
-                 in_words(json_number(row, "for_ms"), duration), json_text(row, "phase"),
+                 text_in_words(json_number(row, "for_ms"), duration), json_text(row, "phase"),
                  json_number(row, "operations"), json_text(row, "op"), json_text(row, "user"));
     }
 }
@@ -177,7 +178,7 @@ static void put_users(struct top_view *view, const json_t *users, int64_t now_ms
         if ((int)i >= most)
             break;
         put_line(view, TOP_PLAIN, "%9.0f %9s %-8s %s", json_number(row, "backlog"),
-                 first_ms > 0 ? in_words((double)now_ms - first_ms, age) : "-",
+                 first_ms > 0 ? text_in_words((double)now_ms - first_ms, age) : "-",
                  json_text(row, "state"), json_text(row, "user"));
     }
 }
@@ -196,21 +197,6 @@ static int busy_workers(const json_t *processor)
 static size_t rows_of(const json_t *frame, const char *name)
 {
     return json_array_size(json_object_get(frame, name));
-}
-
-static const char *in_words(double ms, char text[24])
-{
-    if (ms < 0)
-        ms = 0;
-    if (ms < 1000)
-        snprintf(text, 24, "%.*f ms", ms < 10 ? 1 : 0, ms);
-    else if (ms < 100000)
-        snprintf(text, 24, "%.1f s", ms / 1000);
-    else if (ms < 6000000)
-        snprintf(text, 24, "%.0f min", ms / 60000);
-    else
-        snprintf(text, 24, "%.0f h", ms / 3600000);
-    return text;
 }
 
 /* As much as has room, without what would move the cursor: names are anybody's. */

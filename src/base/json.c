@@ -56,6 +56,18 @@ heddle_status json_read_payload(struct heddle_text payload, struct json_t **root
     return HEDDLE_OK;
 }
 
+const char *json_text(const json_t *object, const char *name)
+{
+    const char *text = json_string_value(json_object_get(object, name));
+
+    return text ? text : "";
+}
+
+double json_number(const json_t *object, const char *name)
+{
+    return json_number_value(json_object_get(object, name));
+}
+
 static heddle_status check_depth(struct heddle_text json, struct heddle_error *err)
 {
     int depth = 0;

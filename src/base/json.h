@@ -1,4 +1,4 @@
-/* JSON at the boundary: is a payload one that Heddle takes? */
+/* JSON at the boundary: is a payload one that Heddle takes? And what others have written. */
 #ifndef BASE_JSON_H
 #define BASE_JSON_H
 
@@ -17,5 +17,10 @@ heddle_status json_check_payload(struct heddle_text payload,
 struct json_t;
 heddle_status json_read_payload(struct heddle_text payload, struct json_t **root,
                                 struct heddle_error *err) HEDDLE_MUST_CHECK;
+
+/* Members of an object that somebody else has written. A text, "" where it is absent or something
+ * else; borrowed. A number, whole or not; 0. */
+const char *json_text(const struct json_t *object, const char *name);
+double json_number(const struct json_t *object, const char *name);
 
 #endif

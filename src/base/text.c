@@ -144,6 +144,21 @@ bool text_parse_bytes(const char *string, int64_t *bytes)
     return parse_with_unit(string, units, bytes);
 }
 
+const char *text_in_words(double ms, char text[TEXT_WORDS_SIZE])
+{
+    if (ms < 0)
+        ms = 0;
+    if (ms < 1000)
+        snprintf(text, TEXT_WORDS_SIZE, "%.*f ms", ms < 10 ? 1 : 0, ms);
+    else if (ms < 100000)
+        snprintf(text, TEXT_WORDS_SIZE, "%.1f s", ms / 1000);
+    else if (ms < 6000000)
+        snprintf(text, TEXT_WORDS_SIZE, "%.0f min", ms / 60000);
+    else
+        snprintf(text, TEXT_WORDS_SIZE, "%.0f h", ms / 3600000);
+    return text;
+}
+
 static bool parse_with_unit(const char *string, const struct unit *units, int64_t *value)
 {
     const char *digits = *string == '-' ? string + 1 : string;

@@ -45,4 +45,9 @@ bool text_parse_time_us(const char *string, int64_t *time_us);
 /* A number of bytes, with KiB, MiB or GiB behind it if wanted. */
 bool text_parse_bytes(const char *string, int64_t *bytes);
 
+enum { TEXT_WORDS_SIZE = 24 };
+
+/* A duration for people: "3.2 ms", "870 ms", "4.5 s", "3 min", "30 h". Returns `text`. */
+const char *text_in_words(double ms, char text[TEXT_WORDS_SIZE]);
+
 #endif

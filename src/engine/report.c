@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "heddle/version.h"
+#include "queue/fleet.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -37,6 +38,21 @@ char *report_write(const struct report_parts *parts, const char *lane)
     char *text = json_dumps(report, JSON_COMPACT);
     json_decref(report);
     return text;
+}
+
+json_t *report_read_all(const struct fleet_members *fleet)
+{
+    json_t *processors = json_array();
+
+    for (size_t i = 0; i < fleet->count; i++) {
+        const struct fleet_member *member = &fleet->members[i];
+        json_t *processor = member->report ? json_loads(member->report, 0, NULL) : NULL;
+        if (!processor)
+            processor = json_pack("{s:s, s:s}", "incarnation", member->incarnation, "state",
+                                  member->lease_left_ms < 0 ? "late" : "silent");
+        json_array_append_new(processors, processor);
+    }
+    return processors;
 }
 
 static json_t *operations_of(const struct gauge_reading *reading)

@@ -15,6 +15,8 @@
 
 enum { REPORT_TOKEN_SIZE_MAX = 32 };
 
+struct fleet_members;
+
 /* What somebody asks. */
 struct report_request {
     char token[REPORT_TOKEN_SIZE_MAX + 1]; /* where the answer goes: fleet.h */
@@ -41,5 +43,9 @@ struct report_parts {
  * since_ms, for_ms); with a lane asked for also lane {user, operations (in hand), and where a
  * worker has begun it worker, phase, since_ms, for_ms, ids}. */
 char *report_write(const struct report_parts *parts, const char *lane);
+
+/* The reports of a fleet that was asked, an array that the caller releases; who has not answered
+ * has incarnation and state alone: silent, or late where it does not beat in time either. */
+struct json_t *report_read_all(const struct fleet_members *fleet);
 
 #endif

@@ -19,8 +19,10 @@ static const struct heddle_statement operation_result = {
     " where id = $1 and state in ('done', 'failed', 'dead', 'cancelled')",
     1};
 
+static const struct heddle_statement why = {"heddle_lookup_why", "select heddle.why($1)", 1};
+
 static heddle_status ask(struct pg_link *link, const struct heddle_statement *statement,
-                         const char *id, bool *found, char **json, struct heddle_error *err);
+                         const char *param, bool *found, char **json, struct heddle_error *err);
 
 heddle_status lookup_operation(struct pg_link *link, const char *id, bool *found, char **json,
                                struct heddle_error *err)
@@ -34,10 +36,18 @@ heddle_status lookup_result(struct pg_link *link, const char *id, bool *found, c
     return ask(link, &operation_result, id, found, json, err);
 }
 
-static heddle_status ask(struct pg_link *link, const struct heddle_statement *statement,
-                         const char *id, bool *found, char **json, struct heddle_error *err)
+heddle_status lookup_why(struct pg_link *link, const char *asked, char **json,
+                         struct heddle_error *err)
 {
-    const char *const params[] = {id};
+    bool found;
+
+    return ask(link, &why, asked, &found, json, err);
+}
+
+static heddle_status ask(struct pg_link *link, const struct heddle_statement *statement,
+                         const char *param, bool *found, char **json, struct heddle_error *err)
+{
+    const char *const params[] = {param};
     AUTO_ROWS rows = NULL;
 
     heddle_status status = pg_query(link, statement, params, &rows, err);

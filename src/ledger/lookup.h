@@ -1,4 +1,4 @@
-/* Questions to the ledger, by id, outside any unit of work. */
+/* Questions to the ledger, outside any unit of work. */
 #ifndef LEDGER_LOOKUP_H
 #define LEDGER_LOOKUP_H
 
@@ -17,5 +17,9 @@ heddle_status lookup_operation(struct pg_link *link, const char *id, bool *found
  * where it has ended; `*found` is false otherwise. Freed by the caller. */
 heddle_status lookup_result(struct pg_link *link, const char *id, bool *found, char **json,
                             struct heddle_error *err) HEDDLE_MUST_CHECK;
+
+/* The answer of the SQL function heddle.why to `asked`, both JSON; freed by the caller. */
+heddle_status lookup_why(struct pg_link *link, const char *asked, char **json,
+                         struct heddle_error *err) HEDDLE_MUST_CHECK;
 
 #endif

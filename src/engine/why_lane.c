@@ -1,0 +1,229 @@
+/* Why an operation waits, by the state of its lane (why_internal.h). */
+#include "engine/why_internal.h"
+
+#include "base/json.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const json_t *holder_of(const struct case_file *file)
+{
+    const char *name = json_text(file->lane, "holder");
+    const json_t *processor;
+    size_t i;
+
+    json_array_foreach(file->processors, i,
+                       processor) if (strcmp(json_text(processor, "incarnation"), name) ==
+                                      0) return processor;
+    return NULL;
+}
+
+static bool is_among(const json_t *ids, const char *id)
+{
+    const json_t *one;
+    size_t i;
+
+    json_array_foreach(ids, i, one) if (strcmp(json_string_value(one), id) == 0) return true;
+    return false;
+}
+
+/* A processor has its lane in hand, and this operation with it. */
+json_t *why_claimed(const struct case_file *file)
+{
+    const json_t *holder = holder_of(file), *runs = json_object_get(holder, "lane");
+    const char *name = json_text(file->lane, "holder");
+    const double lease_ms = file->at_ms + json_number(file->lane, "lease_left_ms");
+    char text[WHEN_SIZE];
+    json_t *answer;
+
+    if (!runs) {
+        why_when(file, lease_ms, text);
+        answer =
+            why_say(file, "queued", "silent",
+                    json_sprintf("%s has claimed its lane and does not answer", name),
+                    json_sprintf("it goes on, or its lane is taken over: where it died below a "
+                                 "supervisor at once, else after %s",
+                                 text));
+        why_with_number(answer, "until_ms", lease_ms);
+    } else if (is_among(json_object_get(runs, "ids"), file->id)) {
+        answer = why_say(file, "running", "running",
+                         json_sprintf("worker %.0f of %s runs it, %s, since %s",
+                                      json_number(runs, "worker"), name, json_text(runs, "phase"),
+                                      why_when(file, json_number(runs, "since_ms"), text)),
+                         json_string("it ends; `heddle cancel ID` asks it to"));
+        why_with(why_with(why_with(answer, "worker", runs, "worker"), "phase", runs, "phase"),
+                 "since_ms", runs, "since_ms");
+    } else {
+        const char *op = json_text(runs, "op");
+        answer = why_say(
+            file, "queued", "claimed",
+            *op ? json_sprintf("%s has claimed it, and runs another of its lane, %s", name, op)
+                : json_sprintf("%s has claimed it; %.0f claims wait there for a worker", name,
+                               json_number(holder, "queued")),
+            json_string(*op ? "that ends" : "the next worker that is free begins it"));
+        why_with(answer, "since_ms", runs, "since_ms");
+    }
+    why_with(answer, "before", file->seen, "before");
+    return why_with(answer, "holder", file->lane, "holder");
+}
+
+/* The control of a kind and key, as the ledger has it. */
+static const json_t *control_of(const struct case_file *file, const char *kind, const char *key)
+{
+    const json_t *control;
+    size_t i;
+
+    json_array_foreach(json_object_get(file->ledger, "controls"), i,
+                       control) if (strcmp(json_text(control, "kind"), kind) == 0 &&
+                                    strcmp(json_text(control, "key"), key) == 0) return control;
+    return NULL;
+}
+
+json_t *why_paused(const struct case_file *file, const char *key)
+{
+    const json_t *control = control_of(file, "pause", key);
+    const char *name = strchr(key, ':'), *why = json_text(control, "why");
+    const bool is_user = strncmp(key, "user:", 5) == 0;
+    char since[WHEN_SIZE] = "", what[300], flag[300];
+
+    snprintf(what, sizeof what, "%s%s",
+             !name     ? "everything"
+             : is_user ? "the user"
+                       : "op ",
+             name && !is_user ? name + 1 : "");
+    snprintf(flag, sizeof flag, "%s%s",
+             !name     ? "all"
+             : is_user ? "user "
+                       : "op ",
+             name ? name + 1 : "");
+    json_t *detail =
+        control ? json_sprintf("%s is paused, by %s, since %s%s%s", what, json_text(control, "by"),
+                               why_when(file, json_number(control, "since_ms"), since),
+                               *why ? ": " : "", why)
+                : json_sprintf("%s is paused", what);
+    json_t *answer =
+        why_say(file, "paused", "paused", detail, json_sprintf("`heddle resume --%s`", flag));
+    json_object_set_new(answer, "key", json_string(key));
+    why_with(why_with(answer, "by", control, "by"), "since_ms", control, "since_ms");
+    return why_with(answer, "why", control, "why");
+}
+
+/* The lane waits for a rate or a slot: `reason` is what B waits says of it. */
+static json_t *limited(const struct case_file *file, const char *reason)
+{
+    const bool is_rate = strncmp(reason, "rate ", 5) == 0;
+    const char *of = reason + 5;
+    char key[300], at[WHEN_SIZE] = "something of it ends";
+
+    if (strcmp(of, "user") == 0 && is_rate) {
+        snprintf(key, sizeof key, "user:%s", json_text(file->lane, "user"));
+        if (!control_of(file, "rate", key))
+            strcpy(key, "users");
+    } else {
+        const bool is_all = is_rate && strcmp(of, "all") == 0;
+        const bool has_word = is_rate && strncmp(of, "op ", 3) == 0;
+        snprintf(key, sizeof key, "%s%s", is_all ? "" : "op:", has_word ? of + 3 : of);
+    }
+    const json_t *until_ms = json_object_get(file->lane, "until_ms");
+    if (until_ms)
+        why_when(file, json_number(file->lane, "until_ms"), at);
+    json_t *answer = why_say(
+        file, "queued", is_rate ? "rate" : "busy",
+        json_sprintf(is_rate ? "the rate of %s is used up" : "all slots of %s are in use", key),
+        json_sprintf("%s; `heddle limit` shows and changes limits",
+                     is_rate && !until_ms ? "the rate lets it" : at));
+    json_object_set_new(answer, "key", json_string(key));
+    why_with(answer, "before", file->lane, "in_line");
+    return why_with(answer, "until_ms", file->lane, "until_ms");
+}
+
+json_t *why_waiting(const struct case_file *file)
+{
+    const char *reason = json_text(file->lane, "reason");
+    const double until_ms = json_number(file->lane, "until_ms");
+    const json_t *failure = json_object_get(file->row, "failure");
+    char key[300], text[WHEN_SIZE];
+
+    if (strcmp(reason, "paused user") == 0 || strncmp(reason, "paused op ", 10) == 0) {
+        const bool is_user = reason[7] == 'u';
+        snprintf(key, sizeof key, "%s:%s", is_user ? "user" : "op",
+                 is_user ? json_text(file->lane, "user") : reason + 10);
+        return why_paused(file, key);
+    }
+    if (*reason)
+        return limited(file, reason);
+    why_when(file, until_ms, text);
+    if (strcmp(json_text(file->row, "state"), "retrying") != 0)
+        return why_with_number(
+            why_say(file, "queued", "outage",
+                    json_string("it could not be tried: Postgres was away, somebody held what it "
+                                "needs, or one that comes before it was lost and is put back"),
+                    json_sprintf("the time: it is tried at %s", text)),
+            "until_ms", until_ms);
+    json_t *answer =
+        why_say(file, "retrying", "retry",
+                json_sprintf("attempt %.0f has failed: %s", json_number(file->row, "attempt"),
+                             json_text(json_object_get(failure, "error"), "message")),
+                json_sprintf("the time: it is tried again at %s", text));
+    why_with_number(answer, "until_ms", until_ms);
+    return why_with(why_with(answer, "attempt", file->row, "attempt"), "error", failure, "error");
+}
+
+json_t *why_halted(const struct case_file *file)
+{
+    const char *reason = json_text(file->lane, "reason");
+    const json_t *error = json_object_get(file->row, "error");
+
+    if (strcmp(reason, "suspect") == 0)
+        return why_say(file, "halted", "suspect",
+                       json_string("a processor died while it ran, perhaps of it"),
+                       json_string("the quarantine process of `heddle run` tries it alone"));
+    if (strncmp(reason, "op ", 3) == 0)
+        return why_say(file, "halted", "unknown_op",
+                       json_sprintf("no processor that has seen it knows the %s", reason),
+                       json_string("a processor that knows it; `heddle cancel ID` does without"));
+    json_t *answer =
+        why_say(file, "halted", "halted",
+                json_sprintf("it has used up its attempts and halts its lane: %s",
+                             json_text(error, "message")),
+                json_sprintf("an operator: `heddle dead retry %s` or `heddle dead drop %s`",
+                             file->id, file->id));
+    return why_with(why_with(answer, "error", file->row, "error"), "since_ms", file->row,
+                    "halted_ms");
+}
+
+/* The lane is ready: who could take it, and who comes before it. */
+json_t *why_ready(const struct case_file *file)
+{
+    int busy = 0, workers = 0, serving = 0, quiet = 0;
+    const json_t *processor, *worker;
+    size_t i, n;
+
+    json_array_foreach(file->processors, i, processor)
+    {
+        const char *state = json_text(processor, "state");
+        if (json_is_true(json_object_get(processor, "quarantine")) || strcmp(state, "late") == 0)
+            continue;
+        quiet += strcmp(state, "quiet") == 0;
+        serving += strcmp(state, "quiet") != 0;
+        json_array_foreach(json_object_get(processor, "workers"), n, worker)
+        {
+            workers++;
+            busy += strcmp(json_text(worker, "state"), "busy") == 0;
+        }
+    }
+    if (serving == 0)
+        return why_say(
+            file, "queued", "unserved",
+            quiet ? json_sprintf("all %d processors are quiet or stopping", quiet)
+                  : json_sprintf("no processor serves partition %.0f",
+                                 json_number(file->queue, "partition")),
+            json_string(quiet ? "CONT to a processor, or another `heddle run`" : "`heddle run`"));
+    json_t *answer =
+        why_say(file, "queued", "turn",
+                json_sprintf("%.0f lanes come before its lane; %d of %d workers are busy",
+                             json_number(file->lane, "before"), busy, workers),
+                json_string("its turn, by what the users before it have had of the workers' time"));
+    why_with(answer, "before", file->lane, "before");
+    return why_with_number(why_with_number(answer, "busy", busy), "workers", workers);
+}

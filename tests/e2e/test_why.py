@@ -1,0 +1,179 @@
+"""`heddle why`: the reason is the true one, and what it names as release releases it."""
+import json
+import signal
+
+import pytest
+from ends import HOUR_MS, Lane
+from harness import new_id
+from servers import until
+
+
+def why(stack, *words: str) -> dict:
+    told = stack.cli("why", *words, "--output", "json")
+    answer = json.loads(told.stdout)
+    assert told.returncode == (1 if answer["reason"] == "unknown" else 0), told.stderr
+    assert answer["detail"] and answer["release"]
+    return answer
+
+
+def wait_for(stack, reason: str, *words: str) -> dict:
+    return until(lambda: next((a for a in [why(stack, *words)] if a["reason"] == reason), None),
+                 f"the reason is {reason}")
+
+
+@pytest.fixture(params=["direct", "durable"])
+def lane(request, stack, user):
+    return Lane(stack, request.param, user)
+
+
+def test_what_runs_what_is_behind_it_and_what_has_ended(lane):
+    stack = lane.stack
+    with stack.probe("--workers", "1") as processor:
+        running = lane.submit(1, "probe_prepare", gate="why")
+        until(lambda: lane.prepared(running) == 1, "it runs")
+        behind = [lane.submit(n) for n in (2, 3)]
+        other = Lane(stack, lane.mode, lane.user + "-other")
+        waits = other.submit(1)
+        seen = wait_for(stack, "running", running)
+        assert (seen["user"], seen["op"], seen["state"], seen["phase"]) == (
+            lane.user, "probe_prepare", "running", "prepare")
+        assert seen["holder"].split("-")[-2] == str(processor.pid) and 0 < seen["since_ms"]
+        last = wait_for(stack, "behind", behind[1])
+        assert (last["before"], last["state"], last["first"]["id"], last["first"]["reason"]) == (
+            2, "queued", running, "running")
+        assert why(stack, "--user", lane.user)["id"] == running
+        assert wait_for(stack, "claimed", waits)["holder"] == seen["holder"]
+        assert stack.cli("cancel", behind[0]).returncode == 0
+        # A direct one has ended by that: its lane only passes over it.
+        reason = "ended" if lane.mode == "direct" else "cancelled"
+        assert wait_for(stack, reason, behind[0])["state"] == "cancelled"
+        text = stack.cli("why", behind[1])
+        assert text.returncode == 0 and "reason     behind\n" in text.stdout and running in text.stdout
+        stack.open_gate("why", processor)
+        lane.wait_ended(running, behind[1])
+        other.wait_ended(waits)
+        assert wait_for(stack, "ended", running)["state"] == "done"
+        lane.wait_ended(behind[0], state="cancelled")
+        until(lambda: why(stack, "--user", lane.user)["reason"] == "idle", "nothing is left")
+    assert lane.order() == [1, 3]
+
+
+def test_what_failed_comes_again_is_set_aside_or_halts(lane):
+    stack = lane.stack
+    policy = {"backoff_ms": HOUR_MS, "backoff_max_ms": HOUR_MS}
+    with stack.probe():
+        retried = lane.submit(1, "probe_flaky", fails=9, policy=policy)
+        seen = wait_for(stack, "retry", retried)
+        assert (seen["state"], seen["attempt"]) == ("retrying", 1) and seen["error"]["message"] in seen["detail"]
+        assert seen["until_ms"] > 0 and why(stack, "--user", lane.user)["id"] == retried
+        parking = Lane(stack, lane.mode, lane.user + "-parks")
+        parked = parking.submit(1, "probe_flaky", fails=9, policy={**policy, "on_failure": "park"})
+        assert wait_for(stack, "parked", parked)["until_ms"] > 0
+        if lane.mode == "durable":
+            assert why(stack, "--user", parking.user)["id"] == parked
+        halting = Lane(stack, lane.mode, lane.user + "-halts")
+        halted = halting.submit(1, "probe_flaky", fails=9, cure="cured-" + lane.mode,
+                                policy={"attempts": 1, "on_failure": "halt"})
+        behind = halting.submit(2)
+        seen = wait_for(stack, "halted", halted)
+        assert seen["state"] == "halted" and seen["error"]["message"] and halted in seen["release"]
+        seen = wait_for(stack, "behind", behind)
+        assert seen["first"]["reason"] == "halted" and seen["release"] == seen["first"]["release"]
+        halting.cure("cured-" + lane.mode)
+        assert stack.cli("dead", "retry", halted).returncode == 0
+        halting.wait_ended(halted, behind)
+        for operation in (retried, parked):
+            assert stack.cli("cancel", operation).returncode == 0
+            lane.wait_ended(operation, state="cancelled")
+        seen = wait_for(stack, "ended", parked)
+        assert (seen["state"], seen["error"]["kind"]) == ("cancelled", "cancelled")
+
+
+def test_what_is_paused_and_by_whom(lane):
+    stack = lane.stack
+    with stack.probe():
+        for target, key in ((("--user", lane.user), f"user:{lane.user}"), (("--op", "probe_record"), "op:probe_record"),
+                            (("--all",), "all")):
+            assert stack.cli("pause", *target, "--by", "ops", "--reason", "looks odd").returncode == 0
+            operation = lane.submit(1)
+            seen = wait_for(stack, "paused", operation)
+            assert (seen["state"], seen["key"], seen["by"], seen["why"]) == ("paused", key, "ops", "looks odd")
+            assert seen["since_ms"] > 0
+            words = seen["release"].strip("`").split(" ")[1:]
+            assert stack.cli(*words).returncode == 0, seen["release"]
+            lane.wait_ended(operation)
+
+
+def test_what_no_processor_knows(lane):
+    with lane.stack.probe():
+        unknown = lane.submit(1, "nobody.knows")
+        assert "nobody.knows" in wait_for(lane.stack, "unknown_op", unknown)["detail"]
+        assert lane.stack.cli("cancel", unknown).returncode == 0
+        lane.wait_ended(unknown, state="cancelled")
+
+
+def test_nobody_serves_everybody_is_quiet_somebody_is_silent(new_stack):
+    stack = new_stack
+    direct, durable = Lane(stack, "direct", "one"), Lane(stack, "durable", "two")
+    operations = direct.submit(1), durable.submit(1)
+    assert why(stack, operations[0])["reason"] == "unserved"
+    assert "no processor" in wait_for(stack, "relay", operations[1])["release"]
+    assert why(stack, "--user", "two")["id"] == operations[1]
+    with stack.probe() as processor:
+        direct.wait_ended(operations[0])
+        durable.wait_ended(operations[1])
+        running = direct.submit(2, "probe_prepare", gate="silent")
+        until(lambda: direct.prepared(running) == 1, "it runs")
+        processor.pause()
+        seen = wait_for(stack, "silent", running)
+        assert seen["holder"].split("-")[-2] == str(processor.pid) and seen["until_ms"] > 0
+        processor.resume()
+        stack.open_gate("silent", processor)
+        direct.wait_ended(running)
+    with stack.run() as supervisor:
+        supervisor.tell(signal.SIGTSTP)
+        until(lambda: {p["state"] for p in json.loads(stack.cli("top", "--output", "json").stdout)["processors"]}
+              == {"quiet"}, "all are quiet")
+        quiet = stack.client.submit("three", "get_thread", new_id())[0]
+        assert "quiet" in wait_for(stack, "unserved", quiet)["detail"]
+        supervisor.tell(signal.SIGCONT)
+        stack.client.wait_ended("three", quiet)
+
+
+def test_a_lane_waits_for_its_turn(new_stack):
+    stack = new_stack
+    with stack.probe("--workers", "1") as processor:
+        running = Lane(stack, "direct", "busy").submit(0, "probe_prepare", gate="turn")
+        until(lambda: stack.prepare_log(), "it runs")
+        others = [Lane(stack, "direct", f"other-{n}") for n in range(400)]
+        waiting = [other.submit(1) for other in others]
+        seen = wait_for(stack, "turn", waiting[-1])
+        assert (seen["busy"], seen["workers"]) == (1, 1) and seen["before"] >= 0
+        stack.open_gate("turn", processor)
+        stack.client.wait_ended("busy", running)
+        others[-1].wait_ended(waiting[-1])
+
+
+def test_what_redis_has_lost_and_what_nobody_knows(new_stack):
+    stack = new_stack
+    lane = Lane(stack, "durable", "lost")
+    with stack.probe():
+        retried = lane.submit(1, "probe_flaky", fails=1, policy={"backoff_ms": HOUR_MS, "backoff_max_ms": HOUR_MS})
+        wait_for(stack, "retry", retried)
+    key = f"heddle:{{{stack.client.partition('lost')}}}:"
+    stack.redis.delete(key + "ops", key + "lane:lost", key + "waiting")
+    assert why(stack, retried)["reason"] == "missing"
+    direct = stack.client.submit("stray", "probe_record")[0]
+    stack.redis.delete(f"heddle:{{{stack.client.partition('stray')}}}:ready")
+    assert "check --repair" in wait_for(stack, "lost", direct)["release"]
+    seen = why(stack, new_id())
+    assert seen["state"] == "unknown"
+    assert why(stack, "--user", "nobody")["reason"] == "idle"
+    assert stack.cli("check", "--repair").returncode == 0
+    assert why(stack, direct, "--user", "stray")["reason"] == "unserved"
+
+
+@pytest.mark.parametrize("words", [(), ("no-id",), ("--user", ""), ("--user", "u" * 257)])
+def test_what_makes_no_sense_is_told(stack, words):
+    told = stack.cli("why", *words)
+    assert told.returncode == 2 and told.stderr.startswith("heddle: ") and told.stderr.count("\n") == 1
