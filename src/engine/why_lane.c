@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { KEY_SIZE = 320 }; /* of a control: its kind and a user or op */
+
 static const json_t *holder_of(const struct case_file *file)
 {
     const char *name = json_text(file->lane, "holder");
@@ -23,7 +25,8 @@ static bool is_among(const json_t *ids, const char *id)
     const json_t *one;
     size_t i;
 
-    json_array_foreach(ids, i, one) if (strcmp(json_string_value(one), id) == 0) return true;
+    json_array_foreach(ids, i, one) if (json_is_string(one) &&
+                                        strcmp(json_string_value(one), id) == 0) return true;
     return false;
 }
 
@@ -84,7 +87,7 @@ json_t *why_paused(const struct case_file *file, const char *key)
     const json_t *control = control_of(file, "pause", key);
     const char *name = strchr(key, ':'), *why = json_text(control, "why");
     const bool is_user = strncmp(key, "user:", 5) == 0;
-    char since[WHEN_SIZE] = "", what[300], flag[300];
+    char since[WHEN_SIZE] = "", what[KEY_SIZE], flag[KEY_SIZE];
 
     snprintf(what, sizeof what, "%s%s",
              !name     ? "everything"
@@ -108,30 +111,39 @@ json_t *why_paused(const struct case_file *file, const char *key)
     return why_with(answer, "why", control, "why");
 }
 
-/* The lane waits for a rate or a slot: `reason` is what B waits says of it. */
+/* What is limited: `reason` is what the queue says that the lane waits for. */
+static void limit_key(const struct case_file *file, const char *reason, char key[KEY_SIZE])
+{
+    if (strcmp(reason, "rate user") == 0) {
+        snprintf(key, KEY_SIZE, "user:%s", json_text(file->lane, "user"));
+        if (!control_of(file, "rate", key))
+            strcpy(key, "users");
+    } else if (strncmp(reason, "rate op ", 8) == 0) {
+        snprintf(key, KEY_SIZE, "op:%s", reason + 8);
+    } else if (strncmp(reason, "busy ", 5) == 0) {
+        snprintf(key, KEY_SIZE, "op:%s", reason + 5);
+    } else {
+        strcpy(key, "all");
+    }
+}
+
 static json_t *limited(const struct case_file *file, const char *reason)
 {
     const bool is_rate = strncmp(reason, "rate ", 5) == 0;
-    const char *of = reason + 5;
-    char key[300], at[WHEN_SIZE] = "something of it ends";
+    const double until_ms = json_number(file->lane, "until_ms");
+    char key[KEY_SIZE], at[WHEN_SIZE];
 
-    if (strcmp(of, "user") == 0 && is_rate) {
-        snprintf(key, sizeof key, "user:%s", json_text(file->lane, "user"));
-        if (!control_of(file, "rate", key))
-            strcpy(key, "users");
-    } else {
-        const bool is_all = is_rate && strcmp(of, "all") == 0;
-        const bool has_word = is_rate && strncmp(of, "op ", 3) == 0;
-        snprintf(key, sizeof key, "%s%s", is_all ? "" : "op:", has_word ? of + 3 : of);
-    }
-    const json_t *until_ms = json_object_get(file->lane, "until_ms");
-    if (until_ms)
-        why_when(file, json_number(file->lane, "until_ms"), at);
+    if (!is_rate && strncmp(reason, "busy ", 5) != 0)
+        return why_say(file, "queued", "held", json_sprintf("its lane is held: %s", reason),
+                       json_string("what it is held for"));
+    limit_key(file, reason, key);
     json_t *answer = why_say(
         file, "queued", is_rate ? "rate" : "busy",
-        json_sprintf(is_rate ? "the rate of %s is used up" : "all slots of %s are in use", key),
-        json_sprintf("%s; `heddle limit` shows and changes limits",
-                     is_rate && !until_ms ? "the rate lets it" : at));
+        is_rate ? json_sprintf("what the rate of %s lets begin now has begun", key)
+                : json_sprintf("as many of %s run as may run at once", key),
+        until_ms > 0 ? json_sprintf("the time: it may begin at %s", why_when(file, until_ms, at))
+        : is_rate    ? json_string("the rate; lanes that came earlier go first")
+                     : json_string("the end of one of them; lanes that came earlier go first"));
     json_object_set_new(answer, "key", json_string(key));
     why_with(answer, "before", file->lane, "in_line");
     return why_with(answer, "until_ms", file->lane, "until_ms");
@@ -142,7 +154,7 @@ json_t *why_waiting(const struct case_file *file)
     const char *reason = json_text(file->lane, "reason");
     const double until_ms = json_number(file->lane, "until_ms");
     const json_t *failure = json_object_get(file->row, "failure");
-    char key[300], text[WHEN_SIZE];
+    char key[KEY_SIZE], text[WHEN_SIZE];
 
     if (strcmp(reason, "paused user") == 0 || strncmp(reason, "paused op ", 10) == 0) {
         const bool is_user = reason[7] == 'u';
