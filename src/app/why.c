@@ -62,7 +62,8 @@ const struct command command_why = {
     .details =
         "Asks the queue, the ledger and the processors. The reason is one word:\n"
         "  running claimed turn behind retry outage paused rate busy scheduled parked halted\n"
-        "  unknown_op suspect silent unserved uncontrolled relay missing lost cancelled ended\n"
+        "  unknown_op suspect silent unserved uncontrolled relay missing lost cancelled expired "
+        "ended\n"
         "  unknown, and idle of a user of whom nothing is queued. Exit 1 where nobody knows the "
         "id.\n",
     .flags = flags,

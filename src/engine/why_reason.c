@@ -113,6 +113,14 @@ static const json_t *leader_of(const struct case_file *file)
     return NULL;
 }
 
+static json_t *expired(const struct case_file *file)
+{
+    return why_say(file, "queued", "expired",
+                   json_string("it had not begun when it expired: it ends, without effect, when "
+                               "its lane has come to it"),
+                   json_string("nothing: it does not run any more"));
+}
+
 /* The journal has it, Redis does not. */
 static json_t *absent(const struct case_file *file)
 {
@@ -134,26 +142,11 @@ static json_t *absent(const struct case_file *file)
 
 static json_t *behind(const struct case_file *file);
 
-static json_t *in_lane(const struct case_file *file)
+/* Its lane waits for it, or for somebody who takes it. */
+static json_t *as_first(const struct case_file *file)
 {
-    const char *state = json_text(file->lane, "state");
-    const json_t *first = json_object_get(file->lane, "first");
-    const char *pause = json_text(file->queue, "paused");
-    const bool is_first = strcmp(json_text(first, "id"), file->id) == 0;
-    const bool is_claimed = strcmp(state, "claimed") == 0;
-    json_t *answer = is_claimed ? why_claimed(file) : NULL;
+    const char *state = json_text(file->lane, "state"), *pause = json_text(file->queue, "paused");
 
-    if (json_is_true(json_object_get(file->seen, "is_cancelled")) &&
-        (!is_claimed || strcmp(json_text(answer, "reason"), "running") != 0)) {
-        json_decref(answer);
-        return cancelled(file);
-    }
-    if (!is_first && (!is_claimed || strcmp(json_text(answer, "reason"), "claimed") == 0)) {
-        json_decref(answer);
-        return behind(file);
-    }
-    if (answer)
-        return answer;
     if (strcmp(state, "waiting") == 0)
         return why_waiting(file);
     if (strcmp(state, "halted") == 0)
@@ -169,6 +162,27 @@ static json_t *in_lane(const struct case_file *file)
                        json_string("Redis was lost, and has still to hear what is paused"),
                        json_string("a processor that reaches Postgres tells it"));
     return why_ready(file);
+}
+
+static json_t *in_lane(const struct case_file *file)
+{
+    const char *first = json_text(json_object_get(file->lane, "first"), "id");
+    const bool is_claimed = strcmp(json_text(file->lane, "state"), "claimed") == 0;
+    json_t *answer = is_claimed ? why_claimed(file) : NULL, *better = NULL;
+    const char *reason = json_text(answer, "reason");
+
+    if (strcmp(reason, "running") == 0)
+        return answer;
+    if (json_is_true(json_object_get(file->seen, "is_cancelled")))
+        better = cancelled(file);
+    else if (json_is_true(json_object_get(file->seen, "has_expired")))
+        better = expired(file);
+    else if (strcmp(first, file->id) != 0 && strcmp(reason, "silent") != 0)
+        better = behind(file);
+    if (!better)
+        return answer ? answer : as_first(file);
+    json_decref(answer);
+    return better;
 }
 
 /* Others of its lane come first: the next one's reason is its own. */

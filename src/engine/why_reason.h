@@ -12,6 +12,7 @@ struct json_t;
  *
  *   ended                      result, code
  *   cancelled                  it ends, without effect, when its lane has come to it
+ *   expired                    likewise
  *   unknown
  *   scheduled, parked          until_ms
  *   relay                      the journal has it and Redis has still to hear of it; leader

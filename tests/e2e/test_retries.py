@@ -1,5 +1,4 @@
 """Operations that fail and may succeed later: tried again in their place, set aside, or given up."""
-import hashlib
 import os
 import shutil
 from pathlib import Path
@@ -150,19 +149,13 @@ def test_a_reader_that_is_given_up_is_a_dead_letter(stack, lane):
 
 
 def test_a_lane_that_somebody_else_holds_costs_no_attempt(stack, lane):
-    key = int.from_bytes(hashlib.sha256(lane.user.encode()).digest()[:8], "big", signed=True)
-    holder = stack.postgres.connect(stack.database)
-    try:
-        with holder.cursor() as cursor, stack.probe():
-            cursor.execute("select pg_advisory_lock(%s)", (key,))
+    with stack.probe():
+        with lane.held_elsewhere():
             first = lane.submit(1, policy={"attempts": 1})
             second = lane.submit(2)
             lane.wait_redis(first, "retrying")
             assert lane.state(first) in (None, "queued")
-            holder.close()
-            lane.wait_ended(first, second)
-    finally:
-        holder.close()
+        lane.wait_ended(first, second)
     assert lane.order() == [1, 2]
     assert lane.attempt(first) == 1 and lane.failed_attempts(first) == []
 

@@ -173,6 +173,53 @@ def test_what_redis_has_lost_and_what_nobody_knows(new_stack):
     assert why(stack, direct, "--user", "stray")["reason"] == "unserved"
 
 
+def test_what_is_for_later_and_what_has_expired(lane):
+    stack = lane.stack
+    scheduled = lane.submit(1, policy={"delay_ms": HOUR_MS})
+    seen = wait_for(stack, "scheduled", scheduled)
+    assert seen["state"] == "scheduled" and seen["user"] == lane.user and seen["until_ms"] > 0
+    with stack.probe():
+        retried = lane.submit(1, "probe_flaky", fails=9, policy={"backoff_ms": HOUR_MS, "backoff_max_ms": HOUR_MS})
+        expiring = lane.submit(2, policy={"expires_ms": 1})
+        wait_for(stack, "expired", expiring)
+        for operation in (retried, scheduled):
+            assert stack.cli("cancel", operation).returncode == 0
+        lane.wait_ended(retried, expiring, scheduled, state="cancelled")
+        assert wait_for(stack, "ended", expiring)["error"]["kind"] == "expired"
+
+
+def test_a_suspect_waits_for_the_quarantine_and_a_new_redis_for_its_controls(new_stack):
+    stack = new_stack
+    operation = stack.client.submit("u", "probe_record", payload='{"n": 1}')[0]
+    key = f"heddle:{{{stack.client.partition('u')}}}"
+
+    def call(function: str, *arguments) -> None:
+        stack.redis.execute_command("FCALL", function, 1, key, *arguments)
+
+    assert stack.cli("pause", "--op", "other").returncode == 0
+    stack.redis.hdel(f"{key}:meta", "controls")
+    call("heddle_setup", stack.redis.get("heddle:partitions"), 1 << 20, 1)
+    assert why(stack, operation)["reason"] == "uncontrolled"
+    with stack.probe():
+        stack.client.wait_ended("u", operation)
+    operation = stack.client.submit("u", "probe_record", payload='{"n": 2}')[0]
+    call("heddle_claim", "somebody", 1, 1, 1, 1 << 20, 15000)
+    assert why(stack, operation)["reason"] == "silent"
+    call("heddle_suspect", "somebody", "u", operation, 0)
+    assert why(stack, operation)["reason"] == "suspect"
+    with stack.probe("--processes", "1"):
+        stack.client.wait_ended("u", operation)
+
+
+def test_what_could_not_be_tried(stack, user):
+    lane = Lane(stack, "durable", user)
+    with stack.probe():
+        with lane.held_elsewhere():
+            operation = lane.submit(1)
+            assert wait_for(stack, "outage", operation)["until_ms"] > 0
+        lane.wait_ended(operation)
+
+
 @pytest.mark.parametrize("words", [(), ("no-id",), ("--user", ""), ("--user", "u" * 257)])
 def test_what_makes_no_sense_is_told(stack, words):
     told = stack.cli("why", *words)

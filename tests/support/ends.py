@@ -1,6 +1,8 @@
 """Operations with retry policies: submitted either way, and what the ledger says of them."""
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
 
 from harness import Stack
@@ -24,7 +26,7 @@ class Lane:
         if self.mode == "direct":
             return self.stack.client.submit(self.user, op, payload=body, reply=int(reply), **policy or {})[0]
         options = dict(policy or {})
-        for name in ("backoff", "backoff_max", "deadline"):
+        for name in ("backoff", "backoff_max", "deadline", "delay", "expires"):
             if f"{name}_ms" in options:
                 options[name] = f"{options.pop(f'{name}_ms')} milliseconds"
         named = "".join(f", {name} => %s" for name in options)
@@ -34,6 +36,18 @@ class Lane:
             partition = self.stack.client.partition(self.user)
             self.stack.redis.execute_command("FCALL", "heddle_want", 1, f"heddle:{{{partition}}}", operation)
         return operation
+
+    @contextlib.contextmanager
+    def held_elsewhere(self):
+        """Another session has the lane's lock."""
+        key = int.from_bytes(hashlib.sha256(self.user.encode()).digest()[:8], "big", signed=True)
+        holder = self.stack.postgres.connect(self.stack.database)
+        try:
+            with holder.cursor() as cursor:
+                cursor.execute("select pg_advisory_lock(%s)", (key,))
+            yield
+        finally:
+            holder.close()
 
     def state(self, operation: str) -> str | None:
         return next((s for s, in self.stack.sql("select state from heddle.status where id = %s", operation)),

@@ -36,8 +36,10 @@ function look_lanes(k, args)
     return answer
 end
 
-local function operation_told(id, record)
+local function operation_told(id, record, at_ms)
+    local expires_ms = expires_at(record)
     return {
+        has_expired = expires_ms and attempts_of(record) == 0 and expires_ms < at_ms or nil,
         id = id, op = op_of(record), submitted_ms = math.floor(submitted_at(record) / 1000),
         attempt = attempts_of(record), class = CLASSES[class_of(record)], is_cancelled = has_flag(record, FLAG_CANCELLED),
     }
@@ -78,7 +80,7 @@ local function lane_told(k, lane, at_ms)
     local place = places_of(k, lane)[1]
     local kind, holder = (place and place.name or 'idle'):match('^(%a+):?(.*)$')
     local told, id, record = lane_row(k, lane, kind)
-    if record then told.first = operation_told(id, record) end
+    if record then told.first = operation_told(id, record, at_ms) end
     if place then
         told_by[kind](k, lane, told, holder, at_ms)
     elseif told.backlog > 0 then
@@ -90,7 +92,8 @@ end
 -- LANE ID, either may be empty -> all that this partition knows at this moment of the operation and its
 -- lane, as a JSON object; nil where it knows nothing:
 --   partition, at_ms, processors (that beat in time), awaits_controls
---   operation {id, op, submitted_ms, attempt, is_cancelled, class, before: how many of its class come first}
+--   operation {id, op, submitted_ms, attempt, is_cancelled, has_expired, class, before: how many of its
+--     class come first, scheduled_ms where it is in no lane yet}
 --   ended: as which of STATES, where a result is kept
 --   lane {user, state: ready, claimed, waiting, halted, idle or lost; backlog, first: an operation, and what told_by adds}
 --   paused: the control that pauses the lane's first operation
@@ -106,7 +109,8 @@ function why(k, args)
     }
     if lane ~= '' then told.lane = lane_told(k, lane, at_ms) end
     if record then
-        told.operation = operation_told(id, record)
+        told.operation = operation_told(id, record, at_ms)
+        told.operation.scheduled_ms = tonumber(call('ZSCORE', k.scheduled, id) or nil)
         told.operation.before = call('LPOS', k.lists[class_of(record)] .. lane, id, 'MAXLEN', PLACE_MOST) or nil
     end
     local first = told.lane and told.lane.first

@@ -1,6 +1,6 @@
 -- Records and ids of operations.
 
-local record_of, content_of, content_of_submission, with_content, unexpiring, with_attempts, attempted,
+local record_of, content_of, content_of_submission, with_content, expires_at, unexpiring, with_attempts, attempted,
     has_flag, flagged, unflagged, crashed, class_of, id_of, user_of, submitted_at, attempts_of, op_of, new_id
 
 do
@@ -45,13 +45,25 @@ function with_content(record, o)
         .. sub(record, from + user + op + thread + payload + 4)
 end
 
+-- Where its expiry stands; nil where it has none.
+local function expiry_place(record)
+    if not has_flag(record, FLAG_FLOW) then return nil end
+    local _, _, user, op, thread, trace, _, _, payload = struct.unpack(HEADER, record)
+    return HEADER_SIZE + ID_SIZE + user + op + thread + trace + payload + 8
+        + (has_flag(record, FLAG_POLICY) and POLICY_SIZE or 0)
+end
+
+-- When it ends unless it has begun, in ms; nil: never.
+function expires_at(record)
+    local place = expiry_place(record)
+    local after_ms = place and struct.unpack('>I8', record, place) or 0
+    return after_ms > 0 and math.floor(submitted_at(record) / 1000) + after_ms or nil
+end
+
 -- One that does not expire any more.
 function unexpiring(record)
-    if not has_flag(record, FLAG_FLOW) then return record end
-    local _, _, user, op, thread, trace, _, _, payload = struct.unpack(HEADER, record)
-    local from = HEADER_SIZE + ID_SIZE + user + op + thread + trace + payload + 7
-        + (has_flag(record, FLAG_POLICY) and POLICY_SIZE or 0)
-    return sub(record, 1, from) .. struct.pack('>I8', 0) .. sub(record, from + 9)
+    local place = expiry_place(record)
+    return place and sub(record, 1, place - 1) .. struct.pack('>I8', 0) .. sub(record, place + 8) or record
 end
 
 function with_attempts(record, attempts)
