@@ -32,7 +32,6 @@ struct fetcher {
     struct fetcher_options options;
     struct fetcher_parts parts;
     struct redis_link *link; /* claims */
-    struct wakes *wakes;
     struct command command;
     struct heat *heat;
     struct adoption *adoption;
@@ -85,9 +84,6 @@ heddle_status fetcher_new(const struct fetcher_options *options, const struct fe
         abort();
     command_init(&fresh->command);
     heddle_status status = redis_new(options->redis, options->redis_timeout_ms, &fresh->link, err);
-    if (status == HEDDLE_OK)
-        status = wakes_new(options->redis, options->redis_timeout_ms, options->incarnation,
-                           &fresh->wakes, err);
     if (status != HEDDLE_OK) {
         fetcher_free(fresh);
         return status;
@@ -101,7 +97,6 @@ void fetcher_free(struct fetcher *fetcher)
     if (!fetcher)
         return;
     redis_free(fetcher->link);
-    wakes_free(fetcher->wakes);
     command_done(&fetcher->command);
     heat_free(fetcher->heat);
     adoption_free(fetcher->adoption);
@@ -159,7 +154,7 @@ static void *fetcher_body(void *argument)
             continue;
         }
         redis_close(fetcher->link);
-        wakes_close(fetcher->wakes);
+        wakes_close(fetcher->parts.wakes);
         /* What was claimed by a request without an answer is nobody's: the beat frees it. */
         holdings_answered(fetcher->parts.holdings, fetcher->seq);
         heddle_log(HEDDLE_LOG_WARNING, "fetch_retry", "attempt=%d text=%s", ++failures,
@@ -173,12 +168,12 @@ static void *fetcher_body(void *argument)
 /* Subscribes where we are not. What happened before is unknown, so every partition is hot. */
 static heddle_status listen_for_wakes(struct fetcher *fetcher, struct heddle_error *err)
 {
-    if (wakes_is_open(fetcher->wakes) && redis_is_connected(fetcher->link))
+    if (wakes_is_open(fetcher->parts.wakes) && redis_is_connected(fetcher->link))
         return HEDDLE_OK;
-    wakes_close(fetcher->wakes);
+    wakes_close(fetcher->parts.wakes);
     heddle_status status = redis_connect(fetcher->link, err);
     if (status == HEDDLE_OK)
-        status = wakes_open(fetcher->wakes, err);
+        status = wakes_open(fetcher->parts.wakes, err);
     heat_all(fetcher->heat);
     return status;
 }
@@ -342,7 +337,7 @@ static heddle_status wait_for_work(struct fetcher *fetcher, bool is_starved,
                                    struct heddle_error *err)
 {
     struct pollfd fds[] = {
-        {.fd = wakes_fd(fetcher->wakes), .events = POLLIN},
+        {.fd = wakes_fd(fetcher->parts.wakes), .events = POLLIN},
         {.fd = fetcher->told_fd, .events = POLLIN},
         {.fd = runqueue_room_fd(fetcher->parts.queue), .events = POLLIN},
         {.fd = settler_room_fd(fetcher->parts.settler), .events = POLLIN},
@@ -359,7 +354,8 @@ static heddle_status read_wakes(struct fetcher *fetcher, struct heddle_error *er
     struct wake wake;
     heddle_status status;
 
-    while ((status = wakes_next(fetcher->wakes, &wake, err)) == HEDDLE_OK && wake.kind != WAKE_NONE)
+    while ((status = wakes_next(fetcher->parts.wakes, &wake, err)) == HEDDLE_OK &&
+           wake.kind != WAKE_NONE)
         switch (wake.kind) {
         case WAKE_NONE:
             break;

@@ -11,6 +11,7 @@
 #include "engine/fetcher.h"
 #include "engine/functions.h"
 #include "engine/holdings.h"
+#include "engine/listener.h"
 #include "engine/gauge.h"
 #include "engine/reconcile.h"
 #include "engine/relay.h"
@@ -18,6 +19,7 @@
 #include "engine/roster.h"
 #include "engine/runqueue.h"
 #include "engine/settler.h"
+#include "engine/wakes.h"
 #include "engine/watchdog.h"
 #include "engine/worker.h"
 #include "heddle/log.h"
@@ -40,6 +42,7 @@ struct processor {
     struct runqueue *queue;
     struct settler *settler;
     struct fetcher *fetcher;
+    struct wakes *wakes;
     struct beat *beat;
     struct holdings *holdings;
     struct relay *relay;
@@ -148,12 +151,15 @@ bool processor_drain(struct processor *processor)
     if (!processor->options.is_quarantine)
         relay_stop(processor->relay);
     fetcher_stop(processor->fetcher);
+    struct listener *listener =
+        listener_start(processor->wakes, processor->watchdog, processor->reporter);
     runqueue_close(processor->queue, &rest);
     atomic_store(&processor->shared.is_stopping, true);
     settler_release_all(processor->settler, &rest);
     for (int i = 0; i < processor->options.workers; i++)
         if (!worker_join(processor->workers[i], deadline_us))
             processor->is_stuck = true;
+    listener_stop(listener);
     watchdog_stop(processor->watchdog);
     bool is_settled = settler_finish(processor->settler, deadline_us);
     beat_stop(processor->beat);
@@ -170,6 +176,7 @@ void processor_free(struct processor *processor)
         worker_free(processor->workers[i]);
     free(processor->workers);
     fetcher_free(processor->fetcher);
+    wakes_free(processor->wakes);
     reporter_free(processor->reporter);
     watchdog_free(processor->watchdog);
     roster_free(processor->roster);
@@ -283,9 +290,12 @@ static heddle_status build(struct processor *processor, unsigned partitions,
     if (status == HEDDLE_OK)
         status = reporter_new(options->redis, options->redis_timeout_ms, &processor->report,
                               &processor->reporter, err);
+    if (status == HEDDLE_OK)
+        status = wakes_new(options->redis, options->redis_timeout_ms, processor->incarnation,
+                           &processor->wakes, err);
     parts = (struct fetcher_parts){
         processor->shared.handlers, processor->queue,    processor->holdings, processor->settler,
-        processor->watchdog,        processor->reporter, &processor->relay};
+        processor->watchdog,        processor->reporter, &processor->relay,   processor->wakes};
     if (status == HEDDLE_OK)
         status = beat_new(&beat, processor->holdings, &processor->beat, err);
     if (status == HEDDLE_OK)

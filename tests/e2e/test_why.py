@@ -140,6 +140,22 @@ def test_nobody_serves_everybody_is_quiet_somebody_is_silent(new_stack):
         stack.client.wait_ended("three", quiet)
 
 
+def test_a_processor_that_drains_still_answers_and_hears(new_stack):
+    stack, lane = new_stack, Lane(new_stack, "direct", "drains")
+    with stack.probe() as processor:
+        running = lane.submit(1, "probe_prepare", gate="drain")
+        patient = Lane(stack, "direct", "patient").submit(1, "probe_stick", kind="wait_prepare", sticks=9)
+        until(lambda: len(stack.prepare_log()) == 2, "both run")
+        processor.tell_to_stop()
+        until(lambda: "draining" in processor.log(), "it drains")
+        assert wait_for(stack, "running", running)["phase"] == "prepare"
+        assert stack.cli("cancel", patient).returncode == 0
+        assert stack.client.wait_ended("patient", patient) == "cancelled"
+        stack.open_gate("drain", processor)
+        assert processor.wait_end(30) == 0
+    assert lane.order() == [1]
+
+
 def test_a_lane_waits_for_its_turn(new_stack):
     stack = new_stack
     with stack.probe("--workers", "1") as processor:
