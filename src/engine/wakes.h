@@ -4,7 +4,8 @@
  * TOKEN", or with a lane's name behind it "report TOKEN LANE"), or that a partition needs a share
  * of a limit ("shares").
  *
- * Confined to the fetcher, and when that has ended to the listener. Messages are lost while it is not subscribed. */
+ * Confined to the fetcher, and when that has ended to the listener. Messages are lost while it is
+ * not subscribed. */
 #ifndef ENGINE_WAKES_H
 #define ENGINE_WAKES_H
 
