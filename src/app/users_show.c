@@ -78,9 +78,8 @@ static heddle_status add_running(struct redis_link *queue, json_t *row, struct h
         fleet_ask(queue, text_of(json_text(row, "user")), FLEET_PATIENCE_MS, &fleet, err);
     if (status == HEDDLE_OK && fleet.members[0].report) {
         json_t *report = json_loads(fleet.members[0].report, 0, NULL);
-        json_t *running = json_object_get(report, "lane");
-        json_object_del(running, "user");
-        json_object_set(row, "running", running);
+        json_object_set(row, "running",
+                        json_object_get(json_object_get(report, "lane"), "running"));
         json_decref(report);
     }
     fleet_members_done(&fleet);

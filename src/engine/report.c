@@ -96,9 +96,8 @@ static json_t *workers_of(const struct report_parts *parts, int64_t now_us)
 
 static json_t *lane_of(const struct report_parts *parts, struct heddle_text lane, int64_t now_us)
 {
-    json_t *told = json_pack("{s:s, s:I}", "user", lane.data, "operations",
-                             (json_int_t)holdings_of_lane(parts->holdings, lane));
     char ids[BOARD_LANES_MAX][HEDDLE_ID_SIZE + 1];
+    json_t *running = json_array();
     struct sight sight;
 
     for (int i = 0; i < roster_count(parts->roster); i++) {
@@ -107,12 +106,12 @@ static json_t *lane_of(const struct report_parts *parts, struct heddle_text lane
         json_t *list = json_array();
         for (size_t n = 0; n < sight.count && n < BOARD_LANES_MAX; n++)
             json_array_append_new(list, json_string(ids[n]));
-        json_object_update_new(
-            told, json_pack("{s:i, s:s, s:o}", "worker", i, "op", sight.op, "ids", list));
-        set_times(told, &sight, now_us);
-        break;
+        json_t *run = json_pack("{s:i, s:s, s:o}", "worker", i, "op", sight.op, "ids", list);
+        set_times(run, &sight, now_us);
+        json_array_append_new(running, run);
     }
-    return told;
+    return json_pack("{s:s, s:I, s:o}", "user", lane.data, "operations",
+                     (json_int_t)holdings_of_lane(parts->holdings, lane), "running", running);
 }
 
 static void set_times(json_t *object, const struct sight *sight, int64_t now_us)

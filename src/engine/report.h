@@ -40,8 +40,8 @@ struct report_parts {
  * (running or quiet), quarantine, leads, started_ms, at_ms, claims (in hand), queued (those that no
  * worker has begun), operations {seconds, done, failed, dead, cancelled}, latency_us {p50, p99,
  * counts: [most, number]…}, workers (idle or busy, with the first operation, how many, phase,
- * since_ms, for_ms); with a lane asked for also lane {user, operations (in hand), and where a
- * worker has begun it worker, phase, since_ms, for_ms, ids}. */
+ * since_ms, for_ms); with a lane asked for also lane {user, operations (in hand), running: of each
+ * worker that has some of it worker, op, phase, since_ms, for_ms, ids}. */
 char *report_write(const struct report_parts *parts, const char *lane);
 
 /* The reports of a fleet that was asked, an array that the caller releases; who has not answered

@@ -30,43 +30,65 @@ static bool is_among(const json_t *ids, const char *id)
     return false;
 }
 
-/* A processor has its lane in hand, and this operation with it. */
-json_t *why_claimed(const struct case_file *file)
+/* What a worker of the holder runs of its lane: this operation, or else any; NULL: nothing. */
+static const json_t *run_of(const json_t *holder, const char *id, bool *is_it)
 {
-    const json_t *holder = holder_of(file), *runs = json_object_get(holder, "lane");
-    const char *name = json_text(file->lane, "holder");
+    const json_t *runs = json_object_get(json_object_get(holder, "lane"), "running"), *run;
+    size_t i;
+
+    json_array_foreach(runs, i, run)
+    {
+        *is_it = is_among(json_object_get(run, "ids"), id);
+        if (*is_it)
+            return run;
+    }
+    return json_array_get(runs, 0);
+}
+
+static json_t *silent(const struct case_file *file, const char *holder)
+{
     const double lease_ms = file->at_ms + json_number(file->lane, "lease_left_ms");
     char text[WHEN_SIZE];
+
+    why_when(file, lease_ms, text);
+    return why_with_number(
+        why_say(file, "queued", "silent",
+                json_sprintf("%s has claimed its lane and does not answer", holder),
+                json_sprintf("it goes on, or its lane is taken over: where it died below a "
+                             "supervisor at once, else after %s",
+                             text)),
+        "until_ms", lease_ms);
+}
+
+/* A processor has its lane in hand, and this operation perhaps with it. */
+json_t *why_claimed(const struct case_file *file)
+{
+    const json_t *holder = holder_of(file);
+    const char *name = json_text(file->lane, "holder");
+    bool is_it = false;
+    const json_t *run = run_of(holder, file->id, &is_it);
+    char since[WHEN_SIZE];
     json_t *answer;
 
-    if (!runs) {
-        why_when(file, lease_ms, text);
-        answer =
-            why_say(file, "queued", "silent",
-                    json_sprintf("%s has claimed its lane and does not answer", name),
-                    json_sprintf("it goes on, or its lane is taken over: where it died below a "
-                                 "supervisor at once, else after %s",
-                                 text));
-        why_with_number(answer, "until_ms", lease_ms);
-    } else if (is_among(json_object_get(runs, "ids"), file->id)) {
+    if (!json_object_get(holder, "lane"))
+        answer = silent(file, name);
+    else if (is_it)
         answer = why_say(file, "running", "running",
                          json_sprintf("worker %.0f of %s runs it, %s, since %s",
-                                      json_number(runs, "worker"), name, json_text(runs, "phase"),
-                                      why_when(file, json_number(runs, "since_ms"), text)),
+                                      json_number(run, "worker"), name, json_text(run, "phase"),
+                                      why_when(file, json_number(run, "since_ms"), since)),
                          json_string("it ends; `heddle cancel ID` asks it to"));
-        why_with(why_with(why_with(answer, "worker", runs, "worker"), "phase", runs, "phase"),
-                 "since_ms", runs, "since_ms");
-    } else {
-        const char *op = json_text(runs, "op");
-        answer = why_say(
-            file, "queued", "claimed",
-            *op ? json_sprintf("%s has claimed it, and runs another of its lane, %s", name, op)
-                : json_sprintf("%s has claimed it; %.0f claims wait there for a worker", name,
-                               json_number(holder, "queued")),
-            json_string(*op ? "that ends" : "the next worker that is free begins it"));
-        why_with(answer, "since_ms", runs, "since_ms");
-    }
-    why_with(answer, "before", file->seen, "before");
+    else
+        answer =
+            why_say(file, "queued", "claimed",
+                    run ? json_sprintf("%s has claimed it, and runs another of its lane, %s", name,
+                                       json_text(run, "op"))
+                        : json_sprintf("%s has claimed it; %.0f claims wait there for a worker",
+                                       name, json_number(holder, "queued")),
+                    json_string(run ? "that ends" : "the next worker that is free begins it"));
+    if (is_it)
+        why_with(why_with(answer, "worker", run, "worker"), "phase", run, "phase");
+    why_with(why_with(answer, "since_ms", run, "since_ms"), "before", file->seen, "before");
     return why_with(answer, "holder", file->lane, "holder");
 }
 

@@ -57,7 +57,8 @@ def test_a_user_is_shown_with_holder_running_operation_and_the_journal(stack, us
         assert (seen["state"], seen["journal"], seen["failed"], seen["dead"]) == ("claimed", 3, 1, 0)
         assert seen["holder"].split("-")[-2] == str(processor.pid) and seen["lease_left_ms"] > 0
         assert seen["first"]["id"] == running and seen["first"]["op"] == "probe_prepare"
-        assert seen["running"]["ids"] == [running] and seen["running"]["phase"] == "prepare"
+        [run] = seen["running"]
+        assert run["ids"] == [running] and run["phase"] == "prepare"
         stack.open_gate("users", processor)
         lane.wait_ended(running, *behind)
         retried = lane.submit(4, "probe_flaky", fails=9, policy={"backoff_ms": HOUR_MS})

@@ -39,11 +39,13 @@ struct expectation {
     "{'incarnation':'p1','state':'running','workers':[{'state':'busy'},{'state':'idle'}],'queued'" \
     ":3"
 #define BUSY                                                                                       \
-    P1 ",'lane':{'user':'u','operations':2,'worker':1,'op':'o','phase':'apply','since_ms':900,'"   \
-       "ids':['" ID "']}}"
+    P1 ",'lane':{'user':'u','operations':2,'running':[{'worker':1,'op':'o','phase':'apply','"      \
+       "since_ms':900,'"                                                                           \
+       "ids':['" ID "']}]}}"
 #define BUSY_WITH_FIRST                                                                            \
-    P1 ",'lane':{'user':'u','operations':2,'worker':1,'op':'f','phase':'apply','since_ms':900,'"   \
-       "ids':['" FIRST "']}}"
+    P1 ",'lane':{'user':'u','operations':2,'running':[{'worker':1,'op':'f','phase':'apply','"      \
+       "since_ms':900,'"                                                                           \
+       "ids':['" FIRST "']}]}}"
 #define HOLDS P1 ",'lane':{'user':'u','operations':2}}"
 #define CLAIMED "'state':'claimed','holder':'p1','claimed':2,'lease_left_ms':5000"
 #define PAUSE(key)                                                                                 \
@@ -345,7 +347,7 @@ static void whatever_is_known_there_is_an_answer(void **state)
         "{'id':'x','queue':{'operation':{},'lane':{'state':'ready','first':{'id':'y'}}}}",
         "{'id':'x','queue':{'operation':{},'lane':{'first':{'id':'y'}}},'processors':[7,null]}",
         "{'id':'x','queue':{'operation':{},'lane':{'state':'claimed','holder':'p'}},"
-        "'processors':[{'incarnation':'p','lane':{'ids':[7]}}]}",
+        "'processors':[{'incarnation':'p','lane':{'running':[7,{'ids':[7]}]}}]}",
     };
 
     (void)state;
