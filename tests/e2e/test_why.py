@@ -140,6 +140,18 @@ def test_nobody_serves_everybody_is_quiet_somebody_is_silent(new_stack):
         stack.client.wait_ended("three", quiet)
 
 
+def test_of_several_at_once_each_is_seen_to_run(new_stack):
+    stack, lane = new_stack, Lane(new_stack, "direct", "both")
+    with stack.probe("--strands", "8") as processor:
+        running = [stack.client.submit(lane.user, "probe_prepare", thread, json.dumps({"n": n, "gate": "both"}))[0]
+                   for n, thread in enumerate(("a", "b", "c", "d"))]
+        until(lambda: len(stack.prepare_log()) >= 2, "several run")
+        begun = {line["operation"] for line in stack.prepare_log()}
+        assert len({wait_for(stack, "running", operation)["worker"] for operation in begun}) == len(begun)
+        stack.open_gate("both", processor)
+        lane.wait_ended(*running)
+
+
 def test_a_processor_that_drains_still_answers_and_hears(new_stack):
     stack, lane = new_stack, Lane(new_stack, "direct", "drains")
     with stack.probe() as processor:
