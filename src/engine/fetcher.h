@@ -38,7 +38,7 @@ struct fetcher_parts {
     struct watchdog *watchdog;
     struct reporter *reporter;
     struct relay *const *relay; /* made after it */
-    struct wakes *wakes; /* its own from start to stop */
+    struct wakes *wakes;        /* its own from start to stop */
 };
 
 heddle_status fetcher_new(const struct fetcher_options *options, const struct fetcher_parts *parts,

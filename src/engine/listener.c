@@ -77,6 +77,7 @@ static void hear(struct listener *listener)
         case WAKE_NONE:
         case WAKE_PARTITION:
         case WAKE_YIELD:
+        case WAKE_SHARES:
             break;
         }
 }

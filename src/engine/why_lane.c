@@ -159,15 +159,18 @@ static json_t *limited(const struct case_file *file, const char *reason)
         return why_say(file, "queued", "held", json_sprintf("its lane is held: %s", reason),
                        json_string("what it is held for"));
     limit_key(file, reason, key);
+    const json_t *control = control_of(file, is_rate ? "rate" : "slots", key);
+    const char *limit = json_text(control, "limit");
     json_t *answer = why_say(
         file, "queued", is_rate ? "rate" : "busy",
-        is_rate ? json_sprintf("what the rate of %s lets begin now has begun", key)
-                : json_sprintf("as many of %s run as may run at once", key),
+        is_rate ? json_sprintf("what the rate of %s lets begin now has begun: %s", key, limit)
+                : json_sprintf("as many of %s run as may run at once: %s", key, limit),
         until_ms > 0 ? json_sprintf("the time: it may begin at %s", why_when(file, until_ms, at))
         : is_rate    ? json_string("the rate; lanes that came earlier go first")
                      : json_string("the end of one of them; lanes that came earlier go first"));
     json_object_set_new(answer, "key", json_string(key));
-    why_with(answer, "before", file->lane, "in_line");
+    why_with(why_with(answer, "by", control, "by"), "limit", control, "limit");
+    why_with(why_with(answer, "before", file->lane, "in_line"), "next_ms", file->lane, "line_ms");
     return why_with(answer, "until_ms", file->lane, "until_ms");
 }
 

@@ -104,6 +104,32 @@ def test_what_is_paused_and_by_whom(lane):
             lane.wait_ended(operation)
 
 
+def test_what_is_beyond_a_rate_and_what_has_no_slot(new_stack):
+    stack = new_stack
+    for words in (("--user", "rated", "1/d"), ("--op", "probe_flaky", "1/d"), ("--op", "probe_prepare", "--concurrency", "1")):
+        told = stack.cli("limit", "set", *words, "--by", "ops")
+        assert told.returncode == 0, told.stderr
+    lanes = {name: Lane(stack, "durable", name) for name in ("rated", "two", "three", "four")}
+    with stack.probe() as processor:
+        lanes["rated"].wait_ended(lanes["rated"].submit(1))
+        seen = wait_for(stack, "rate", lanes["rated"].submit(2))
+        assert (seen["key"], seen["limit"], seen["by"], seen["state"]) == ("user:rated", "1/d", "ops", "queued")
+        assert seen["until_ms"] > 0
+        seen = wait_for(stack, "rate", lanes["two"].submit(1, "probe_flaky", fails=0))
+        assert (seen["key"], seen["before"]) == ("op:probe_flaky", 0)
+        running = lanes["three"].submit(1, "probe_prepare", gate="slot")
+        wait_for(stack, "running", running)
+        waits = lanes["four"].submit(1, "probe_prepare")
+        seen = wait_for(stack, "busy", waits)
+        assert (seen["key"], seen["limit"]) == ("op:probe_prepare", "1")
+        stack.open_gate("slot", processor)
+        lanes["four"].wait_ended(running, waits)
+        for target in (("--user", "rated"), ("--op", "probe_flaky")):
+            assert stack.cli("limit", "remove", *target).returncode == 0
+        for name in ("rated", "two"):
+            until(lambda n=name: why(stack, "--user", n)["reason"] == "idle", "it goes on")
+
+
 def test_what_no_processor_knows(lane):
     with lane.stack.probe():
         unknown = lane.submit(1, "nobody.knows")
@@ -142,9 +168,9 @@ def test_nobody_serves_everybody_is_quiet_somebody_is_silent(new_stack):
 
 def test_of_several_at_once_each_is_seen_to_run(new_stack):
     stack, lane = new_stack, Lane(new_stack, "direct", "both")
+    running = [stack.client.submit(lane.user, "probe_prepare", thread, json.dumps({"n": n, "gate": "both"}))[0]
+               for n, thread in enumerate(("a", "b", "c", "d"))]
     with stack.probe("--strands", "8") as processor:
-        running = [stack.client.submit(lane.user, "probe_prepare", thread, json.dumps({"n": n, "gate": "both"}))[0]
-                   for n, thread in enumerate(("a", "b", "c", "d"))]
         until(lambda: len(stack.prepare_log()) >= 2, "several run")
         begun = {line["operation"] for line in stack.prepare_log()}
         assert len({wait_for(stack, "running", operation)["worker"] for operation in begun}) == len(begun)

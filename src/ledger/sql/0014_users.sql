@@ -63,7 +63,7 @@ language sql stable as $$
             from known k),
         'controls', (select json_agg(json_build_object(
             'kind', c.kind, 'key', c.key, 'since_ms', heddle.in_ms(c.set_at), 'by', c.set_by,
-            'why', c.value ->> 'reason'))
+            'why', c.value ->> 'reason', 'limit', coalesce(c.value ->> 'rate', c.value ->> 'count')))
             from heddle.controls c join keys using (key) where c.value is not null),
         'first', case when json_array_length(asked -> 'ids') = 0 then coalesce(
             (select o.id from heddle.operations o

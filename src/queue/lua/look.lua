@@ -70,6 +70,12 @@ function told_by.waiting(k, lane, told)
     local until_ms = tonumber(call('ZSCORE', k.waiting, lane))
     told.reason = call('HGET', k.waits, lane) or nil
     told.until_ms = until_ms < FAR_MS and until_ms or nil
+    if told.reason and until_ms >= FAR_MS then
+        -- Of those that stand in line for a shared limit.
+        told.in_line = call('ZRANK', k.line .. told.reason, lane) or nil
+        local first_ms = told.in_line and tonumber(call('ZSCORE', k.lines, told.reason))
+        if first_ms and first_ms < FAR_MS then told.line_ms = first_ms end
+    end
 end
 
 function told_by.halted(k, lane, told)
