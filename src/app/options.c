@@ -61,7 +61,7 @@ const struct setting options_table[] = {
      .choices = durabilities, .help = "what `heddle submit` does without --direct or --durable"},
     {"result_ttl", SETTING_DURATION, 0, OPTION(result_ttl_ms), .standard = "10m", .least = SECOND,
      .most = 7 * DAY, .help = "how long Redis keeps results and replies"},
-    {"result_max", SETTING_BYTES, 0, OPTION(result_bytes_max), .standard = "1MiB", .least = 1024,
+    {"result_max", SETTING_BYTES, 0, OPTION(result_bytes_max), .standard = "2MiB", .least = 1024,
      .most = 64 << 20, .help = "largest result; an operation with a larger one fails, too_large"},
     {"claim_lanes", SETTING_INTEGER, 0, OPTION(claim_lanes), .standard = "64", .least = 1,
      .most = 1000, .help = "lanes that one claim takes at most"},
