@@ -9,6 +9,7 @@
 #include "engine/fetcher.h"
 #include "engine/functions.h"
 #include "engine/house.h"
+#include "engine/later.h"
 #include "engine/outbox.h"
 #include "engine/reconcile.h"
 #include "heddle/client.h"
@@ -73,6 +74,7 @@ struct relay {
     struct command command;
     struct reconciler reconciler;
     struct outbox outbox;
+    struct later later;
     bool is_listening, is_leader;
     atomic_bool leads; /* is_leader, as others see it */
     struct house house;
@@ -127,6 +129,7 @@ heddle_status relay_new(const struct processor_options *options, unsigned partit
         status = heddle_client_new(options->redis, options->redis_timeout_ms, &fresh->client, err);
     reconciler_init(&fresh->reconciler, fresh->pg, fresh->redis, &fresh->command, partitions);
     outbox_init(&fresh->outbox, fresh->pg, fresh->client);
+    fresh->later.pg = fresh->pg;
     if (status != HEDDLE_OK) {
         relay_free(fresh);
         return status;
@@ -229,8 +232,8 @@ static heddle_status tend(struct relay *relay, struct heddle_error *err)
         status = serve_requests(relay, err);
     if (status == HEDDLE_OK && relay->is_leader)
         status = house_tend(&relay->house, relay->pg, relay->redis, relay->partitions, err);
-    if (status == HEDDLE_OK && relay->is_leader)
-        status = outbox_unpark(&relay->outbox, err);
+    if (status == HEDDLE_OK && relay->is_leader && later_idle_ms(&relay->later) == 0)
+        status = later_look(&relay->later, err);
     if (status == HEDDLE_OK && relay->is_leader)
         status = outbox_relay(&relay->outbox, &relayed, err);
     if (status == HEDDLE_OK && relay->is_leader && clock_now_ms() >= relay->next_reconcile_ms)
@@ -323,7 +326,8 @@ static heddle_status reconcile(struct relay *relay, struct heddle_error *err)
     return is_last ? journal_forget_idle(relay->pg, FORGET_COUNT, &forgotten, err) : HEDDLE_OK;
 }
 
-/* Sleeps without losing a wake-up: asleep is said first, then the outbox is looked at once more. */
+/* Sleeps without losing a wake-up: asleep is said first, then what may have come is looked for once
+ * more. */
 static heddle_status rest(struct relay *relay, struct heddle_error *err)
 {
     bool is_asleep = false, is_notified, is_awake;
@@ -333,6 +337,8 @@ static heddle_status rest(struct relay *relay, struct heddle_error *err)
     if (relay->is_leader)
         status = is_granted(relay, &fall_asleep, &is_asleep, err);
     fault_point("asleep");
+    if (status == HEDDLE_OK && is_asleep)
+        status = later_look(&relay->later, err);
     if (status == HEDDLE_OK && is_asleep)
         status = outbox_relay(&relay->outbox, &relayed, err);
     /* The word that it is to stop may have been read with a request. */
@@ -351,7 +357,7 @@ static int64_t rest_ms(const struct relay *relay)
     const int64_t next_ms =
         relay->next_reconcile_ms < house_ms ? relay->next_reconcile_ms : house_ms;
     const int64_t due_ms = next_ms - clock_now_ms();
-    int64_t ms = outbox_idle_ms(&relay->outbox);
+    int64_t ms = later_idle_ms(&relay->later);
 
     if (due_ms < ms)
         ms = due_ms > 0 ? due_ms : 0;

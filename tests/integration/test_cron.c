@@ -1,0 +1,445 @@
+/* Operations that recur: the ticks of schedules, and what is submitted at them: as
+ * sql/0008_cron.sql has it. */
+#include "case.h"
+
+#include "base/clock.h"
+#include "ledger/cron.h"
+#include "ledger/journal.h"
+#include "link/pg.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static int set_up(void **state)
+{
+    tell("truncate heddle.parked, heddle.uniques, heddle.cron");
+    return case_set_up(state);
+}
+
+/* The next ticks behind a moment, in UTC: "" where there is none. */
+static void assert_ticks(const char *schedule, const char *zone, const char *after, int count,
+                         const char *expected)
+{
+    const char *found =
+        ask("with recursive t (n, at) as (select 0, '%s+00'::timestamptz union all"
+            " select n + 1, heddle.cron_next('%s', '%s', at) from t where n < %d and at is not "
+            "null)"
+            " select coalesce(string_agg(to_char(at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS'),"
+            " ', ' order by n), '') from t where n > 0 and at is not null",
+            after, schedule, zone, count);
+    if (strcmp(found, expected) != 0)
+        fail_msg("%s behind %s in %s: %s, not %s", schedule, after, zone, found, expected);
+}
+
+static void ticks_are_those_of_the_schedule(void **state)
+{
+    static const struct {
+        const char *schedule, *after, *next;
+    } rows[] = {
+        {"* * * * *", "2026-11-21 10:03:20", "2026-11-21 10:04:00"},
+        {"* * * * *", "2026-11-21 10:03:00", "2026-11-21 10:04:00"},
+        {"*/5 * * * *", "2026-11-21 10:55:00", "2026-11-21 11:00:00"},
+        {"7-30/10 * * * *", "2026-11-21 10:17:30", "2026-11-21 10:27:00"},
+        {"50/3 * * * *", "2026-11-21 10:53:00", "2026-11-21 10:56:00"},
+        {"1,15,40-42 3 * * *", "2026-11-21 03:15:00", "2026-11-21 03:40:00"},
+        {"0 22 * * *", "2026-12-31 22:00:00", "2027-01-01 22:00:00"},
+        {"0 0 1 jan *", "2026-01-01 00:00:00", "2027-01-01 00:00:00"},
+        {"0 0 * FEB-apr *", "2026-04-30 00:00:00", "2027-02-01 00:00:00"},
+        {"0 0 31 * *", "2026-03-31 00:00:00", "2026-05-31 00:00:00"},
+        {"0 12 29 2 *", "2026-01-01 00:00:00", "2028-02-29 12:00:00"},
+        {"0 12 29 2 *", "2096-02-29 12:00:00", "2104-02-29 12:00:00"},
+        {"0 9 * * 1-5", "2026-11-20 09:00:00", "2026-11-23 09:00:00"},
+        {"0 9 * * sun", "2026-11-20 09:00:00", "2026-11-22 09:00:00"},
+        {"0 9 * * 7", "2026-11-20 09:00:00", "2026-11-22 09:00:00"},
+        {"0 9 * * fri-sun", "2026-11-20 09:00:00", "2026-11-21 09:00:00"},
+        /* Either will do, where both are given. */
+        {"0 0 13 * 5", "2026-11-13 00:00:00", "2026-11-20 00:00:00"},
+        {"0 0 13 * 5", "2026-12-11 00:00:00", "2026-12-13 00:00:00"},
+        {"0 0 */2 * 1", "2026-11-01 12:00:00", "2026-11-09 00:00:00"},
+        {"0 0 30 2 *", "2026-11-20 09:00:00", ""},
+        {"@hourly", "2026-11-20 09:00:00", "2026-11-20 10:00:00"},
+        {"@daily", "2026-11-20 09:00:00", "2026-11-21 00:00:00"},
+        {"@midnight", "2026-11-20 09:00:00", "2026-11-21 00:00:00"},
+        {"@weekly", "2026-11-20 09:00:00", "2026-11-22 00:00:00"},
+        {"@monthly", "2026-11-20 09:00:00", "2026-12-01 00:00:00"},
+        {" @Yearly ", "2026-11-20 09:00:00", "2027-01-01 00:00:00"},
+        {"@every 10m", "2026-11-20 09:03:20.5", "2026-11-20 09:10:00"},
+        {"@every 1h30m", "1970-01-01 00:00:00", "1970-01-01 01:30:00"},
+        {"@every 1s", "2026-11-20 09:03:20", "2026-11-20 09:03:21"},
+        {"@every 1d", "2026-11-20 09:03:20", "2026-11-21 00:00:00"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        assert_ticks(rows[i].schedule, "UTC", rows[i].after, 1, rows[i].next);
+}
+
+static void clocks_that_are_put_forward_or_back_lose_and_repeat_no_tick(void **state)
+{
+    (void)state;
+    /* 02:00 is 03:00 on 2026-03-29; 03:00 is 02:00 again on 2026-10-25. */
+    assert_ticks("30 2 * * *", "Europe/Berlin", "2026-03-28 00:00", 3,
+                 "2026-03-28 01:30:00, 2026-03-29 01:00:00, 2026-03-30 00:30:00");
+    assert_ticks("10,40 2,3 * * *", "Europe/Berlin", "2026-03-29 00:00", 3,
+                 "2026-03-29 01:00:00, 2026-03-29 01:10:00, 2026-03-29 01:40:00");
+    assert_ticks("30 2 * * *", "Europe/Berlin", "2026-10-24 12:00", 2,
+                 "2026-10-25 00:30:00, 2026-10-26 01:30:00");
+    assert_ticks("0 3 * * *", "Europe/Berlin", "2026-10-24 12:00", 1, "2026-10-25 02:00:00");
+    /* By the clock, hour after hour. */
+    assert_ticks("30 * * * *", "Europe/Berlin", "2026-03-29 00:00", 3,
+                 "2026-03-29 00:30:00, 2026-03-29 01:30:00, 2026-03-29 02:30:00");
+    assert_ticks("*/30 * * * *", "Europe/Berlin", "2026-10-24 23:40", 5,
+                 "2026-10-25 00:00:00, 2026-10-25 00:30:00, 2026-10-25 01:00:00,"
+                 " 2026-10-25 01:30:00, 2026-10-25 02:00:00");
+    /* A day that begins at one, half an hour, a quarter of an hour. */
+    assert_ticks("0 0 * * *", "Asia/Beirut", "2026-03-27 12:00", 3,
+                 "2026-03-27 22:00:00, 2026-03-28 22:00:00, 2026-03-29 21:00:00");
+    assert_ticks("45 1 * * *", "Australia/Lord_Howe", "2026-04-03 20:00", 2,
+                 "2026-04-04 14:45:00, 2026-04-05 15:15:00");
+    assert_ticks("0 8 * * *", "Asia/Kathmandu", "2026-04-03 20:00", 1, "2026-04-04 02:15:00");
+    /* Midnight comes twice. */
+    assert_ticks("0 0 * * *", "America/Havana", "2026-10-31 12:00", 2,
+                 "2026-11-01 04:00:00, 2026-11-02 05:00:00");
+}
+
+static void schedules_that_make_no_sense_are_refused(void **state)
+{
+    static const char *const schedules[] = {
+        "",
+        "* * * *",
+        "* * * * * *",
+        "60 * * * *",
+        "* 24 * * *",
+        "* * 0 * *",
+        "* * * 13 *",
+        "* * * * 8",
+        "5-1 * * * *",
+        "*/0 * * * *",
+        "*-5 * * * *",
+        "1,,2 * * * *",
+        "x * * * *",
+        "* * * jux *",
+        "-1 * * * *",
+        "1.5 * * * *",
+        "@every 0s",
+        "@every 10",
+        "@every 367d",
+        "@every -5m",
+        "@every 5 min",
+        "@reboot",
+        "0 0 30 2 *",
+        "* * * mon *",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof schedules / sizeof *schedules; i++) {
+        const struct cron_row row = {
+            .name = "bad", .schedule = schedules[i], .user = "ann", .op = "work"};
+        char next[CRON_TIME_SIZE];
+        if (cron_add(scene.a, &row, "me", next, &scene.err) != HEDDLE_REFUSED ||
+            scene.err.kind != HEDDLE_KIND_INVALID)
+            fail_msg("\"%s\" is taken", schedules[i]);
+    }
+    assert_string_equal(ask("select count(*) from heddle.cron"), "0");
+}
+
+static void add(const char *catch_up, const char *options)
+{
+    const struct cron_row row = {.name = "tick",
+                                 .schedule = "@every 1h",
+                                 .user = "ann",
+                                 .op = "work",
+                                 .payload = "{\"n\": 1}",
+                                 .catch_up = catch_up,
+                                 .options = options};
+    char next[CRON_TIME_SIZE];
+
+    assert_int_equal(cron_add(scene.a, &row, "me", next, &scene.err), HEDDLE_OK);
+}
+
+/* As if its next tick had been so many hours ago; of the hour that has begun it is `late`. */
+static void miss(int hours, const char *late)
+{
+    tell("update heddle.cron set schedule = '@every 1h', zone = 'UTC',"
+         " next_at = date_trunc('hour', now()) - interval '%d hours';"
+         "update heddle.cron set due_at = next_at",
+         hours);
+    /* The clock can't be put: the schedule is. */
+    if (late)
+        tell("update heddle.cron set schedule = '@every 1s',"
+             " next_at = now() - interval '%s', due_at = now() - interval '%s'",
+             late, late);
+}
+
+/* Until nothing is due; how often. */
+static int fire_all(void)
+{
+    struct cron_tick tick;
+    int fired = 0;
+
+    do {
+        assert_int_equal(cron_fire(scene.a, &tick, &scene.err), HEDDLE_OK);
+        fired += *tick.name != '\0';
+    } while (tick.next_ms <= 0 && fired < 1000);
+    return fired;
+}
+
+static const char *submitted(void)
+{
+    return ask("select count(*) from heddle.operations where user_id = 'ann'");
+}
+
+static void what_is_missed_is_caught_up_as_asked(void **state)
+{
+    static const struct {
+        const char *catch_up;
+        int submitted;
+    } rows[] = {{"all", 101}, {"once", 1}, {NULL, 1}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        tell("truncate heddle.operations, heddle.cron");
+        add(rows[i].catch_up, NULL);
+        miss(100, NULL);
+        assert_int_equal(fire_all(), rows[i].submitted);
+        assert_int_equal(atoi(submitted()), rows[i].submitted);
+        assert_string_equal(ask("select last_at = date_trunc('hour', now()) and next_at ="
+                                " date_trunc('hour', now()) + interval '1 hour' from heddle.cron"),
+                            "t");
+        assert_string_equal(ask("select heddle.cron_id('tick', date_trunc('hour', now())) ="
+                                " (select last_id from heddle.cron)"),
+                            "t");
+        /* In the order of the ticks. */
+        assert_string_equal(ask("select count(*) from (select id, row_number() over (order by seq)"
+                                " from heddle.operations) o (id, n) where id <>"
+                                " heddle.cron_id('tick', date_trunc('hour', now()) +"
+                                " (n - %d) * interval '1 hour')",
+                                rows[i].submitted),
+                            "0");
+    }
+}
+
+static void a_tick_that_is_skipped_is_one_that_is_late(void **state)
+{
+    (void)state;
+    add("skip", NULL);
+    /* The one of every second is on time, all before it are not. */
+    miss(0, "1 hour");
+    assert_int_equal(fire_all(), 1);
+    assert_int_equal(atoi(submitted()), 1);
+    /* Every minute's is, by less than a minute. */
+    tell("update heddle.cron set schedule = '* * * * *',"
+         " next_at = date_trunc('minute', now()) - interval '3 hours';"
+         "update heddle.cron set due_at = next_at");
+    assert_int_equal(fire_all(), 1);
+    assert_int_equal(atoi(submitted()), 2);
+    /* A year's is not. */
+    tell("update heddle.cron set schedule = '@yearly', due_at = now(),"
+         " next_at = date_trunc('year', now()) - interval '3 years'");
+    assert_int_equal(fire_all(), 1);
+    assert_int_equal(atoi(submitted()), 2);
+    assert_string_equal(
+        ask("select next_at > now() and last_at > now() - interval '2 minutes' from heddle.cron"),
+        "t");
+}
+
+static void years_of_missed_minutes_are_found_at_once(void **state)
+{
+    static const char *const schedules[] = {"* * * * *", "* 0-10 * * *", "* * 1-15 * *",
+                                            "0 0 29 2 *"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof schedules / sizeof *schedules; i++)
+        assert_string_equal(
+            ask("with l as (select heddle.cron_last('%s', 'UTC', heddle.cron_next('%s', 'UTC',"
+                " '2010-01-01'), '2026-03-31 12:30:30+00') as at)"
+                " select heddle.cron_next('%s', 'UTC', at) > '2026-03-31 12:30:30+00'"
+                " and at <= '2026-03-31 12:30:30+00' and heddle.cron_next('%s', 'UTC',"
+                " at - interval '1 second') = at from l",
+                schedules[i], schedules[i], schedules[i], schedules[i]),
+            "t");
+}
+
+static void a_tick_is_submitted_once_whoever_fires(void **state)
+{
+    struct cron_tick tick;
+
+    (void)state;
+    add("all", NULL);
+    miss(3, NULL);
+    /* Somebody has it in hand: there is nothing for us. */
+    scene_hold("select heddle.cron_fire()");
+    assert_int_equal(cron_fire(scene.a, &tick, &scene.err), HEDDLE_OK);
+    assert_string_equal(tick.name, "");
+    /* That one dies; nothing has happened. */
+    scene_let_go();
+    assert_string_equal(submitted(), "0");
+    assert_int_equal(fire_all(), 4);
+    assert_string_equal(submitted(), "4");
+    /* Though the ledger were put back: the ids are the same. */
+    miss(3, NULL);
+    assert_int_equal(fire_all(), 4);
+    assert_string_equal(submitted(), "4");
+}
+
+static void a_lane_that_somebody_holds_keeps_nobody(void **state)
+{
+    (void)state;
+    add("all", NULL);
+    ask("select heddle.cron_add('tock', '@every 1h', 'bob', 'work')");
+    miss(0, NULL);
+    scene_hold("select heddle.submit('ann', 'work', id => '" FIRST "')");
+    assert_int_equal(fire_all(), 2);
+    assert_string_equal(ask("select string_agg(user_id, ' ') from heddle.operations"), "bob");
+    assert_string_equal(ask("select due_at > now() and next_at < now() and error is null"
+                            " from heddle.cron where name = 'tick'"),
+                        "t");
+    scene_let_go();
+    tell("update heddle.cron set due_at = next_at");
+    assert_int_equal(fire_all(), 1);
+    assert_string_equal(submitted(), "1");
+}
+
+static void a_tick_that_is_refused_is_told_and_the_next_one_comes(void **state)
+{
+    struct cron_tick tick;
+
+    (void)state;
+    add("all", NULL);
+    miss(1, NULL);
+    ask("select heddle.pause(op => 'work', refuse => true)");
+    assert_int_equal(cron_fire(scene.a, &tick, &scene.err), HEDDLE_OK);
+    assert_string_equal(tick.name, "tick");
+    assert_non_null(strstr(tick.problem, "HEDDLE paused"));
+    assert_non_null(strstr(ask("select error from heddle.cron"), "HEDDLE paused"));
+    assert_string_equal(submitted(), "0");
+    ask("select heddle.resume(op => 'work')");
+    assert_int_equal(fire_all(), 1);
+    assert_string_equal(submitted(), "1");
+    assert_string_equal(ask("select error from heddle.cron"), "");
+    tell("truncate heddle.controls");
+}
+
+static void what_is_paused_has_no_ticks_and_makes_up_for_none(void **state)
+{
+    (void)state;
+    add("all", NULL);
+    miss(5, NULL);
+    assert_int_equal(cron_pause(scene.a, "tick", true, &scene.err), HEDDLE_OK);
+    assert_int_equal(fire_all(), 0);
+    assert_string_equal(ask("select heddle.cron_wait() is null"), "t");
+    assert_int_equal(cron_pause(scene.a, "tick", false, &scene.err), HEDDLE_OK);
+    assert_int_equal(fire_all(), 0);
+    assert_string_equal(ask("select next_at > now() from heddle.cron"), "t");
+    assert_int_equal(cron_remove(scene.a, "tick", &scene.err), HEDDLE_OK);
+    assert_int_equal(cron_remove(scene.a, "tick", &scene.err), HEDDLE_REFUSED);
+    assert_int_equal(cron_pause(scene.a, "tick", true, &scene.err), HEDDLE_REFUSED);
+    assert_int_equal(scene.err.kind, HEDDLE_KIND_NOT_FOUND);
+}
+
+static void what_replaces_it_goes_on_with_its_ticks(void **state)
+{
+    (void)state;
+    add("all", NULL);
+    miss(2, NULL);
+    add("once", "{\"attempts\":3,\"priority\":\"bulk\",\"batch\":\"b\"}");
+    assert_string_equal(ask("select next_at < now() from heddle.cron"), "t");
+    assert_int_equal(fire_all(), 1);
+    assert_string_equal(
+        ask("select class || ' ' || batch || ' ' || (options ->> 'attempts') || ' ' || payload"
+            " from heddle.operations"),
+        "2 b 3 {\"n\": 1}");
+    tell("update heddle.cron set schedule = '@hourly'");
+    miss(2, NULL);
+    tell("update heddle.cron set schedule = '@hourly'");
+    add("once", NULL);
+    assert_string_equal(ask("select next_at > now() and due_at = next_at from heddle.cron"), "t");
+}
+
+static void with_a_unique_key_one_waits_at_a_time(void **state)
+{
+    (void)state;
+    add("all", "{\"unique_key\":\"k\"}");
+    miss(9, NULL);
+    assert_int_equal(fire_all(), 10);
+    assert_string_equal(submitted(), "1");
+    assert_string_equal(
+        ask("select last_id = heddle.cron_id('tick', date_trunc('hour', now()) - interval '9 h')"
+            " from heddle.cron"),
+        "t");
+}
+
+static void what_does_not_fit_is_refused(void **state)
+{
+    static const struct cron_row rows[] = {
+        {.name = "", .schedule = "@daily", .user = "ann", .op = "work"},
+        {.name = "a b", .schedule = "@daily", .user = "ann", .op = "work"},
+        {.name = "a", .schedule = "@daily", .user = "", .op = "work"},
+        {.name = "a", .schedule = "@daily", .user = "ann", .op = "Work"},
+        {.name = "a", .schedule = "@daily", .user = "ann", .op = "work", .zone = "Nowhere"},
+        {.name = "a", .schedule = "@daily", .user = "ann", .op = "work", .zone = "CET-9"},
+        {.name = "a", .schedule = "@daily", .user = "ann", .op = "work", .catch_up = "some"},
+        {.name = "a", .schedule = "@daily", .user = "ann", .op = "work", .payload = "[]"},
+        {.name = "a",
+         .schedule = "@daily",
+         .user = "ann",
+         .op = "work",
+         .options = "{\"at_ms\":5}"},
+        {.name = "a",
+         .schedule = "@daily",
+         .user = "ann",
+         .op = "work",
+         .options = "{\"attempts\":0}"},
+    };
+    char next[CRON_TIME_SIZE];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        assert_int_equal(cron_add(scene.a, &rows[i], "me", next, &scene.err), HEDDLE_REFUSED);
+    assert_string_equal(ask("select count(*) from heddle.cron"), "0");
+}
+
+static void the_next_look_is_when_a_tick_is_due(void **state)
+{
+    int64_t next_ms, tick_ms;
+
+    (void)state;
+    assert_int_equal(journal_unpark(scene.a, 10, &next_ms, &tick_ms, &scene.err), HEDDLE_OK);
+    assert_true(next_ms == INT64_MAX && tick_ms == INT64_MAX);
+    add(NULL, NULL);
+    assert_int_equal(journal_unpark(scene.a, 10, &next_ms, &tick_ms, &scene.err), HEDDLE_OK);
+    assert_true(next_ms == INT64_MAX && tick_ms <= 3600000);
+    miss(0, NULL);
+    assert_int_equal(journal_unpark(scene.a, 10, &next_ms, &tick_ms, &scene.err), HEDDLE_OK);
+    assert_true(tick_ms <= 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, scene_tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(ticks_are_those_of_the_schedule),
+        TEST(clocks_that_are_put_forward_or_back_lose_and_repeat_no_tick),
+        TEST(schedules_that_make_no_sense_are_refused),
+        TEST(what_is_missed_is_caught_up_as_asked),
+        TEST(a_tick_that_is_skipped_is_one_that_is_late),
+        TEST(years_of_missed_minutes_are_found_at_once),
+        TEST(a_tick_is_submitted_once_whoever_fires),
+        TEST(a_lane_that_somebody_holds_keeps_nobody),
+        TEST(a_tick_that_is_refused_is_told_and_the_next_one_comes),
+        TEST(what_is_paused_has_no_ticks_and_makes_up_for_none),
+        TEST(what_replaces_it_goes_on_with_its_ticks),
+        TEST(with_a_unique_key_one_waits_at_a_time),
+        TEST(what_does_not_fit_is_refused),
+        TEST(the_next_look_is_when_a_tick_is_due),
+    };
+    return cmocka_run_group_tests(tests, scene_open_prepared, scene_close);
+}
