@@ -235,11 +235,17 @@ language plpgsql as $$
 #variable_conflict use_variable
 declare
     problem text := coalesce(heddle.refusal(user_id, op, thread, payload::text), heddle.refusal(payload::json, options));
+    is_zone boolean := coalesce(zone ~ '^[A-Za-z_]+(/[A-Za-z0-9_+-]+)*$', false);
     tick    timestamptz;
 begin
+    begin
+        perform clock_timestamp() at time zone zone;
+    exception when data_exception then
+        is_zone := false;
+    end;
     if name is null or name !~ '^[A-Za-z0-9_.:-]{1,64}$' then
         problem := 'HEDDLE invalid name must be 1 to 64 characters of A-Za-z0-9_.:-';
-    elsif not exists (select from pg_timezone_names z where z.name = zone) then
+    elsif not is_zone then
         problem := format('HEDDLE invalid zone = %s: allowed are names such as Europe/Berlin', left(zone, 60));
     elsif catch_up is null or catch_up not in ('skip', 'once', 'all') then
         problem := 'HEDDLE invalid catch_up must be skip, once or all';
