@@ -4,15 +4,20 @@
 #include "app/arguments.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/arena.h"
 #include "base/flow.h"
 #include "base/policy.h"
 #include "base/text.h"
 
 static const int64_t WEEK_US = 7LL * 86400 * 1000000;
+
+static char *read_payload(const char *source, size_t bytes_max, size_t *size);
 
 bool input_id(const char *word, char id[HEDDLE_ID_SIZE + 1])
 {
@@ -39,6 +44,24 @@ bool input_duration(const struct arguments *arguments, const char *name, int64_t
         return false;
     }
     *duration_ms = duration_us / 1000;
+    return true;
+}
+
+bool input_payload(const struct arguments *arguments, int64_t bytes_max, char **memory,
+                   struct heddle_text *payload)
+{
+    const char *source = arguments_get(arguments, "payload");
+
+    *memory = NULL;
+    *payload = TEXT("");
+    if (!source)
+        return true;
+    *memory = read_payload(source, (size_t)bytes_max + 1, &payload->size);
+    if (!*memory) {
+        report_text(EXIT_USAGE, "--payload = %.60s: can't be read: %s", source, strerror(errno));
+        return false;
+    }
+    payload->data = *memory;
     return true;
 }
 
@@ -88,4 +111,28 @@ heddle_status input_options(const struct arguments *arguments, struct heddle_pol
                                        : policy_set(policy, name, value, err);
     }
     return status;
+}
+
+/* `bytes_max` at most. NULL: errno tells. */
+static char *read_payload(const char *source, size_t bytes_max, size_t *size)
+{
+    if (strcmp(source, "-") != 0 && *source != '@') {
+        *size = strlen(source);
+        return strcpy(memory_take(*size + 1), source);
+    }
+    FILE *file = *source == '@' ? fopen(source + 1, "re") : stdin;
+    if (!file)
+        return NULL;
+    char *payload = memory_take(bytes_max + 1);
+    *size = fread(payload, 1, bytes_max, file);
+    payload[*size] = '\0';
+    bool has_failed = ferror(file) != 0;
+    int cause = errno;
+    if (file != stdin)
+        fclose(file);
+    if (!has_failed)
+        return payload;
+    free(payload);
+    errno = cause;
+    return NULL;
 }

@@ -24,7 +24,6 @@
 static bool fits_form(const struct arguments *arguments);
 static enum exit_code submit_one(const struct invocation *invocation,
                                  const struct submission_rules *rules);
-static char *read_payload(const char *source, size_t bytes_max, size_t *size);
 static enum exit_code send_one(const struct invocation *invocation,
                                const struct heddle_submission *submission);
 static enum exit_code finish_one(const struct invocation *invocation, struct door *door,
@@ -154,60 +153,28 @@ static enum exit_code submit_one(const struct invocation *invocation,
                                  const struct submission_rules *rules)
 {
     const struct arguments *arguments = invocation->arguments;
-    const char *source = arguments_get(arguments, "payload");
     struct heddle_submission submission = {
         .user = text_of(arguments_get(arguments, "user")),
         .op = text_of(arguments_get(arguments, "op")),
         .thread = text_of(arguments_get(arguments, "thread")),
         .id = text_of(arguments_get(arguments, "id")),
-        .payload = TEXT(""),
         .reply = arguments_get(arguments, "wait") != NULL,
     };
-    char *payload = NULL;
+    char *payload;
     struct heddle_error err;
 
-    if (source) {
-        payload =
-            read_payload(source, (size_t)rules->payload_bytes_max + 1, &submission.payload.size);
-        if (!payload)
-            return report_text(EXIT_USAGE, "--payload = %.60s: can't be read: %s", source,
-                               strerror(errno));
-        submission.payload.data = payload;
-    }
-    /* No payload is fine; an empty one was forgotten by whoever made it. */
+    if (!input_payload(arguments, rules->payload_bytes_max, &payload, &submission.payload))
+        return EXIT_USAGE;
     heddle_status status = input_options(arguments, &submission.policy, &submission.flow, &err);
     if (status == HEDDLE_OK)
         status = submission_check(&submission, rules, &err);
-    if (status == HEDDLE_OK && source)
+    /* No payload is fine; an empty one was forgotten by whoever made it. */
+    if (status == HEDDLE_OK && payload)
         status = json_check_payload(submission.payload, &err);
     enum exit_code code =
         status == HEDDLE_OK ? send_one(invocation, &submission) : report(invocation, status, &err);
     free(payload);
     return code;
-}
-
-/* The argument itself, @FILE, or - for stdin; `bytes_max` at most. NULL: errno tells. */
-static char *read_payload(const char *source, size_t bytes_max, size_t *size)
-{
-    if (strcmp(source, "-") != 0 && *source != '@') {
-        *size = strlen(source);
-        return strcpy(memory_take(*size + 1), source);
-    }
-    FILE *file = *source == '@' ? fopen(source + 1, "re") : stdin;
-    if (!file)
-        return NULL;
-    char *payload = memory_take(bytes_max + 1);
-    *size = fread(payload, 1, bytes_max, file);
-    payload[*size] = '\0';
-    bool has_failed = ferror(file) != 0;
-    int cause = errno;
-    if (file != stdin)
-        fclose(file);
-    if (!has_failed)
-        return payload;
-    free(payload);
-    errno = cause;
-    return NULL;
 }
 
 static enum exit_code send_one(const struct invocation *invocation,

@@ -1,7 +1,6 @@
 /* See outbox.h. */
 #include "engine/outbox.h"
 
-#include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
 #include "heddle/client.h"
@@ -16,9 +15,6 @@ enum {
     PAGE_COUNT = 1000,
     FULL_PAGES_MAX = 16,
     ARENA_KEEP_BYTES = 4 << 20,
-    UNPARK_COUNT = 1000,
-    UNPARK_MOST_MS = 1000, /* sooner where one is known to be due */
-    UNPARK_LEAST_MS = 20,
 };
 
 static heddle_status next_page(struct outbox *outbox, struct journal_page *page,
@@ -69,28 +65,6 @@ void outbox_begin_anew(struct outbox *outbox)
     free(outbox->relayed);
     outbox->relayed = NULL;
     outbox->behind = 0;
-}
-
-heddle_status outbox_unpark(struct outbox *outbox, struct heddle_error *err)
-{
-    int64_t next_ms;
-
-    if (outbox_idle_ms(outbox) > 0)
-        return HEDDLE_OK;
-    heddle_status status = journal_unpark(outbox->pg, UNPARK_COUNT, &next_ms, err);
-    if (status != HEDDLE_OK)
-        return status;
-    if (next_ms > UNPARK_MOST_MS)
-        next_ms = UNPARK_MOST_MS;
-    outbox->next_unpark_ms =
-        clock_now_ms() + (next_ms > UNPARK_LEAST_MS ? next_ms : UNPARK_LEAST_MS);
-    return HEDDLE_OK;
-}
-
-int64_t outbox_idle_ms(const struct outbox *outbox)
-{
-    int64_t left_ms = outbox->next_unpark_ms - clock_now_ms();
-    return left_ms > 0 ? left_ms : 0;
 }
 
 /* Where there is much, the next page begins behind this one: in front of it are the remains of rows

@@ -18,7 +18,6 @@ struct outbox {
     char *relayed;  /* numbers that Redis has taken, to be removed with the next look; or NULL */
     int64_t behind; /* number behind which the next page begins */
     unsigned full_pages; /* in a row */
-    int64_t next_unpark_ms;
 };
 
 void outbox_init(struct outbox *outbox, struct pg_link *pg, struct heddle_client *client);
@@ -30,11 +29,5 @@ heddle_status outbox_relay(struct outbox *outbox, size_t *count,
 
 /* Both links may have been lost: what was not seen to have happened is done again. */
 void outbox_begin_anew(struct outbox *outbox);
-
-/* Where it is time: parked operations that are due enter their lanes, and so the outbox. */
-heddle_status outbox_unpark(struct outbox *outbox, struct heddle_error *err) HEDDLE_MUST_CHECK;
-
-/* Until the next look at parked operations; 0: now. */
-int64_t outbox_idle_ms(const struct outbox *outbox);
 
 #endif

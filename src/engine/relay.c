@@ -9,8 +9,10 @@
 #include "engine/fetcher.h"
 #include "engine/functions.h"
 #include "engine/house.h"
+#include "engine/later.h"
 #include "engine/outbox.h"
 #include "engine/reconcile.h"
+#include "engine/requests.h"
 #include "heddle/client.h"
 #include "heddle/uow.h"
 #include "ledger/journal.h"
@@ -25,7 +27,6 @@
 #include <unistd.h>
 
 enum {
-    REQUESTS_MAX = 1000, /* more gaps than that are the reconciler's */
     SLEEP_MS = 1000,
     /* A submitter that believes us awake has not committed yet: look again soon. */
     DOZE_MS = 10,
@@ -56,12 +57,6 @@ static const struct heddle_statement fall_asleep = {
 static const struct heddle_statement wake_up = {"heddle_wake_up",
                                                 "select pg_advisory_unlock(" ASLEEP_KEY ")", 0};
 
-struct request {
-    struct request *next;
-    size_t size;
-    char lane[];
-};
-
 struct relay {
     const struct processor_options *options;
     unsigned partitions;
@@ -73,6 +68,7 @@ struct relay {
     struct command command;
     struct reconciler reconciler;
     struct outbox outbox;
+    struct later later;
     bool is_listening, is_leader;
     atomic_bool leads; /* is_leader, as others see it */
     struct house house;
@@ -80,10 +76,7 @@ struct relay {
     int event_fd; /* a request, or the end */
     atomic_bool is_stopping;
     pthread_t thread;
-
-    struct mutex mutex;
-    struct request *requests GUARDED;
-    size_t request_count GUARDED;
+    struct requests requests;
 };
 
 static void *relay_body(void *argument);
@@ -119,7 +112,7 @@ heddle_status relay_new(const struct processor_options *options, unsigned partit
     if (fresh->event_fd < 0)
         abort();
     command_init(&fresh->command);
-    mutex_init(&fresh->mutex);
+    requests_init(&fresh->requests);
     heddle_status status = pg_new(&pg_options, &fresh->pg, err);
     if (status == HEDDLE_OK)
         status = redis_new(options->redis, options->redis_timeout_ms, &fresh->redis, err);
@@ -127,6 +120,7 @@ heddle_status relay_new(const struct processor_options *options, unsigned partit
         status = heddle_client_new(options->redis, options->redis_timeout_ms, &fresh->client, err);
     reconciler_init(&fresh->reconciler, fresh->pg, fresh->redis, &fresh->command, partitions);
     outbox_init(&fresh->outbox, fresh->pg, fresh->client);
+    fresh->later.pg = fresh->pg;
     if (status != HEDDLE_OK) {
         relay_free(fresh);
         return status;
@@ -139,20 +133,13 @@ void relay_free(struct relay *relay)
 {
     if (!relay)
         return;
-    mutex_lock(&relay->mutex);
-    while (relay->requests) {
-        struct request *request = relay->requests;
-        relay->requests = request->next;
-        free(request);
-    }
-    mutex_unlock(&relay->mutex);
     reconciler_done(&relay->reconciler);
     heddle_client_free(relay->client);
     redis_free(relay->redis);
     pg_free(relay->pg);
     command_done(&relay->command);
     outbox_done(&relay->outbox);
-    mutex_done(&relay->mutex);
+    requests_done(&relay->requests);
     close(relay->event_fd);
     free(relay);
 }
@@ -174,25 +161,11 @@ bool relay_is_leader(const struct relay *relay)
     return atomic_load(&relay->leads);
 }
 
+/* More gaps than there is room for are the reconciler's. */
 void relay_rebuild(struct relay *relay, struct heddle_text lane)
 {
-    struct request *request = memory_take(sizeof *request + lane.size + 1);
-
-    request->size = lane.size;
-    memcpy(request->lane, lane.data, lane.size);
-    request->lane[lane.size] = '\0';
-    mutex_lock(&relay->mutex);
-    bool has_room = relay->request_count < REQUESTS_MAX;
-    if (has_room) {
-        request->next = relay->requests;
-        relay->requests = request;
-        relay->request_count++;
-    }
-    mutex_unlock(&relay->mutex);
-    if (has_room)
+    if (requests_add(&relay->requests, lane))
         eventfd_write(relay->event_fd, 1);
-    else
-        free(request);
 }
 
 void relay_balance(struct relay *relay)
@@ -229,8 +202,8 @@ static heddle_status tend(struct relay *relay, struct heddle_error *err)
         status = serve_requests(relay, err);
     if (status == HEDDLE_OK && relay->is_leader)
         status = house_tend(&relay->house, relay->pg, relay->redis, relay->partitions, err);
-    if (status == HEDDLE_OK && relay->is_leader)
-        status = outbox_unpark(&relay->outbox, err);
+    if (status == HEDDLE_OK && relay->is_leader && later_idle_ms(&relay->later) == 0)
+        status = later_look(&relay->later, err);
     if (status == HEDDLE_OK && relay->is_leader)
         status = outbox_relay(&relay->outbox, &relayed, err);
     if (status == HEDDLE_OK && relay->is_leader && clock_now_ms() >= relay->next_reconcile_ms)
@@ -282,11 +255,7 @@ static heddle_status serve_requests(struct relay *relay, struct heddle_error *er
     eventfd_t ignored;
 
     (void)!eventfd_read(relay->event_fd, &ignored);
-    mutex_lock(&relay->mutex);
-    struct request *requests = relay->requests;
-    relay->requests = NULL;
-    relay->request_count = 0;
-    mutex_unlock(&relay->mutex);
+    struct request *requests = requests_take(&relay->requests);
     while (requests) {
         struct request *next = requests->next;
         /* One that fails is left to the reconciler. */
@@ -323,7 +292,8 @@ static heddle_status reconcile(struct relay *relay, struct heddle_error *err)
     return is_last ? journal_forget_idle(relay->pg, FORGET_COUNT, &forgotten, err) : HEDDLE_OK;
 }
 
-/* Sleeps without losing a wake-up: asleep is said first, then the outbox is looked at once more. */
+/* Sleeps without losing a wake-up: asleep is said first, then what may have come is looked for once
+ * more. */
 static heddle_status rest(struct relay *relay, struct heddle_error *err)
 {
     bool is_asleep = false, is_notified, is_awake;
@@ -333,6 +303,8 @@ static heddle_status rest(struct relay *relay, struct heddle_error *err)
     if (relay->is_leader)
         status = is_granted(relay, &fall_asleep, &is_asleep, err);
     fault_point("asleep");
+    if (status == HEDDLE_OK && is_asleep)
+        status = later_look(&relay->later, err);
     if (status == HEDDLE_OK && is_asleep)
         status = outbox_relay(&relay->outbox, &relayed, err);
     /* The word that it is to stop may have been read with a request. */
@@ -351,7 +323,7 @@ static int64_t rest_ms(const struct relay *relay)
     const int64_t next_ms =
         relay->next_reconcile_ms < house_ms ? relay->next_reconcile_ms : house_ms;
     const int64_t due_ms = next_ms - clock_now_ms();
-    int64_t ms = outbox_idle_ms(&relay->outbox);
+    int64_t ms = later_idle_ms(&relay->later);
 
     if (due_ms < ms)
         ms = due_ms > 0 ? due_ms : 0;

@@ -83,7 +83,8 @@ static const struct heddle_statement set_settings = {
 static const struct heddle_statement forget = {
     "heddle_forget", "select heddle.forget_idle_lanes($1), heddle.forget_uniques($1)", 1};
 
-static const struct heddle_statement unpark = {"heddle_unpark", "select heddle.unpark($1)", 1};
+static const struct heddle_statement unpark = {"heddle_unpark",
+                                               "select heddle.unpark($1), heddle.cron_wait()", 1};
 
 static heddle_status ask(struct pg_link *link, const struct heddle_statement *statement,
                          int64_t most, struct heddle_rows **rows, struct heddle_error *err);
@@ -196,7 +197,7 @@ heddle_status journal_forget_idle(struct pg_link *link, int most, int *forgotten
     return status;
 }
 
-heddle_status journal_unpark(struct pg_link *link, int most, int64_t *next_ms,
+heddle_status journal_unpark(struct pg_link *link, int most, int64_t *next_ms, int64_t *tick_ms,
                              struct heddle_error *err)
 {
     AUTO_ROWS rows = NULL;
@@ -204,8 +205,9 @@ heddle_status journal_unpark(struct pg_link *link, int most, int64_t *next_ms,
     heddle_status status = ask(link, &unpark, most, &rows, err);
     if (status != HEDDLE_OK)
         return status;
-    const char *text = heddle_rows_text(rows, 0, 0);
-    *next_ms = text ? strtoll(text, NULL, 10) : INT64_MAX;
+    const char *next = heddle_rows_text(rows, 0, 0), *tick = heddle_rows_text(rows, 0, 1);
+    *next_ms = next ? strtoll(next, NULL, 10) : INT64_MAX;
+    *tick_ms = tick ? strtoll(tick, NULL, 10) : INT64_MAX;
     return HEDDLE_OK;
 }
 

@@ -86,9 +86,10 @@ heddle_status journal_set_partitions(struct pg_link *link, unsigned partitions,
                                      int64_t payload_bytes_max,
                                      struct heddle_error *err) HEDDLE_MUST_CHECK;
 
-/* Up to `most` parked operations that are due enter their lanes again. `*next_ms`: until the next
- * one is due; INT64_MAX: there is none. */
-heddle_status journal_unpark(struct pg_link *link, int most, int64_t *next_ms,
+/* Up to `most` parked or scheduled operations that are due enter their lanes. `*next_ms`: until the
+ * next one is due; `*tick_ms`: until one that recurs is, see ledger/cron.h; INT64_MAX: there is
+ * none. */
+heddle_status journal_unpark(struct pg_link *link, int most, int64_t *next_ms, int64_t *tick_ms,
                              struct heddle_error *err) HEDDLE_MUST_CHECK;
 
 /* Drops the rows of up to `most` idle lanes. */

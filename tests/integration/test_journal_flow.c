@@ -70,6 +70,18 @@ static void what_is_scheduled_is_in_no_lane_until_it_is_due(void **state)
     case_assert_enters(SECOND, 1, NULL, NULL);
 }
 
+/* As what is submitted: the relay sleeps on only where nobody has this lock, or is told. */
+static void the_relay_is_told_of_what_is_scheduled(void **state)
+{
+    (void)state;
+    scene_hold("select heddle.submit('ann', 'work', delay => '1 second')");
+    assert_string_equal(ask("select count(*) from pg_locks where locktype = 'advisory'"
+                            " and mode = 'ShareLock' and (classid::bigint << 32) + objid::bigint"
+                            " = 7522537965569666159"),
+                        "1");
+    scene_let_go();
+}
+
 static void a_time_that_has_passed_is_now(void **state)
 {
     (void)state;
@@ -338,6 +350,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(what_is_scheduled_is_in_no_lane_until_it_is_due),
+        TEST(the_relay_is_told_of_what_is_scheduled),
         TEST(a_time_that_has_passed_is_now),
         TEST(those_that_are_due_enter_in_due_order_whoever_has_the_tail),
         TEST(one_that_is_cancelled_ends_in_its_lane_at_once),

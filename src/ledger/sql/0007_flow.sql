@@ -167,6 +167,7 @@ begin
         return false;
     end if;
     insert into heddle.parked (id, due_at, user_id, asked_at) values (new_id, due, user_id, due);
+    perform heddle.wake_relay();
     return true;
 end $$;
 
@@ -184,6 +185,9 @@ begin
         begin
             new_ids[n] := heddle.submit_text(users[n], ops[n], payloads[n], threads[n], ids[n], options[n]);
         exception
+            -- Of the class for which the name below stands, and no refusal.
+            when lock_not_available then
+                raise;
             when unique_violation or object_not_in_prerequisite_state then
                 refusals[n] := sqlerrm;
             when data_exception or statement_too_complex then
