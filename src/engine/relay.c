@@ -6,6 +6,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/thread.h"
+#include "engine/farewell.h"
 #include "engine/fetcher.h"
 #include "engine/functions.h"
 #include "engine/house.h"
@@ -69,6 +70,7 @@ struct relay {
     struct reconciler reconciler;
     struct outbox outbox;
     struct later later;
+    struct farewell farewell;
     bool is_listening, is_leader;
     atomic_bool leads; /* is_leader, as others see it */
     struct house house;
@@ -121,6 +123,7 @@ heddle_status relay_new(const struct processor_options *options, unsigned partit
     reconciler_init(&fresh->reconciler, fresh->pg, fresh->redis, &fresh->command, partitions);
     outbox_init(&fresh->outbox, fresh->pg, fresh->client);
     fresh->later.pg = fresh->pg;
+    farewell_init(&fresh->farewell, options, fresh->pg, fresh->redis, partitions);
     if (status != HEDDLE_OK) {
         relay_free(fresh);
         return status;
@@ -199,11 +202,15 @@ static heddle_status tend(struct relay *relay, struct heddle_error *err)
     if (status == HEDDLE_OK)
         status = learn(relay, err);
     if (status == HEDDLE_OK)
+        status = farewell_learn(&relay->farewell, err);
+    if (status == HEDDLE_OK)
         status = serve_requests(relay, err);
     if (status == HEDDLE_OK && relay->is_leader)
         status = house_tend(&relay->house, relay->pg, relay->redis, relay->partitions, err);
     if (status == HEDDLE_OK && relay->is_leader && later_idle_ms(&relay->later) == 0)
         status = later_look(&relay->later, err);
+    if (status == HEDDLE_OK && relay->is_leader)
+        status = farewell_sweep(&relay->farewell, err);
     if (status == HEDDLE_OK && relay->is_leader)
         status = outbox_relay(&relay->outbox, &relayed, err);
     if (status == HEDDLE_OK && relay->is_leader && clock_now_ms() >= relay->next_reconcile_ms)
