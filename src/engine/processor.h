@@ -7,6 +7,7 @@
 
 #include "heddle/error.h"
 #include "heddle/operation.h"
+#include "ledger/retention.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -32,6 +33,7 @@ struct processor_options {
     int64_t soft_deadline_ms, hard_deadline_ms; /* of an operation; 0: none. See watchdog.h */
     int64_t result_ttl_ms;
     int64_t result_bytes_max; /* 0: any */
+    struct retention retention;
     int redis_timeout_ms;
     int connect_timeout_ms;
     int statement_timeout_ms;
