@@ -79,7 +79,7 @@ declare
     dead_since  timestamptz := at - nullif(dead_ms, 0) * interval '1 millisecond';
     batch_since timestamptz := at - nullif(case when retention_ms > 0 and batch_ms > 0
                                                 then greatest(retention_ms, batch_ms) end, 0) * interval '1 millisecond';
-    pages       integer := 32;
+    pages       integer := 16;
     run         heddle.pruning;
     small       record;
 begin
