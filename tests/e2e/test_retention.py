@@ -56,6 +56,7 @@ def arrange(stack) -> tuple[dict, dict]:
     kept["may yet be completed"] = put(stack, 59, "failed", batch(stack, "not followed", 59, is_followed=False))
     gone["is completed"] = put(stack, 59, batch=batch(stack, "followed", 59))
     gone["long completed"] = put(stack, 61, "failed", batch(stack, "old", 61, is_followed=False))
+    kept["waiting"] = stack.sql("select heddle.submit('paused', 'create_thread')::text")[0][0]
     kept["scheduled"] = stack.sql("select heddle.submit('someone', 'create_thread', delay => '9 days')::text")[0][0]
     stack.sql("update heddle.operations set submitted_at = now() - interval '99 days' where finished_at is null")
     return kept, gone
@@ -118,9 +119,10 @@ def test_old_operations_go_beside_live_load_and_what_is_needed_stays(new_stack):
     assert f"{OLD + len(gone)} operations, 1 dead letters, 1 batches, 1 controls deleted" in text
 
 
-def prune(stack, days: int = 30) -> None:
+def prune(stack, days: int = 30, batch_days: int | None = None) -> None:
+    batch_ms = (days if batch_days is None else batch_days) * DAY_MS
     stack.sql("update heddle.pruning set next_at = now()")
-    until(lambda: stack.sql("select heddle.prune(%s, %s, %s)", days * DAY_MS, days * DAY_MS, days * DAY_MS)[0][0] > 0,
+    until(lambda: stack.sql("select heddle.prune(%s, %s, %s)", days * DAY_MS, days * DAY_MS, batch_ms)[0][0] > 0,
           "the run has ended")
 
 
@@ -148,6 +150,13 @@ def test_zero_keeps_everything(stack):
     assert stack.sql("select count(*) from heddle.dead_letters") == [(1,)]
     prune(stack)
     assert not there(stack, kept)
+
+
+def test_a_batch_stays_as_long_as_what_it_counts(stack):
+    kept = {"counted": put(stack, 40, "failed", batch(stack, "stays", 40))}
+    prune(stack, 60, 30)
+    assert there(stack, kept) == set(kept)
+    assert stack.sql("select state from heddle.batch_status where name = 'stays'") == [("complete",)]
 
 
 def test_a_time_in_which_something_may_come_late_is_refused(stack):
