@@ -67,6 +67,14 @@ def there(stack, operations: dict) -> set[str]:
     return {name for name, operation in operations.items() if operation in rows}
 
 
+def say(stack, is_direct: bool, user: str, thread: str, text: int) -> None:
+    payload = json.dumps({"role": "user", "content": str(text)})
+    if is_direct:
+        stack.client.submit(user, "send_message", thread, payload)
+    else:
+        stack.sql("select heddle.submit(%s, 'send_message', %s, %s)", user, payload, thread)
+
+
 def run(stack) -> tuple:
     return stack.sql("select began_at is not null and ended_at is not null, operations, dead_letters, batches"
                      " from heddle.pruning")[0]
@@ -93,8 +101,7 @@ def test_old_operations_go_beside_live_load_and_what_is_needed_stays(new_stack):
     with stack.run(*FLAGS):
         for text in range(MESSAGES):
             for n, thread in enumerate(threads):
-                client.submit(f"live-{n}", "send_message", thread,
-                              json.dumps({"role": "user", "content": str(text)}))
+                say(stack, n % 2 == 0, f"live-{n}", thread, text)
         until(lambda: run(stack)[0], "the run has ended", 60)
         assert there(stack, kept) == set(kept) and not there(stack, gone)
         assert stack.sql("select count(*) from heddle.attempts") == [(0,)]
@@ -157,6 +164,20 @@ def test_a_batch_stays_as_long_as_what_it_counts(stack):
     prune(stack, 60, 30)
     assert there(stack, kept) == set(kept)
     assert stack.sql("select state from heddle.batch_status where name = 'stays'") == [("complete",)]
+
+
+def test_where_postgres_refuses_it_relaying_goes_on(stack, user):
+    stack.sql("alter function heddle.prune rename to prune_otherwise")
+    try:
+        with stack.run() as processor:
+            until(lambda: "retention_later" in processor.log(), "it is told")
+            for _ in range(3):
+                operation, = stack.sql("select heddle.submit(%s, 'create_thread')::text", user)[0]
+                until(lambda: stack.sql("select state from heddle.status where id = %s", operation) == [("done",)],
+                      "it is done")
+            assert "relay_retry" not in processor.log() and processor.log().count("retention_later") == 1
+    finally:
+        stack.sql("alter function heddle.prune_otherwise rename to prune")
 
 
 def test_a_time_in_which_something_may_come_late_is_refused(stack):
