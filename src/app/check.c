@@ -6,10 +6,12 @@
 #include "app/links.h"
 #include "app/options.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "ledger/migrate.h"
 #include "ledger/registry.h"
+#include "ledger/retention.h"
 #include "link/pg.h"
 #include "link/redis.h"
 #include "queue/admin.h"
@@ -22,6 +24,7 @@ static struct pg_link *check_postgres(struct findings *findings);
 static bool check_schema(struct findings *findings, struct pg_link *link);
 static void check_registered(struct findings *findings, struct pg_link *link);
 static void add_broken(void *argument, const char *op, const char *problem);
+static void note_retention(struct findings *findings, struct pg_link *link);
 
 static enum exit_code run(const struct invocation *invocation)
 {
@@ -35,6 +38,8 @@ static enum exit_code run(const struct invocation *invocation)
     struct pg_link *pg = check_postgres(&findings);
     if (redis)
         check_lanes(&findings, redis, partitions, pg);
+    if (pg)
+        note_retention(&findings, pg);
     redis_free(redis);
     pg_free(pg);
     return findings_done(&findings);
@@ -167,4 +172,31 @@ static bool check_schema(struct findings *findings, struct pg_link *link)
                   "version %d, this binary has %d%s", number, migrate_newest(),
                   number < migrate_newest() ? ": run `heddle migrate`" : "");
     return number >= migrate_newest();
+}
+
+/* What is deleted once a day, and when that was. */
+static void note_retention(struct findings *findings, struct pg_link *link)
+{
+    static const char *const keys[] = {"retention", "dead_retention", "batch_retention"};
+    const struct settings *settings = findings->invocation->settings;
+    struct retention_facts facts;
+    struct heddle_error err;
+    char shown[3][40];
+
+    for (int i = 0; i < 3; i++)
+        settings_show(settings, settings_find(options_table, keys[i]), shown[i], sizeof shown[i]);
+    heddle_status status = retention_look(link, &facts, &err);
+    if (status != HEDDLE_OK)
+        findings_note_failed(findings, "retention", status, &err);
+    else
+        findings_note(findings, "retention", true,
+                      "operations %s, dead letters %s, batches %s; %s%s: %" PRId64
+                      " operations, %" PRId64 " dead letters, %" PRId64 " batches, %" PRId64
+                      " controls deleted; next %s",
+                      shown[0], shown[1], shown[2],
+                      *facts.ended_at   ? "ended "
+                      : *facts.began_at ? "under way since "
+                                        : "not run yet",
+                      *facts.ended_at ? facts.ended_at : facts.began_at, facts.operations,
+                      facts.dead_letters, facts.batches, facts.controls, facts.next_at);
 }

@@ -18,12 +18,15 @@ enum {
     MINUTE = 60 * SECOND,
     HOUR = 60 * MINUTE,
     DAY = 24 * HOUR,
+    RETENTION_LEAST = HOUR,
     TEXT_BYTES_MAX = 4096,
 };
 
 static const char *const durabilities[] = {"durable", "direct", NULL};
 static const char *const levels[] = {"debug", "info", "warning", "error", NULL};
 static const char *const formats[] = {"text", "json", NULL};
+
+#define RETENTION_MAX (INT64_C(3650) * DAY)
 
 #define OPTION(field) .offset = offsetof(struct options, field)
 
@@ -67,6 +70,16 @@ const struct setting options_table[] = {
      .most = 7 * DAY, .help = "how long Redis keeps results and replies"},
     {"result_max", SETTING_BYTES, 0, OPTION(result_bytes_max), .standard = "2MiB", .least = 1024,
      .most = 64 << 20, .help = "largest result; an operation with a larger one fails, too_large"},
+    {"retention", SETTING_DURATION, 0, OPTION(retention_ms), .standard = "30d", .least = 0,
+     .most = RETENTION_MAX,
+     .help = "how long Postgres remembers an operation that has ended, and its id; 0: for ever"},
+    {"dead_retention", SETTING_DURATION, 0, OPTION(dead_retention_ms), .standard = "90d",
+     .least = 0, .most = RETENTION_MAX,
+     .help = "how long a dead letter waits for a decision; 0: for ever"},
+    {"batch_retention", SETTING_DURATION, 0, OPTION(batch_retention_ms), .standard = "30d",
+     .least = 0, .most = RETENTION_MAX,
+     .help = "how long a complete batch is known, and an unclosed one counts what has ended; "
+             "at least retention; 0: for ever"},
     {"claim_lanes", SETTING_INTEGER, 0, OPTION(claim_lanes), .standard = "64", .least = 1,
      .most = 1000, .help = "lanes that one claim takes at most"},
     {"claim_operations", SETTING_INTEGER, 0, OPTION(claim_operations), .standard = "64", .least = 1,
@@ -201,6 +214,8 @@ struct processor_options options_for_processor(const struct options *options,
         .user_idle_ms = options->user_idle_ms,
         .result_ttl_ms = options->result_ttl_ms,
         .result_bytes_max = options->result_bytes_max,
+        .retention = {options->retention_ms, options->dead_retention_ms,
+                      options->batch_retention_ms},
         .redis_timeout_ms = (int)options->redis_timeout_ms,
         .connect_timeout_ms = (int)options->connect_timeout_ms,
         .statement_timeout_ms = (int)options->statement_timeout_ms,
@@ -250,6 +265,9 @@ static heddle_status judge(const struct settings *settings, const struct options
         return settings_refuse(settings, "retry_base", err,
                                "must not be above retry_cap, which is %" PRId64 "ms",
                                options->retry_cap_ms);
+    if (options->retention_ms > 0 && options->retention_ms < RETENTION_LEAST)
+        return settings_refuse(settings, "retention", err,
+                               "must be 0 or at least 1h: what comes late must still be known");
     heddle_status status = judge_deadlines(settings, options, err);
     return status == HEDDLE_OK ? judge_addresses(settings, options, err) : status;
 }
@@ -265,6 +283,10 @@ static heddle_status judge_deadlines(const struct settings *settings, const stru
     if (options->commit_deadline_ms >= options->hard_deadline_ms)
         return settings_refuse(settings, "commit_deadline", err,
                                "must be below hard_deadline, which is %" PRId64 "ms",
+                               options->hard_deadline_ms);
+    if (options->retention_ms > 0 && options->retention_ms <= options->hard_deadline_ms)
+        return settings_refuse(settings, "retention", err,
+                               "must be above hard_deadline, which is %" PRId64 "ms",
                                options->hard_deadline_ms);
     if (options->title_timeout_ms >= options->soft_deadline_ms)
         return settings_refuse(settings, "title_timeout", err,

@@ -31,6 +31,7 @@ struct options {
     int64_t user_idle_ms;
     int64_t result_ttl_ms;
     int64_t result_bytes_max;
+    int64_t retention_ms, dead_retention_ms, batch_retention_ms; /* 0: for ever */
     int64_t claim_lanes;
     int64_t claim_operations;
     int64_t user_concurrency;

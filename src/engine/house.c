@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "engine/batches.h"
 #include "engine/controls.h"
+#include "engine/retention.h"
 #include "engine/shares.h"
 
 enum {
@@ -36,17 +37,20 @@ heddle_status house_tend(struct house *house, struct pg_link *pg, struct redis_l
         house->controls_ms = house->last_controls_ms + ASKED_MS;
     if (clock_now_ms() >= house->controls_ms)
         status = tend_controls(house, pg, redis, partitions, err);
-    if (status != HEDDLE_OK || clock_now_ms() < house->batches_ms)
-        return status;
-    status = batches_tend(pg, redis, partitions, err);
-    if (status == HEDDLE_OK)
+    if (status == HEDDLE_OK && clock_now_ms() >= house->batches_ms) {
+        status = batches_tend(pg, redis, partitions, err);
         house->batches_ms = clock_now_ms() + EVERY_MS;
+    }
+    if (status == HEDDLE_OK && house->retention && clock_now_ms() >= house->retention_ms)
+        status = retention_step(pg, house->retention, &house->retention_ms, err);
     return status;
 }
 
 int64_t house_next_ms(const struct house *house)
 {
-    return house->controls_ms < house->batches_ms ? house->controls_ms : house->batches_ms;
+    int64_t ms = house->controls_ms < house->batches_ms ? house->controls_ms : house->batches_ms;
+
+    return house->retention && house->retention_ms < ms ? house->retention_ms : ms;
 }
 
 static heddle_status tend_controls(struct house *house, struct pg_link *pg,

@@ -1,6 +1,6 @@
 /* What the leading relay looks after beside its outbox: controls reach the partitions, shares of
- * limits go to where operations wait, batches come to their end. On the relay's thread and links.
- */
+ * limits go to where operations wait, batches come to their end, what is old goes. On the relay's
+ * thread and links. */
 #ifndef ENGINE_HOUSE_H
 #define ENGINE_HOUSE_H
 
@@ -11,10 +11,12 @@
 
 struct pg_link;
 struct redis_link;
+struct retention;
 
-/* Zeroed, it is time for everything. */
+/* With zeroed times, it is time for everything. */
 struct house {
-    int64_t controls_ms, batches_ms; /* the next time */
+    const struct retention *retention;             /* borrowed; NULL: nothing goes */
+    int64_t controls_ms, batches_ms, retention_ms; /* the next time */
     int64_t last_controls_ms;
     atomic_bool is_asked;
 };

@@ -7,6 +7,7 @@
 
 #include "heddle/error.h"
 #include "heddle/operation.h"
+#include "ledger/retention.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -33,6 +34,7 @@ struct processor_options {
     int64_t user_idle_ms;                       /* 0: nobody is closed for being idle */
     int64_t result_ttl_ms;
     int64_t result_bytes_max; /* 0: any */
+    struct retention retention;
     int redis_timeout_ms;
     int connect_timeout_ms;
     int statement_timeout_ms;

@@ -110,6 +110,7 @@ heddle_status relay_new(const struct processor_options *options, unsigned partit
     fresh->partitions = partitions;
     fresh->handlers = handlers;
     fresh->fetcher = fetcher;
+    fresh->house.retention = &options->retention;
     fresh->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (fresh->event_fd < 0)
         abort();
