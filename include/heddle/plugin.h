@@ -26,6 +26,14 @@ struct heddle_execution {
     size_t bundled;      /* operations that were executed with it, itself included */
 };
 
+/* Why a user has left. */
+enum heddle_closing {
+    HEDDLE_CLOSING_LOGOUT,
+    HEDDLE_CLOSING_PASSWORD_CHANGE,
+    HEDDLE_CLOSING_DELETED,
+    HEDDLE_CLOSING_IDLE, /* for as long as the setting `user_idle` says */
+};
+
 /* Called by the workers around every operation, a plugin's or not: on many threads at once, so what
  * stands behind `context` must bear that. Each may be NULL. They are in the way of the work, and
  * take none of it over: no commit, no outside call that may take long. Texts are borrowed for the
@@ -46,6 +54,14 @@ struct heddle_hooks {
      * and it is not known of which: then the error is only logged. */
     void (*error)(void *context, const struct heddle_operation *operation,
                   struct heddle_error *err);
+
+    /* A user has left: credentials and whatever else is kept for them here can go. On a thread of
+     * its own beside the workers, in every processor within a few seconds, and in the command
+     * `heddle users close` itself: do it again without harm. The user may be back already, or have
+     * operations that run. A failure, of which `err` tells in one line, is logged, and told by the
+     * command; other plugins are asked all the same. */
+    heddle_status (*user_closed)(void *context, struct heddle_text user, enum heddle_closing reason,
+                                 struct heddle_error *err);
 };
 
 struct heddle_plugin {

@@ -12,17 +12,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/arena.h"
 #include "base/text.h"
+#include "engine/cancel.h"
 #include "heddle/client.h"
-#include "ledger/ends.h"
-#include "ledger/outcome.h"
 #include "link/pg.h"
 #include "link/redis.h"
 #include "queue/admin.h"
-#include "queue/operator.h"
-
-enum { TRIES_MAX = 20 };
 
 struct cancelling {
     const struct invocation *invocation;
@@ -35,8 +30,6 @@ struct cancelling {
 
 static heddle_status open_links(struct cancelling *cancelling, struct heddle_error *err);
 static void close_links(struct cancelling *cancelling);
-static heddle_status decide(struct cancelling *cancelling, struct heddle_error *err);
-static heddle_status decide_direct(struct cancelling *cancelling, struct heddle_error *err);
 static void tell_queue(struct cancelling *cancelling);
 static enum exit_code tell_people(struct cancelling *cancelling);
 static enum exit_code wait_for_end(struct cancelling *cancelling, int64_t timeout_ms);
@@ -54,7 +47,8 @@ static enum exit_code run(const struct invocation *invocation)
     cancelling.id = id;
     heddle_status status = open_links(&cancelling, &err);
     if (status == HEDDLE_OK)
-        status = decide(&cancelling, &err);
+        status = cancel_decide(cancelling.ledger, cancelling.queue, cancelling.partitions, id,
+                               cancelling.state, &err);
     enum exit_code code = status == HEDDLE_OK ? EXIT_DONE : report(invocation, status, &err);
     if (status == HEDDLE_OK) {
         bool is_running = strcmp(cancelling.state, "running") == 0;
@@ -112,57 +106,16 @@ static void close_links(struct cancelling *cancelling)
     pg_free(cancelling->ledger);
 }
 
-/* Until somebody knows: what was unknown to the ledger may be executed for the first time just now,
- * and what was queued may have ended. */
-static heddle_status decide(struct cancelling *cancelling, struct heddle_error *err)
-{
-    heddle_status status = HEDDLE_RETRY;
-
-    for (int tries = 0; status == HEDDLE_RETRY && tries < TRIES_MAX; tries++) {
-        status = ends_cancel(cancelling->ledger, cancelling->id, cancelling->state, err);
-        if (status == HEDDLE_OK && strcmp(cancelling->state, "unknown") == 0)
-            status = decide_direct(cancelling, err);
-        if (status == HEDDLE_RETRY && pg_is_outage(err))
-            break;
-    }
-    return status;
-}
-
-/* The ledger has no row: what is queued in Redis alone. HEDDLE_RETRY: it has one by now. */
-static heddle_status decide_direct(struct cancelling *cancelling, struct heddle_error *err)
-{
-    struct claim *claim;
-
-    heddle_status status =
-        operator_find(cancelling->queue, cancelling->partitions, cancelling->id, &claim, err);
-    if (status != HEDDLE_OK || !claim)
-        return status;
-    status = ends_cancel_direct(cancelling->ledger, &claim->operations[0].operation, err);
-    claim_free(claim);
-    /* The row is another transaction's, that executes it. */
-    bool is_running = status == HEDDLE_RETRY && strcmp(err->sqlstate, "55P03") == 0;
-    if (status == HEDDLE_OK || is_running)
-        strcpy(cancelling->state, is_running ? "running" : "cancelled");
-    return is_running ? HEDDLE_OK : status;
-}
-
-/* The ledger has decided; where this fails, its lane finds out when it comes to the operation. */
+/* The ledger has decided. */
 static void tell_queue(struct cancelling *cancelling)
 {
-    const struct outcome outcome = outcome_cancelled();
-    struct arena arena;
-    struct heddle_text result = TEXT("");
     struct heddle_error err;
 
-    arena_init(&arena, 0);
-    if (strcmp(cancelling->state, "cancelled") == 0)
-        result = outcome_format(&outcome, cancelling->id, &arena);
     heddle_status status =
-        operator_cancel(cancelling->queue, cancelling->partitions, cancelling->id, result,
-                        cancelling->invocation->options->result_ttl_ms, &err);
+        cancel_tell(cancelling->queue, cancelling->partitions, cancelling->id, cancelling->state,
+                    cancelling->invocation->options->result_ttl_ms, &err);
     if (status != HEDDLE_OK)
         (void)report(cancelling->invocation, status, &err);
-    arena_done(&arena);
 }
 
 static enum exit_code tell_people(struct cancelling *cancelling)

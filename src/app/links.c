@@ -8,6 +8,7 @@
 
 enum { MIGRATION_DEADLINE_MS = 600000 };
 
+static struct pg_options bounded(const struct options *options);
 static heddle_status connect_postgres(const struct pg_options *pg_options, struct pg_link **link,
                                       struct heddle_error *err);
 
@@ -31,18 +32,20 @@ heddle_status links_redis(const struct options *options, struct redis_link **lin
 heddle_status links_postgres(const struct options *options, struct pg_link **link,
                              struct heddle_error *err)
 {
-    return connect_postgres(
-        &(struct pg_options){
-            .conninfo = options->postgres,
-            .application_name = "heddle",
-            .connect_timeout_ms = (int)options->connect_timeout_ms,
-            .statement_timeout_ms = (int)options->statement_timeout_ms,
-            .lock_timeout_ms = (int)options->lock_timeout_ms,
-            .idle_transaction_timeout_ms = (int)options->idle_in_transaction_timeout_ms,
-            .deadline_ms = (int)options->commit_deadline_ms,
-            .with_prepared_statements = options->prepared_statements,
-        },
-        link, err);
+    const struct pg_options pg_options = bounded(options);
+
+    return connect_postgres(&pg_options, link, err);
+}
+
+heddle_status links_idle(const struct options *options, struct pg_link **ledger,
+                         struct redis_link **queue, struct heddle_error *err)
+{
+    const struct pg_options pg_options = bounded(options);
+
+    heddle_status status = pg_new(&pg_options, ledger, err);
+    return status == HEDDLE_OK
+               ? redis_new(options->redis, (int)options->redis_timeout_ms, queue, err)
+               : status;
 }
 
 heddle_status links_postgres_unbounded(const struct options *options, struct pg_link **link,
@@ -62,6 +65,20 @@ heddle_status links_client(const struct options *options, struct heddle_client *
                            struct heddle_error *err)
 {
     return heddle_client_new(options->redis, (int)options->redis_timeout_ms, client, err);
+}
+
+static struct pg_options bounded(const struct options *options)
+{
+    return (struct pg_options){
+        .conninfo = options->postgres,
+        .application_name = "heddle",
+        .connect_timeout_ms = (int)options->connect_timeout_ms,
+        .statement_timeout_ms = (int)options->statement_timeout_ms,
+        .lock_timeout_ms = (int)options->lock_timeout_ms,
+        .idle_transaction_timeout_ms = (int)options->idle_in_transaction_timeout_ms,
+        .deadline_ms = (int)options->commit_deadline_ms,
+        .with_prepared_statements = options->prepared_statements,
+    };
 }
 
 static heddle_status connect_postgres(const struct pg_options *pg_options, struct pg_link **link,

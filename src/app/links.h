@@ -15,6 +15,9 @@ heddle_status links_redis(const struct options *options, struct redis_link **lin
                           struct heddle_error *err) HEDDLE_MUST_CHECK;
 heddle_status links_postgres(const struct options *options, struct pg_link **link,
                              struct heddle_error *err) HEDDLE_MUST_CHECK;
+/* Both, which connect when they are used. HEDDLE_FATAL: an address makes no sense. */
+heddle_status links_idle(const struct options *options, struct pg_link **ledger,
+                         struct redis_link **queue, struct heddle_error *err) HEDDLE_MUST_CHECK;
 /* Without time limits on statements: for migrations. */
 heddle_status links_postgres_unbounded(const struct options *options, struct pg_link **link,
                                        struct heddle_error *err) HEDDLE_MUST_CHECK;

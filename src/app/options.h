@@ -28,6 +28,7 @@ struct options {
     int durability; /* enum durability */
     int64_t soft_deadline_ms;
     int64_t hard_deadline_ms;
+    int64_t user_idle_ms;
     int64_t result_ttl_ms;
     int64_t result_bytes_max;
     int64_t claim_lanes;

@@ -1,4 +1,4 @@
-/* heddle users list|show: who waits, for what, who fails. */
+/* heddle users list|show|close: who waits, for what, who fails; who leaves. */
 #include "app/users.h"
 
 #include "app/arguments.h"
@@ -13,7 +13,7 @@
 #include "queue/admin.h"
 #include "queue/look.h"
 
-static const struct users_verb *const verbs[] = {&users_list, &users_show};
+static const struct users_verb *const verbs[] = {&users_list, &users_show, &users_close};
 
 static enum exit_code run(const struct invocation *invocation)
 {
@@ -23,7 +23,7 @@ static enum exit_code run(const struct invocation *invocation)
     while (i < sizeof verbs / sizeof *verbs && (!word || strcmp(verbs[i]->name, word) != 0))
         i++;
     if (i == sizeof verbs / sizeof *verbs)
-        return report_text(EXIT_USAGE, "users %.60s: allowed are list and show",
+        return report_text(EXIT_USAGE, "users %.60s: allowed are list, show and close",
                            word ? word : "(none)");
     if (invocation->arguments->word_count != verbs[i]->words)
         return report_text(EXIT_USAGE, "users %s: takes %s", word,
@@ -34,24 +34,49 @@ static enum exit_code run(const struct invocation *invocation)
 static const struct flag flags[] = {
     {"by", "WHAT", "list: those with the most backlog (default), wait or failures first"},
     {"limit", "N", "list: so many at most; default 20"},
+    {"reason", "WHY", "close: logout, password_change or deleted"},
+    {"pending", "WHAT",
+     "close: keep, cancel or purge what has not begun; default keep, of deleted cancel"},
+    {"purge", NULL, "close: the content of all that has ended, too"},
     {0},
 };
 
 const struct command command_users = {
     .name = "users",
     .usage = "list [--by backlog|wait|failures] [--limit N]\n"
-             "heddle users show U",
-    .summary = "list users by backlog, wait or failures; show what is known of one",
+             "heddle users show U\n"
+             "heddle users close U --reason logout|password_change|deleted\n"
+             "             [--pending keep|cancel|purge] [--purge]",
+    .summary = "list users by backlog, wait or failures; show what is known of one; close one",
     .details =
         "The backlog is what is queued in the user's lane, the wait the age of its first\n"
         "operation, failures those operations that failed or died in the last day. A user has a\n"
         "lane while there is something in it: list looks at all lanes, page by page.\n"
-        "`ahead` is by how much service the lane is ahead of its share: others come first.\n",
+        "`ahead` is by how much service the lane is ahead of its share: others come first.\n"
+        "close is for a user who leaves. Plugins are told, in every processor, so that "
+        "credentials\n"
+        "and what else they keep can go. Of one that is deleted, unique keys, pauses and limits "
+        "and\n"
+        "dead letters go as well. Purging takes payloads, results and errors out of the ledger "
+        "and\n"
+        "results out of Redis, but for those that Redis alone has, which end with result_ttl; "
+        "that\n"
+        "the operations were, and how they ended, stays. What runs is left alone. Each step stands "
+        "alone: exit 1 names those that failed, again is fine.\n",
     .flags = flags,
     .words_max = 2,
     .loads_settings = true,
     .run = run,
 };
+
+bool users_name_fits(const struct users_verb *verb, const char *user)
+{
+    if (*user && strlen(user) <= HEDDLE_USER_SIZE_MAX && text_is_utf8(user, strlen(user)))
+        return true;
+    report_text(EXIT_USAGE, "users %s: a user is 1 to %d bytes of UTF-8", verb->name,
+                HEDDLE_USER_SIZE_MAX);
+    return false;
+}
 
 heddle_status users_open_queue(const struct invocation *invocation, struct redis_link **queue,
                                unsigned *partitions, struct heddle_error *err)

@@ -17,7 +17,10 @@ struct users_verb {
     enum exit_code (*run)(const struct invocation *invocation);
 };
 
-extern const struct users_verb users_list, users_show;
+extern const struct users_verb users_list, users_show, users_close;
+
+/* Reports what is no user's name. */
+bool users_name_fits(const struct users_verb *verb, const char *user);
 
 /* The queue, and how many partitions it has. */
 heddle_status users_open_queue(const struct invocation *invocation, struct redis_link **queue,

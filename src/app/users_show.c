@@ -26,9 +26,8 @@ static enum exit_code run(const struct invocation *invocation)
     struct heddle_error err;
     json_t *row = NULL;
 
-    if (!*user || strlen(user) > HEDDLE_USER_SIZE_MAX || !text_is_utf8(user, strlen(user)))
-        return report_text(EXIT_USAGE, "users show: a user is 1 to %d bytes of UTF-8",
-                           HEDDLE_USER_SIZE_MAX);
+    if (!users_name_fits(&users_show, user))
+        return EXIT_USAGE;
     heddle_status status = users_open_queue(invocation, &queue, &partitions, &err);
     if (status != HEDDLE_OK)
         return report(invocation, status, &err);

@@ -6,6 +6,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/thread.h"
+#include "engine/farewell.h"
 #include "engine/fetcher.h"
 #include "engine/functions.h"
 #include "engine/house.h"
@@ -73,6 +74,7 @@ struct relay {
     struct command command;
     struct reconciler reconciler;
     struct outbox outbox;
+    struct farewell farewell;
     bool is_listening, is_leader;
     atomic_bool leads; /* is_leader, as others see it */
     struct house house;
@@ -127,6 +129,7 @@ heddle_status relay_new(const struct processor_options *options, unsigned partit
         status = heddle_client_new(options->redis, options->redis_timeout_ms, &fresh->client, err);
     reconciler_init(&fresh->reconciler, fresh->pg, fresh->redis, &fresh->command, partitions);
     outbox_init(&fresh->outbox, fresh->pg, fresh->client);
+    farewell_init(&fresh->farewell, options, fresh->pg, fresh->redis, partitions);
     if (status != HEDDLE_OK) {
         relay_free(fresh);
         return status;
@@ -226,9 +229,13 @@ static heddle_status tend(struct relay *relay, struct heddle_error *err)
     if (status == HEDDLE_OK)
         status = learn(relay, err);
     if (status == HEDDLE_OK)
+        status = farewell_learn(&relay->farewell, err);
+    if (status == HEDDLE_OK)
         status = serve_requests(relay, err);
     if (status == HEDDLE_OK && relay->is_leader)
         status = house_tend(&relay->house, relay->pg, relay->redis, relay->partitions, err);
+    if (status == HEDDLE_OK && relay->is_leader)
+        status = farewell_sweep(&relay->farewell, err);
     if (status == HEDDLE_OK && relay->is_leader)
         status = outbox_unpark(&relay->outbox, err);
     if (status == HEDDLE_OK && relay->is_leader)

@@ -109,6 +109,7 @@ local function give(k, claim, lanes, classes, answer)
     if #held > 0 then
         in_chunks('HSET', k.base .. 'held:' .. claim.incarnation, held)
         beat(k, claim.incarnation, claim.lease_ms, claim.at_ms)
+        if control.has(claim.rules, 'seen') then leave.note_seen(k, held, claim.at_ms) end
     end
     for back = i, #lanes, 2 do
         local class = classes and classes[(back + 1) / 2] or 0

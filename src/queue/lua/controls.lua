@@ -29,7 +29,7 @@ function control.refresh_rules(k)
     for _, word in ipairs { 'lines', 'tats' } do
         if call('EXISTS', k[word]) == 1 then words[#words + 1] = word end
     end
-    for _, word in ipairs { 'awaits', 'sweep' } do
+    for _, word in ipairs { 'awaits', 'sweep', 'seen' } do
         if call('HEXISTS', k.meta, word) == 1 then words[#words + 1] = word end
     end
     if #words > 0 then

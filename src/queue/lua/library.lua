@@ -39,6 +39,7 @@ Keys of partition P, all in one slot (B = "heddle:{P}:"):
   B line:REASON    zset    lane -> when it came, in µs: lanes that a shared limit keeps waiting
   B lines          zset    reason -> when the first of its line may go, in ms
   B busy:OP        set     lanes that use a slot of an op
+  B seen           zset    user -> when it was claimed last, in ms, where somebody wants to know: see leave.lua
   B freed          set     times in waiting whose event has come: their lanes are ready again, some at a time
 
 Invariant: a lane with operations is in exactly one of ready, held:*, waiting, halted; one without
