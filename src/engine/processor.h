@@ -30,7 +30,7 @@ struct processor_options {
     int64_t lease_ms;
     int64_t drain_ms;
     int64_t soft_deadline_ms, hard_deadline_ms; /* of an operation; 0: none. See watchdog.h */
-    int64_t user_idle_ms; /* 0: nobody is closed for being idle */
+    int64_t user_idle_ms;                       /* 0: nobody is closed for being idle */
     int64_t result_ttl_ms;
     int64_t result_bytes_max; /* 0: any */
     int redis_timeout_ms;

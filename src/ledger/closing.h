@@ -49,7 +49,7 @@ heddle_status closing_say_idle(struct pg_link *link, const char *user, bool *is_
 /* Where a processor that has just started begins: the newest version that is a minute old; 0: none
  * is. */
 heddle_status closing_start(struct pg_link *link, int64_t *version,
-                             struct heddle_error *err) HEDDLE_MUST_CHECK;
+                            struct heddle_error *err) HEDDLE_MUST_CHECK;
 
 /* Who left behind a version, in order, `most` at most; `*version` is then that of the last one. */
 typedef void closing_told_function(void *argument, const char *user, const char *reason);

@@ -92,6 +92,24 @@ def test_a_deleted_users_pending_work_is_cancelled_and_what_runs_ends(stack, use
     assert lane.order() == [0, 1, 7] and other.order() == [0, 1, 2]
 
 
+def test_all_that_runs_of_a_user_ends(stack, user):
+    """Where several run at once: none of them is cancelled under its worker's hands."""
+    lane = Lane(stack, "durable", user)
+
+    def submit(n: int) -> str:
+        payload = json.dumps({"n": n, "gate": "strands"})
+        return stack.sql("select heddle.submit(%s, 'probe_prepare', %s, %s)::text", user, payload, f"thread-{n}")[0][0]
+    with stack.probe("--strands", "2") as processor:
+        ids = [submit(n) for n in range(4)]
+        until(lambda: sum(map(lane.prepared, ids)) == 2, "two run")
+        running = [operation for operation in ids if lane.prepared(operation)]
+        assert close(stack, user, "--reason", "deleted")["journal"]["count"] == 2
+        stack.open_gate("strands", processor)
+        lane.wait_ended(*running)
+        lane.wait_ended(*(set(ids) - set(running)), state="cancelled")
+    assert sorted(lane.order()) == [ids.index(operation) for operation in running]
+
+
 def test_who_logs_out_keeps_what_is_theirs(stack, user):
     lane = Lane(stack, "durable", user)
     kept = [lane.submit(n) for n in range(3)]
