@@ -46,7 +46,7 @@ static bool is_taken(const struct leaving *leaving, step_function *step);
 static heddle_status find_partitions(struct pass *pass, struct heddle_error *err);
 static heddle_status find_running(struct pass *pass, struct heddle_error *err);
 static heddle_status ask_holder(struct pass *pass, const char *holder, struct heddle_error *err);
-static char *list_ids(const json_t *ids);
+static char *list_ids(const json_t *running);
 static heddle_status cancel_one(void *argument, const struct claimed_operation *operation,
                                 struct heddle_error *err);
 static heddle_status count_one(void *argument, const struct claimed_operation *operation,
@@ -297,24 +297,27 @@ static heddle_status ask_holder(struct pass *pass, const char *holder, struct he
                              holder);
     if (status == HEDDLE_OK) {
         json_t *report = json_loads(fleet.members[0].report, 0, NULL);
-        pass->running = list_ids(json_object_get(json_object_get(report, "lane"), "ids"));
+        pass->running = list_ids(json_object_get(json_object_get(report, "lane"), "running"));
         json_decref(report);
     }
     fleet_members_done(&fleet);
     return status;
 }
 
-/* As Postgres reads it; the caller frees it. */
-static char *list_ids(const json_t *ids)
+/* As Postgres reads it, of what each worker runs; the caller frees it. */
+static char *list_ids(const json_t *running)
 {
-    const size_t count = json_array_size(ids);
-    char *list = memory_take(count * (HEDDLE_ID_SIZE + 1) + 3), *end = list;
+    const json_t *run, *id;
+    size_t i, n, count = 0;
 
+    json_array_foreach(running, i, run) count += json_array_size(json_object_get(run, "ids"));
+    char *list = memory_take(count * (HEDDLE_ID_SIZE + 1) + 3), *end = list;
     *end++ = '{';
-    for (size_t i = 0; i < count; i++) {
-        if (i > 0)
+    json_array_foreach(running, i, run) json_array_foreach(json_object_get(run, "ids"), n, id)
+    {
+        if (end > list + 1)
             *end++ = ',';
-        end = stpncpy(end, json_string_value(json_array_get(ids, i)), HEDDLE_ID_SIZE);
+        end = stpncpy(end, json_string_value(id), HEDDLE_ID_SIZE);
     }
     memcpy(end, "}", 2);
     return list;
