@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "ledger/migrate.h"
+#include "ledger/registry.h"
 #include "link/pg.h"
 #include "link/redis.h"
 #include "queue/admin.h"
@@ -19,6 +20,8 @@ static struct redis_link *check_redis(struct findings *findings, unsigned *parti
 static bool check_queue(struct findings *findings, struct redis_link *link, unsigned *partitions);
 static struct pg_link *check_postgres(struct findings *findings);
 static bool check_schema(struct findings *findings, struct pg_link *link);
+static void check_registered(struct findings *findings, struct pg_link *link);
+static void add_broken(void *argument, const char *op, const char *problem);
 
 static enum exit_code run(const struct invocation *invocation)
 {
@@ -60,7 +63,9 @@ const struct command command_check = {
                "key whose operation is gone; endless_key, a result that would stay for ever;\n"
                "endless_wait, a lane that waits for what will not happen; stray_reason,\n"
                "stray_in_line, stray_slot, one that is told why it waits, stands in a limit's\n"
-               "line, or has a slot of one, and does not wait or run.\n",
+               "line, or has a slot of one, and does not wait or run. A\n"
+               "registered operation whose function is gone, or another one, is a check that\n"
+               "fails.\n",
     .flags = flags,
     .loads_settings = true,
     .run = run,
@@ -125,10 +130,27 @@ static struct pg_link *check_postgres(struct findings *findings)
     findings_note(findings, "postgres", version >= POSTGRES_LEAST,
                   "version %d.%d; at least %d is needed", version / 10000, version % 10000,
                   POSTGRES_LEAST / 10000);
-    if (check_schema(findings, link))
+    if (check_schema(findings, link)) {
+        check_registered(findings, link);
         return link;
+    }
     pg_free(link);
     return NULL;
+}
+
+/* Whether registered functions are there, as they were. */
+static void check_registered(struct findings *findings, struct pg_link *link)
+{
+    struct heddle_error err;
+
+    heddle_status status = registry_find_broken(link, add_broken, findings, &err);
+    if (status != HEDDLE_OK)
+        findings_note_failed(findings, "registered ops", status, &err);
+}
+
+static void add_broken(void *argument, const char *op, const char *problem)
+{
+    findings_note(argument, "function", false, "of op %s: %s", op, problem);
 }
 
 static bool check_schema(struct findings *findings, struct pg_link *link)

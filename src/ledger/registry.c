@@ -19,6 +19,8 @@ static const struct heddle_statement read_all = {
 static const struct heddle_statement list = {
     "heddle_registry_list",
     "select row_to_json(h) from heddle.handlers h where function is not null order by op", 0};
+static const struct heddle_statement broken = {"heddle_registry_broken",
+                                               "select op, problem from heddle.broken_ops()", 0};
 static const struct heddle_statement add = {
     "heddle_registry_add",
     "select heddle.register_op($1, $2, $3, $4, (o ->> 'attempts')::integer,"
@@ -67,6 +69,17 @@ heddle_status registry_list(struct pg_link *link, registry_found_function *found
     heddle_status status = pg_query(link, &list, NULL, &rows, err);
     for (int i = 0; status == HEDDLE_OK && i < heddle_rows_count(rows); i++)
         found(argument, heddle_rows_text(rows, i, 0));
+    return status;
+}
+
+heddle_status registry_find_broken(struct pg_link *link, registry_broken_function *found,
+                                   void *argument, struct heddle_error *err)
+{
+    AUTO_ROWS rows = NULL;
+
+    heddle_status status = pg_query(link, &broken, NULL, &rows, err);
+    for (int i = 0; status == HEDDLE_OK && i < heddle_rows_count(rows); i++)
+        found(argument, heddle_rows_text(rows, i, 0), heddle_rows_text(rows, i, 1));
     return status;
 }
 

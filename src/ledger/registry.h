@@ -37,6 +37,11 @@ typedef void registry_found_function(void *argument, const char *json);
 heddle_status registry_list(struct pg_link *link, registry_found_function *found, void *argument,
                             struct heddle_error *err) HEDDLE_MUST_CHECK;
 
+/* Called for each that is registered and whose function is gone, or is another one. */
+typedef void registry_broken_function(void *argument, const char *op, const char *problem);
+heddle_status registry_find_broken(struct pg_link *link, registry_broken_function *found,
+                                   void *argument, struct heddle_error *err) HEDDLE_MUST_CHECK;
+
 /* Registers the row, whose version does not matter, in the place of what has its name. `name` is
  * the function's whole one, in the arena. HEDDLE_REFUSED, kind invalid: what does not fit. */
 heddle_status registry_add(struct pg_link *link, const struct registry_row *row, const char *by,

@@ -161,6 +161,21 @@ def test_the_command_line_knows_them(stack, register):
     assert away.returncode == 4 and "postgres = " in away.stderr
 
 
+def test_check_tells_of_one_whose_function_is_gone_or_another(stack, register):
+    stack.sql("create function app.brief(\"user\" text, thread text, payload jsonb) returns jsonb language sql as 'select $3'")
+    register("note", "app.note")
+    register("brief", "app.brief")
+    sound = stack.cli("check")
+    assert sound.returncode == 0 and "brief" not in sound.stdout
+    stack.sql("drop function app.brief(text, text, jsonb)")
+    gone = stack.cli("check")
+    assert gone.returncode == 1 and "of op brief: function app.brief(text, text, jsonb) does not exist" in gone.stdout
+    assert "app.note" not in gone.stdout
+    stack.sql("create function app.brief(\"user\" text, thread text, payload jsonb) returns integer language sql as 'select 1'")
+    other = stack.cli("check")
+    assert other.returncode == 1 and "returns integer" in other.stdout
+
+
 def test_what_does_not_fit_is_refused_with_one_line(stack, register):
     cases = {
         ("register", "note_bad", "app.absent"): "function app.absent(text, text, jsonb) does not exist",

@@ -102,6 +102,21 @@ begin
     return name;
 end $$;
 
+-- Registered ones whose function is no more what it was: its name, and why.
+create function heddle.broken_ops() returns table (op text, problem text)
+language plpgsql stable as $$
+begin
+    for op, problem in select h.op, h.function from heddle.handlers h where h.function is not null order by h.op
+    loop
+        begin
+            perform heddle.op_function(problem);
+        exception when invalid_parameter_value then
+            problem := regexp_replace(sqlerrm, '^HEDDLE invalid ', '');
+            return next;
+        end;
+    end loop;
+end $$;
+
 -- Operations of this name halt their lanes until it is registered again. False: it is not.
 create function heddle.remove_op(op text, set_by text default null) returns boolean
 language plpgsql as $$
