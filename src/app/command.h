@@ -52,8 +52,8 @@ struct command {
 
 extern const struct command command_migrate, command_run, command_submit, command_await,
     command_show, command_cancel, command_batch, command_dead, command_cron, command_op,
-    command_pause, command_resume, command_limit, command_check, command_rebuild, command_top,
-    command_users, command_why, command_bench, command_config, command_version;
+    command_pause, command_resume, command_limit, command_cap, command_check, command_rebuild,
+    command_top, command_users, command_why, command_bench, command_config, command_version;
 
 /* Environment and file into the settings, flags being there already; also puts
  * the log controls in force. */

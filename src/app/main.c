@@ -41,6 +41,7 @@ static const struct command *const commands[] = {
     &command_pause,
     &command_resume,
     &command_limit,
+    &command_cap,
     &command_check,
     &command_rebuild,
     &command_top,

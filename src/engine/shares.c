@@ -37,6 +37,8 @@ static struct portion *portion_of(const struct balance *balance, size_t limit, u
 static void divide(struct balance *balance);
 static void fit(struct balance *balance);
 static bool is_rate(const struct shared_limit *limit);
+static heddle_status note_used(struct balance *balance, struct pg_link *pg,
+                               struct heddle_error *err);
 
 heddle_status shares_balance(struct pg_link *pg, struct redis_link *redis, unsigned partitions,
                              bool *is_contended, struct heddle_error *err)
@@ -54,6 +56,8 @@ heddle_status shares_balance(struct pg_link *pg, struct redis_link *redis, unsig
         balance.taken = memory_take_zeroed(balance.limit_count, sizeof *balance.taken);
         balance.raised = memory_take_zeroed(balance.limit_count, sizeof *balance.raised);
         status = carry_out(&balance, PASS_ASK, err);
+        if (status == HEDDLE_OK && !balance.is_overtaken)
+            status = note_used(&balance, pg, err);
         divide(&balance);
         for (size_t l = 0; l < balance.limit_count; l++)
             *is_contended |= portions_are_contended(portion_of(&balance, l, 0), partitions);
@@ -179,4 +183,21 @@ static void fit(struct balance *balance)
 static bool is_rate(const struct shared_limit *limit)
 {
     return strcmp(limit->kind, "rate") == 0;
+}
+
+/* How much of each cap is used, for submissions that Redis does not see. */
+static heddle_status note_used(struct balance *balance, struct pg_link *pg,
+                               struct heddle_error *err)
+{
+    heddle_status status = HEDDLE_OK;
+
+    for (size_t l = 0; status == HEDDLE_OK && l < balance->limit_count; l++) {
+        int64_t used = 0;
+        if (strcmp(balance->limits[l].kind, "cap") != 0)
+            continue;
+        for (unsigned p = 0; p < balance->partitions; p++)
+            used += portion_of(balance, l, p)->used;
+        status = controls_note_used(pg, &balance->limits[l], used, err);
+    }
+    return status;
 }

@@ -27,12 +27,32 @@ static const struct heddle_statement unlimit_it = {
     5};
 static const struct heddle_statement list_limits = {
     "heddle_list_limits", "select row_to_json(l) from heddle.limits l order by since", 0};
+static const struct heddle_statement cap_it = {
+    "heddle_cap",
+    "select heddle.set_cap(user_id => $1, op => $2, everything => $3, users => $4, bulk => $5,"
+    " most => $6, set_by => $7)",
+    7};
+static const struct heddle_statement uncap_it = {
+    "heddle_uncap",
+    "select heddle.remove_cap(user_id => $1, op => $2, everything => $3, users => $4, bulk => $5,"
+    " set_by => $6)",
+    6};
+static const struct heddle_statement list_caps = {
+    "heddle_list_caps", "select row_to_json(c) from heddle.caps c order by since", 0};
+static const struct heddle_statement note_used = {
+    "heddle_note_used",
+    "insert into heddle.fills (key, used)"
+    " select key, $2 from heddle.controls where kind = 'cap' and key = $1 and value is not null"
+    " on conflict (key) do update set used = excluded.used",
+    2};
 static const struct heddle_statement has_shared = {
     "heddle_has_shared", "select exists (select from heddle.controls where total is not null)", 0};
 static const struct heddle_statement next_epoch = {"heddle_next_epoch",
                                                    "select nextval('heddle.shares_epoch')", 0};
 static const struct heddle_statement list_shared = {
-    "heddle_list_shared", "select kind, key, total from heddle.controls where total is not null",
+    "heddle_list_shared",
+    "select kind, key, total, case kind when 'cap' then coalesce(f.used, -1) else 0 end"
+    " from heddle.controls left join heddle.fills f using (key) where total is not null",
     0};
 static const struct heddle_statement newest = {
     "heddle_controls_newest", "select coalesce(max(version), 0) from heddle.controls", 0};
@@ -95,6 +115,34 @@ heddle_status controls_unlimit(struct pg_link *link, const struct control_limit 
     return status;
 }
 
+heddle_status controls_cap(struct pg_link *link, const struct control_cap *cap,
+                           struct heddle_error *err)
+{
+    const char *const params[] = {cap->target.user,
+                                  cap->target.op,
+                                  truth(cap->target.is_all),
+                                  truth(cap->is_users),
+                                  truth(cap->is_bulk),
+                                  cap->most,
+                                  cap->by};
+
+    return pg_query(link, &cap_it, params, NULL, err);
+}
+
+heddle_status controls_uncap(struct pg_link *link, const struct control_cap *cap,
+                             struct heddle_error *err)
+{
+    const char *const params[] = {cap->target.user,          cap->target.op,
+                                  truth(cap->target.is_all), truth(cap->is_users),
+                                  truth(cap->is_bulk),       cap->by};
+    AUTO_ROWS rows = NULL;
+
+    heddle_status status = pg_query(link, &uncap_it, params, &rows, err);
+    if (status == HEDDLE_OK && *heddle_rows_text(rows, 0, 0) == 'f')
+        return heddle_refuse(err, HEDDLE_KIND_NOT_FOUND, "it has no cap");
+    return status;
+}
+
 heddle_status controls_list_paused(struct pg_link *link, controls_found_function *found,
                                    void *argument, struct heddle_error *err)
 {
@@ -105,6 +153,12 @@ heddle_status controls_list_limits(struct pg_link *link, controls_found_function
                                    void *argument, struct heddle_error *err)
 {
     return list(link, &list_limits, found, argument, err);
+}
+
+heddle_status controls_list_caps(struct pg_link *link, controls_found_function *found,
+                                 void *argument, struct heddle_error *err)
+{
+    return list(link, &list_caps, found, argument, err);
 }
 
 heddle_status controls_newest(struct pg_link *link, int64_t *version, struct heddle_error *err)
@@ -170,10 +224,23 @@ heddle_status controls_shared(struct pg_link *link, struct arena *arena, int64_t
                    *key = heddle_rows_text(rows, (int)i, 1);
         found[i] = (struct shared_limit){arena_copy_text(arena, kind, strlen(kind)).data,
                                          arena_copy_text(arena, key, strlen(key)).data,
-                                         strtoll(heddle_rows_text(rows, (int)i, 2), NULL, 10)};
+                                         strtoll(heddle_rows_text(rows, (int)i, 2), NULL, 10),
+                                         strtoll(heddle_rows_text(rows, (int)i, 3), NULL, 10)};
     }
     *limits = found;
     return HEDDLE_OK;
+}
+
+heddle_status controls_note_used(struct pg_link *link, const struct shared_limit *cap, int64_t used,
+                                 struct heddle_error *err)
+{
+    char number[24];
+    const char *const params[] = {cap->key, number};
+
+    if (used == cap->used)
+        return HEDDLE_OK;
+    snprintf(number, sizeof number, "%" PRId64, used);
+    return pg_query(link, &note_used, params, NULL, err);
 }
 
 static heddle_status list(struct pg_link *link, const struct heddle_statement *statement,

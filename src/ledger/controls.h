@@ -27,6 +27,13 @@ struct control_limit {
     const char *by;
 };
 
+struct control_cap {
+    struct control_target target;
+    bool is_users, is_bulk; /* each user, or bulk, in place of the target */
+    const char *most;
+    const char *by;
+};
+
 struct control_pause {
     struct control_target target;
     bool refuses;       /* submissions, too */
@@ -49,13 +56,24 @@ heddle_status controls_limit(struct pg_link *link, const struct control_limit *l
 heddle_status controls_unlimit(struct pg_link *link, const struct control_limit *limit,
                                struct heddle_error *err) HEDDLE_MUST_CHECK;
 
-/* Called for each, the oldest first, with its row of heddle.paused or heddle.limits as JSON. */
+/* HEDDLE_PERMANENT, kind invalid: it makes no sense; the text says why. */
+heddle_status controls_cap(struct pg_link *link, const struct control_cap *cap,
+                           struct heddle_error *err) HEDDLE_MUST_CHECK;
+
+/* HEDDLE_REFUSED, kind not_found: it has none. */
+heddle_status controls_uncap(struct pg_link *link, const struct control_cap *cap,
+                             struct heddle_error *err) HEDDLE_MUST_CHECK;
+
+/* Called for each, the oldest first, with its row of heddle.paused, limits or caps as JSON. */
 typedef void controls_found_function(void *argument, const char *json);
 heddle_status controls_list_paused(struct pg_link *link, controls_found_function *found,
                                    void *argument, struct heddle_error *err) HEDDLE_MUST_CHECK;
 
 heddle_status controls_list_limits(struct pg_link *link, controls_found_function *found,
                                    void *argument, struct heddle_error *err) HEDDLE_MUST_CHECK;
+
+heddle_status controls_list_caps(struct pg_link *link, controls_found_function *found,
+                                 void *argument, struct heddle_error *err) HEDDLE_MUST_CHECK;
 
 /* The version of the newest; 0: nothing was ever said. */
 heddle_status controls_newest(struct pg_link *link, int64_t *version,
@@ -73,10 +91,11 @@ heddle_status controls_since(struct pg_link *link, int64_t version, size_t most,
                              struct arena *arena, struct control **controls, size_t *count,
                              struct heddle_error *err) HEDDLE_MUST_CHECK;
 
-/* A limit that the partitions have to share: so many tokens or slots. */
+/* A limit that the partitions have to share: so many tokens, slots or places. */
 struct shared_limit {
     const char *kind, *key;
     int64_t total;
+    int64_t used; /* of a cap, as Postgres was told last; -1: it was not */
 };
 
 /* Those that there are, and a number that is larger than those of all earlier calls; where there
@@ -84,5 +103,9 @@ struct shared_limit {
 heddle_status controls_shared(struct pg_link *link, struct arena *arena, int64_t *epoch,
                               const struct shared_limit **limits, size_t *count,
                               struct heddle_error *err) HEDDLE_MUST_CHECK;
+
+/* Tells Postgres, unless it knows, how many are queued that count for a cap. */
+heddle_status controls_note_used(struct pg_link *link, const struct shared_limit *cap, int64_t used,
+                                 struct heddle_error *err) HEDDLE_MUST_CHECK;
 
 #endif

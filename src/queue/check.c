@@ -27,9 +27,9 @@ static heddle_status check_limits(void *argument, const struct redis_reply *keys
 heddle_status queue_check_lanes(const struct queue_check *check, struct queue_census *census,
                                 struct heddle_error *err)
 {
-    static const char *const collections[] = {"ready",   "ready:urgent", "ready:bulk",
-                                              "classed", "waiting",      "waits",
-                                              "halted",  "scheduled",    "uniques"};
+    static const char *const collections[] = {"ready",   "ready:urgent", "ready:bulk", "classed",
+                                              "waiting", "waits",        "halted",     "scheduled",
+                                              "uniques", "counted"};
     heddle_status status = HEDDLE_OK;
     struct checker checker;
 
@@ -176,6 +176,9 @@ static void note_member(struct checker *checker, unsigned partition, const char 
 {
     if (strcmp(kind, "stray_key") == 0)
         check_note(checker, kind, partition, TEXT(""), "%s is gone and has a unique key",
+                   member.data);
+    else if (strcmp(kind, "stray_count") == 0)
+        check_note(checker, kind, partition, TEXT(""), "%s is gone and counts for a cap",
                    member.data);
     else if (strcmp(kind, "ghost") == 0)
         check_note(checker, kind, partition, member, "in %s, without operations", collection);

@@ -14,8 +14,8 @@ struct redis_link;
 struct redis_reply;
 
 /* Kinds: ready_lost, ghost, two_states, orphan_claim, stale_beat, stale_idle, no_record,
- * record_lost, endless_key, endless_wait, stray_reason, stray_in_line, stray_slot, stray_key; and
- * stray_wish, which queue_check_wishes finds. */
+ * record_lost, endless_key, endless_wait, stray_reason, stray_in_line, stray_slot, stray_key,
+ * stray_count; and stray_wish, which queue_check_wishes finds. */
 struct queue_finding {
     const char *kind;
     unsigned partition;

@@ -171,7 +171,7 @@ begin
     return true;
 end $$;
 
--- As submit_many, one by one: for those of which one has a unique key, or is for later.
+-- As submit_many, one by one: for those of which one has a unique key, or is for later, or may be refused.
 create function heddle.submit_each(users text[], ops text[], payloads text[], threads text[], ids uuid[],
                                    options jsonb[])
 returns table (id uuid, refusal text)
@@ -211,11 +211,11 @@ set enable_nestloop = off set enable_seqscan = off set plan_cache_mode = force_g
 declare
     docs     json[];
     troubles text[];
-    is_gated boolean := heddle.is_gated();
 begin
     if cardinality(users) > 1000 then
         raise exception 'HEDDLE invalid at most 1000 operations at once' using errcode = 'invalid_parameter_value';
-    elsif exists (select from unnest(options) as o (options) where o.options ?| '{unique_key,delay_ms,at_ms}') then
+    elsif heddle.is_gated()
+          or exists (select from unnest(options) as o (options) where o.options ?| '{unique_key,delay_ms,at_ms}') then
         return query select * from heddle.submit_each(users, ops, payloads, threads, ids, options);
         return;
     end if;
@@ -238,9 +238,7 @@ begin
                    heddle.digest(g.user_id, g.op, g.thread, g.payload) as digest, g.options,
                    heddle.class_of(g.options) as class,
                    coalesce(heddle.refusal(g.user_id, g.op, g.thread, g.payload), g.trouble,
-                            heddle.refusal(g.doc, g.options),
-                            case when is_gated and not exists (select from heddle.operations o where o.id = g.id)
-                                 then heddle.gate(g.user_id, g.op) end) as refusal
+                            heddle.refusal(g.doc, g.options)) as refusal
               from unnest(users, ops, threads, payloads, docs, ids, options, troubles)
                    with ordinality as g (user_id, op, thread, payload, doc, id, options, trouble, n)),
         known as (select o.id, o.digest from heddle.operations o where o.id = any (ids)),

@@ -8,21 +8,27 @@ create table heddle.controls (
     version bigint not null unique,
     set_at  timestamptz not null default clock_timestamp(),
     set_by  text not null,
-    refuses boolean not null generated always as (coalesce(value ->> 'refuse' = 'true', false)) stored,
-    total   integer generated always as (case when key <> 'users' and key not like 'user:%' then case kind
-                when 'rate' then (value ->> 'burst')::integer
-                when 'slots' then (value ->> 'count')::integer end end) stored,
+    refuses boolean not null generated always as (value is not null and
+                (coalesce(value ->> 'refuse' = 'true', false) or (kind = 'cap' and key <> 'bulk'))) stored,
+    total   integer generated always as (case when key = 'all' or key like 'op:%' then case
+                when kind = 'rate' then (value ->> 'burst')::integer
+                when kind in ('slots', 'cap') then (value ->> 'count')::integer end end) stored,
     primary key (kind, key)
 );
 create sequence heddle.shares_epoch;
 create index controls_shared on heddle.controls (kind, key) where total is not null;
 create index controls_refusing on heddle.controls (kind, key) where refuses;
+create table heddle.fills (
+    key  text primary key,
+    used bigint not null
+);
+comment on table heddle.fills is 'How many operations that count for a cap of an op, or of all, Redis had lately';
 comment on table heddle.controls is 'What operators have said of users, ops and everything';
-comment on column heddle.controls.key is 'What it is about: all, users (each of them), user:U or op:OP';
+comment on column heddle.controls.key is 'What it is about: all, users (each of them), user:U, op:OP or, of a cap, bulk';
 comment on column heddle.controls.value is 'null: it was taken back';
 comment on column heddle.controls.version is 'Rises from change to change, in the order of their commits';
 comment on column heddle.controls.refuses is 'A submission may be refused for it';
-comment on column heddle.controls.total is 'Of a limit that the partitions share: its tokens or slots';
+comment on column heddle.controls.total is 'Of a limit that the partitions share: its tokens, slots or places';
 
 -- Says it, or with a null value takes it back; false where there was nothing to take back. The lock
 -- keeps the order: whoever has seen a version has seen all before it.
@@ -89,20 +95,61 @@ create view heddle.paused as
            set_at as since, set_by as by, value ->> 'reason' as reason, refuses
       from heddle.controls where kind = 'pause' and value is not null;
 
+-- What follows from work that has been accepted is accepted whatever is queued: to refuse it would keep
+-- that work from its end.
+create function heddle.is_exempt() returns boolean
+language sql stable as $$ select coalesce(current_setting('heddle.is_exempt', true) = 'on', false) $$;
+
 create or replace function heddle.is_gated() returns boolean
 language plpgsql stable as $$
 begin
-    return exists (select from heddle.controls where refuses);
+    return exists (select from heddle.controls where refuses and (kind <> 'cap' or not heddle.is_exempt()));
+end $$;
+
+-- Why there is no room for a new operation; null: there is. A user's are counted here, one submitter after
+-- the other, where it has a lane; those of an op, and all, as the queue last told.
+create function heddle.full(user_id text, op text) returns text
+language plpgsql as $$
+#variable_conflict use_variable
+declare
+    most  integer;
+    used  integer;
+    other record;
+begin
+    select (c.value ->> 'count')::integer into most
+      from heddle.controls c where c.kind = 'cap' and c.refuses and c.key in ('user:' || user_id, 'users')
+     order by c.key = 'users' limit 1;
+    if most is not null then
+        perform from heddle.lane_tails t where t.lane = user_id order by t.class for update;
+        select count(*) into used from (
+            select from heddle.operations o
+             where o.user_id = user_id and o.finished_at is null and o.seq is not null limit most) as queued;
+        if used >= most then
+            return format('HEDDLE full the user has %s of %s queued', used, most);
+        end if;
+    end if;
+    select case c.key when 'all' then 'everything' else 'op ' || op end as what, f.used, c.total into other
+      from heddle.controls c join heddle.fills f on f.key = c.key
+     where c.kind = 'cap' and c.key in ('all', 'op:' || op) and f.used >= c.total order by c.key desc limit 1;
+    return case when found then format('HEDDLE full %s has %s of %s queued', other.what, other.used, other.total) end;
 end $$;
 
 -- Why a new operation is not accepted now; null: it is.
 create function heddle.gate(user_id text, op text) returns text
-language sql stable as $$
-    select 'HEDDLE paused ' || case key when 'all' then 'everything is paused' when 'op:' || $2 then
-               format('op %s is paused', $2) else 'the user is paused' end
-      from heddle.controls
-     where kind = 'pause' and refuses and key in ('all', 'user:' || $1, 'op:' || $2) order by key limit 1
-$$;
+language plpgsql as $$
+#variable_conflict use_variable
+declare
+    problem text;
+begin
+    select 'HEDDLE paused ' || case c.key when 'all' then 'everything is paused' when 'op:' || op then
+               format('op %s is paused', op) else 'the user is paused' end into problem
+      from heddle.controls c
+     where c.kind = 'pause' and c.refuses and c.key in ('all', 'user:' || user_id, 'op:' || op) order by c.key limit 1;
+    if problem is null and not heddle.is_exempt() then
+        problem := heddle.full(user_id, op);
+    end if;
+    return problem;
+end $$;
 
 -- A rate such as 10/s, as the queue keeps it: 100/m may begin at once, then one every 0.6 s.
 create function heddle.read_rate(rate text, burst integer) returns jsonb
@@ -184,3 +231,57 @@ create view heddle.limits as
            case kind when 'slots' then (value ->> 'count')::integer end as concurrency,
            set_at as since, set_by as by
       from heddle.controls where kind in ('rate', 'slots') and value is not null;
+
+-- What a cap is about: as of a limit, or bulk operations.
+create function heddle.cap_key(user_id text, op text, users boolean, everything boolean, bulk boolean) returns text
+language plpgsql immutable as $$
+begin
+    if not bulk then
+        return heddle.limit_key(user_id, op, users, everything);
+    elsif num_nonnulls(user_id, op, nullif(users, false), nullif(everything, false)) <> 0 then
+        raise exception 'HEDDLE invalid say one of user_id, op, users, everything and bulk'
+            using errcode = 'invalid_parameter_value';
+    end if;
+    return 'bulk';
+end $$;
+
+-- No more than so many are queued, of one user, each user, an op or all; with `bulk`, the percentage of
+-- Redis' memory from which on no bulk operations are accepted there. What is beyond is refused.
+create function heddle.set_cap(most integer, user_id text default null, op text default null,
+                               users boolean default false, everything boolean default false,
+                               bulk boolean default false, set_by text default null)
+returns void
+language plpgsql as $$
+#variable_conflict use_variable
+declare
+    key  text    := heddle.cap_key(user_id, op, users, everything, bulk);
+    last integer := case when bulk then 100 else 1000000000 end;
+begin
+    if most is null or most not between 1 and last then
+        raise exception 'HEDDLE invalid a cap must be 1 to %', last using errcode = 'invalid_parameter_value';
+    elsif op is not null and (select count(*) from heddle.controls where total is not null) >= 200 then
+        raise exception 'HEDDLE invalid there are 200 limits of ops already' using errcode = 'invalid_parameter_value';
+    end if;
+    perform heddle.set_control('cap', key, jsonb_build_object('count', most), set_by);
+end $$;
+
+-- false: it has none.
+create function heddle.remove_cap(user_id text default null, op text default null, users boolean default false,
+                                  everything boolean default false, bulk boolean default false,
+                                  set_by text default null)
+returns boolean
+language plpgsql as $$
+#variable_conflict use_variable
+declare
+    key text := heddle.cap_key(user_id, op, users, everything, bulk);
+begin
+    delete from heddle.fills f where f.key = key;
+    return heddle.set_control('cap', key, null, set_by);
+end $$;
+
+create view heddle.caps as
+    select case when key = 'all' then 'everything' when key = 'users' then 'each user' else split_part(key, ':', 1) end
+               as what,
+           substr(key, nullif(position(':' in key), 0) + 1) as name, (value ->> 'count')::integer as most,
+           fills.used as queued, set_at as since, set_by as by
+      from heddle.controls left join heddle.fills using (key) where kind = 'cap' and value is not null;

@@ -37,7 +37,7 @@ end
 
 -- Operations are about to leave Redis.
 function batches.depart(k, ids)
-    if #ids == 0 or call('EXISTS', k.batches) == 0 then return end
+    if call('EXISTS', k.batches) == 0 then return end
     local counts = {}
     for from = 1, #ids, UNPACK_MAX do
         for _, record in ipairs(call('HMGET', k.ops, unpack(ids, from, math.min(from + UNPACK_MAX - 1, #ids)))) do

@@ -44,6 +44,7 @@ local function fault_of(k, collection, holder, member, value)
     if collection == 'uniques' then
         return call('HEXISTS', k.ops, member) == 0 and call('PTTL', value) < 0 and 'stray_key'
     end
+    if collection == 'counted' then return call('HEXISTS', k.ops, member) == 0 and 'stray_count' end
     if collection == 'replies' then return call('HEXISTS', k.ops, member) == 0 and 'stray_wish' end
     if holder and not call('ZSCORE', k.beats, holder) then return 'orphan_claim' end
     return not has_operations(k, member) and 'ghost'
@@ -70,7 +71,7 @@ function check_members(k, args)
             elseif repairs and fault == 'endless_wait' then
                 end_wait(k, { member })
                 make_ready(k, member)
-            elseif repairs and fault == 'stray_key' then
+            elseif repairs and (fault == 'stray_key' or fault == 'stray_count') then
                 depart(k, { member }, {})
             elseif repairs and fault == 'stray_slot' then
                 control.free_slot(k, collection:match(':(.*)$'), member)

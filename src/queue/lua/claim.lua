@@ -198,6 +198,7 @@ function claim(k, args)
     wake_waiting(k, asked.lanes_max, asked.at_ms)
     local next_entry_ms = enter_due(k, asked.at_ms)
     if control.has(asked.rules, 'freed') then is_all = control.wake_freed(k, asked.lanes_max) end
+    if control.has(asked.rules, 'count') then is_all = control.count_old(k) and is_all end
     if control.has(asked.rules, 'sweep') then is_all = control.sweep(k) and is_all end
     local lanes, classes = next_lanes(k, asked, call('HGET', k.meta, 'vt'))
     local answer = { -1, 0, 0 }

@@ -10,7 +10,7 @@ do
 -- Of each kind: read(version, value, old) gives what is kept of a value, which is JSON; changed(k,
 -- target, old, new) is told afterwards; nil: absent.
 control.kinds = {}
-control.names = { 'pause', 'rate', 'slots' }
+control.names = { 'pause', 'rate', 'slots', 'cap' }
 
 function control.has(rules, word)
     return rules and find(rules, word, 1, true)
@@ -29,7 +29,7 @@ function control.refresh_rules(k)
     for _, word in ipairs { 'lines', 'tats' } do
         if call('EXISTS', k[word]) == 1 then words[#words + 1] = word end
     end
-    for _, word in ipairs { 'awaits', 'sweep', 'seen' } do
+    for _, word in ipairs { 'awaits', 'sweep', 'count', 'seen' } do
         if call('HEXISTS', k.meta, word) == 1 then words[#words + 1] = word end
     end
     if #words > 0 then
@@ -153,11 +153,12 @@ function control.is_paused(k, rules, user, op)
 end
 
 -- Why a new operation is not taken; nil: it is.
-function control.refusal(k, rules, o)
-    if control.has(rules, 'pause') then
-        local text, pause = pause_of(k, o.user, o.op)
+function control.refusal(b, o)
+    if control.has(b.rules, 'pause') then
+        local text, pause = pause_of(b.k, o.user, o.op)
         if text and pause:match('1$') then return refuse('paused', text) end
     end
+    return control.full(b, o)
 end
 
 -- Asks once a call.

@@ -73,7 +73,7 @@ end
 -- stands before another that comes first, goes behind the one before it; every other operation keeps
 -- its place. -> [how many were missing, how many were looked at]
 function rebuild(k, args)
-    local lane, at_us = args[1], now()
+    local lane, at_us, rules = args[1], now(), control.rules_of(k)
     local entries = read_entries(args)
     if not entries then
         return refuse('invalid', 'expected LANE AFTER [OP THREAD PAYLOAD ID ATTEMPTS N [OPTION VALUE]...]...')
@@ -96,6 +96,7 @@ function rebuild(k, args)
         else
             if not is_known then
                 call('HSET', k.ops, id, record_of(o, at_us))
+                control.count(k, rules, o)
                 take_wish(k, id)
             end
             if found or deep then

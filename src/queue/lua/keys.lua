@@ -13,7 +13,8 @@ local function keys(p)
         k = { partition = p, base = base, lane = base .. 'lane:', controls = base .. 'controls.',
             line = base .. 'line:', busy = base .. 'busy:' }
         for _, name in ipairs { 'meta', 'ops', 'ready', 'waiting', 'waits', 'halted', 'beats', 'idle', 'replies', 'freed',
-            'scheduled', 'uniques', 'batches', 'shares', 'tats', 'lines', 'seen' } do
+            'scheduled', 'uniques', 'batches', 'shares', 'tats', 'lines', 'seen', 'counted',
+            'counts' } do
             k[name] = base .. name
         end
         k.new_results, k.old_results = base .. 'results:new', base .. 'results:old'

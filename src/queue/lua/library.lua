@@ -35,10 +35,13 @@ Keys of partition P, all in one slot (B = "heddle:{P}:"):
   B results:old    hash    the same, of some time before
   B controls.KIND  hash    target -> what operators have said of it: see controls.lua
   B tats           zset    user:U, op:OP or all -> how far its rate is used, in µs: see limits.lua
-  B shares         hash    "rate op:OP", "rate all" or "slots op:OP" -> this partition's part of it
+  B shares         hash    "rate op:OP", "rate all", "slots op:OP", "cap op:OP" or "cap all" -> this partition's part
+                           of it; "short op:OP" or "short all" -> how many it has refused lately
   B line:REASON    zset    lane -> when it came, in µs: lanes that a shared limit keeps waiting
   B lines          zset    reason -> when the first of its line may go, in ms
   B busy:OP        set     lanes that use a slot of an op
+  B counted        hash    id -> its op, of operations of ops that are, or were, capped: see caps.lua
+  B counts         hash    op -> how many of those there are
   B seen           zset    user -> when it was claimed last, in ms, where somebody wants to know: see leave.lua
   B freed          set     times in waiting whose event has come: their lanes are ready again, some at a time
 

@@ -335,7 +335,7 @@ control.kinds.slots = {
 -- EPOCH, then KIND TARGET SHARE CREDIT …: the shares of this partition, empty where it is only asked, and
 -- millionths of tokens. -> [1, then for each SHARE (-1: the limit is not known here) USED WAITING OLDEST
 -- TAKEN]: slots in use, lanes in line, since when the first of them stands there in µs, and the credit
--- that is given back. [0]: somebody who came later has looked at the shares since.
+-- that is given back; of a cap how many are queued, and were refused. [0]: somebody who came later has looked at the shares since.
 function control.share(k, args)
     local epoch, answer = tonumber(args[1] or ''), { 1 }
     if not epoch or #args % 4 ~= 1 then return refuse('invalid', 'expected EPOCH [KIND TARGET SHARE CREDIT]...') end
@@ -345,11 +345,17 @@ function control.share(k, args)
         local kind, target = args[i], args[i + 1]
         local value = control.kinds[kind] and call('HGET', k.controls .. kind, target)
         local share, taken, used = tonumber(args[i + 2]), 0, 0
-        if value and share then taken = set_share(k, kind, target, value, value, share, args[i + 3] / 1e6) end
+        local line, first, waiting = k.line .. line_for(kind, target), {}, 0
+        if kind == 'cap' then
+            used, waiting = control.cap_share(k, target, value and share)
+        elseif value and share then
+            taken = set_share(k, kind, target, value, value, share, args[i + 3] / 1e6)
+        end
         if kind == 'slots' then used = call('SCARD', k.busy .. sub(target, 4)) end
-        local line = k.line .. line_for(kind, target)
-        local first = call('ZRANGE', line, 0, 0, 'WITHSCORES')
-        for _, number in ipairs { value and share_of(k, kind, target) or -1, used, call('ZCARD', line),
+        if kind ~= 'cap' then
+            waiting, first = call('ZCARD', line), call('ZRANGE', line, 0, 0, 'WITHSCORES')
+        end
+        for _, number in ipairs { value and share_of(k, kind, target) or -1, used, waiting,
             tonumber(first[2] or 0), math.floor(taken * 1e6) } do
             answer[#answer + 1] = format('%.0f', number)
         end

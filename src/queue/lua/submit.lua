@@ -1,29 +1,8 @@
 -- Submission: what web tiers and the relay call.
 
-local read_option, take_wish, class_asked, open_batch, put_in_lane, write_batch, submit, submit_many, status,
-    lookup, want, unwant
+local read_option, take_wish, class_asked, open_batch, put_in_lane, write_batch, submit, submit_many
 
 do
-
--- `rules` are the partition's.
-local function state_of(k, id, record, rules)
-    local lane = user_of(record)
-    if call('ZSCORE', k.scheduled, id) then return 'scheduled' end
-    if call('ZSCORE', k.waiting, lane) then
-        local reason = call('HGET', k.waits, lane)
-        return not reason and 'retrying' or find(reason, '^paused') and 'paused' or 'queued'
-    end
-    if call('HEXISTS', k.halted, lane) == 1 then return 'halted' end
-    for _, incarnation in ipairs(call('ZRANGE', k.beats, 0, -1)) do
-        local claim = call('HGET', k.base .. 'held:' .. incarnation, lane)
-        if claim then
-            local _, _, count = read_held(claim)
-            local place = call('LPOS', k.lists[class_of(record)] .. lane, id, 'MAXLEN', count)
-            if place then return 'running' end
-        end
-    end
-    return control.is_paused(k, rules, lane, op_of(record)) and 'paused' or 'queued'
-end
 
 -- The journal speaks again of an operation that is here: something was decided about it. A lane that
 -- waits or is halted for it looks at it once more; one that is claimed does so when it is settled.
@@ -49,24 +28,6 @@ local function look_again(k, o, record)
         record = flagged(record, FLAG_LOOK)
     end
     call('HSET', k.ops, o.id, record)
-end
-
--- A reply is wanted of an operation that somebody else has submitted, perhaps one that Redis has still to
--- hear of -> its state as Redis knows it; one that has ended is answered at once.
-local function wish_for(k, id, rules)
-    local result = find_result(k, id)
-    if result then
-        push_reply(k, id, result.text, 1, result.ttl_ms)
-        return result.state
-    end
-    local record = call('HGET', k.ops, id)
-    if record then
-        call('HINCRBY', k.replies, id, 1)
-        return state_of(k, id, record, rules)
-    end
-    call('INCR', k.base .. 'wish:' .. id)
-    call('PEXPIRE', k.base .. 'wish:' .. id, WISH_MS)
-    return 'unknown'
 end
 
 -- {id, state} of the operation that has the submission's key; nil where there is none.
@@ -211,7 +172,7 @@ function class_asked(o) return o.flow and PRIORITIES[o.flow.priority] or 0 end
 -- What one call has taken in and not yet written: a class' operations of a lane go into it together.
 function open_batch(k, rules)
     return { k = k, rules = rules, at_us = now(), count = 0, unwritten = 0, records = {}, parts = {}, batches = {},
-        heads = {} }
+        heads = {}, used = {} }
 end
 
 -- The lane has its first operations of this class -> whether it had none at all.
@@ -285,7 +246,7 @@ local function enqueue(b, o)
         if known then return known end
     end
     -- What the journal has accepted is not refused any more.
-    local problem = b.rules and not o.journal and control.refusal(k, b.rules, o)
+    local problem = (b.rules or o.flow) and not o.journal and control.refusal(b, o)
     if problem then return problem end
     if o.id then
         take_wish(k, o.id)
@@ -297,6 +258,7 @@ local function enqueue(b, o)
     if o.reply then call('HINCRBY', k.replies, o.id, 1) end
     local records, id, n, at_us = b.records, o.id, b.unwritten, b.at_us + b.count
     local due_us = o.flow and due_of(o, at_us)
+    if b.rules then control.count_in(b, o, due_us) end
     if due_us then schedule(k, id, due_us) else put_in_lane(b, o.user, id, class_asked(o)) end
     records[n + 1], records[n + 2] = id, record_of(o, due_us or at_us)
     b.unwritten, b.count = n + 2, b.count + 1
@@ -360,46 +322,6 @@ function submit_many(k, args)
     end
     write_batch(batch)
     return answers
-end
-
-local function find_status(k, id)
-    local record = call('HGET', k.ops, id)
-    -- A cancelled one keeps its place until its lane has come to it.
-    if record and not has_flag(record, FLAG_CANCELLED) then return { state_of(k, id, record, control.rules_of(k)), false } end
-    local result = find_result(k, id)
-    if result then return { result.state, result.text } end
-    return { record and state_of(k, id, record, false) or 'unknown', false }
-end
-
-function status(k, args)
-    if #args ~= 2 then return refuse('invalid', 'expected USER ID') end
-    if not find(args[2], UUID) then return refuse('invalid', 'ID must be a UUID') end
-    return find_status(k, args[2]:lower())
-end
-
--- What partition P knows of an id, whoever's it is: [state, result].
-function lookup(k, args)
-    if #args ~= 1 or not find(args[1], UUID) then return refuse('invalid', 'ID must be a UUID') end
-    return find_status(k, args[1]:lower())
-end
-
--- ID -> state: see wish_for.
-function want(k, args)
-    local id = args[1] and args[1]:lower()
-    if not id or not find(id, UUID) then return refuse('invalid', 'ID must be a UUID') end
-    return wish_for(k, id, control.rules_of(k))
-end
-
--- ID: one reply that was wanted is not any more.
-function unwant(k, args)
-    local id = args[1]:lower()
-    local key = k.base .. 'wish:' .. id
-    if call('EXISTS', key) == 1 then
-        if call('DECR', key) <= 0 then call('DEL', key) end
-    elseif call('HEXISTS', k.replies, id) == 1 and call('HINCRBY', k.replies, id, -1) <= 0 then
-        call('HDEL', k.replies, id)
-    end
-    return redis.status_reply('OK')
 end
 
 end

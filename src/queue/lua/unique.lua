@@ -56,10 +56,12 @@ end
 
 -- Operations leave Redis for good, but for those that are parked.
 function depart(k, ended, parked)
+    if #ended == 0 or call('EXISTS', k.uniques, k.batches, k.counted) == 0 then return end
     batches.depart(k, ended)
-    if #ended == 0 or call('EXISTS', k.uniques) == 0 then return end
     for from = 1, #ended, UNPACK_MAX do
-        local held = call('HMGET', k.uniques, unpack(ended, from, math.min(from + UNPACK_MAX - 1, #ended)))
+        local last = math.min(from + UNPACK_MAX - 1, #ended)
+        control.uncount(k, ended, from, last)
+        local held = call('HMGET', k.uniques, unpack(ended, from, last))
         for i, key in ipairs(held) do
             local id = ended[from + i - 1]
             local is_its = key and call('GET', key) == id
