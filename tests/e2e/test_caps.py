@@ -1,7 +1,7 @@
 """`heddle cap`: no more is queued than may be, in the whole fleet; what is accepted keeps its order."""
 import json
 
-import psycopg
+import psycopg2
 import pytest
 import redis
 from ends import Lane
@@ -20,7 +20,7 @@ def shown(stack) -> list[dict]:
 
 
 def refused(lane: Lane, n: int, text: str) -> None:
-    with pytest.raises((redis.ResponseError, psycopg.Error)) as told:
+    with pytest.raises((redis.ResponseError, psycopg2.Error)) as told:
         lane.submit(n)
     assert f"HEDDLE full {text}" in str(told.value)
 
@@ -35,9 +35,13 @@ def test_a_user_has_what_it_may_and_goes_on_when_some_has_ended(stack, user, mod
     assert f"user {user} most=3 since=" in cap(stack, "list")
     mine = [lane.submit(n) for n in range(3)]
     refused(lane, 9, "the user has 3 of 3 queued")
-    told = stack.cli("submit", *(("--durable",) if mode == "durable" else ()), "--user", user, "--id", new_id(),
-                     "probe_record")
-    assert (told.returncode, "full: the user has 3 of 3 queued" in told.stderr) == (6, True), told
+    told = stack.cli("submit", f"--{mode}", "--user", user, "--op", "get_thread", "--thread", new_id())
+    assert told.returncode == 6 and "the user has 3 of 3 queued" in told.stderr, told
+    if mode == "durable":
+        answers = stack.sql("select refusal from heddle.submit_many(array[%s, %s], array['probe_record', 'probe_record'],"
+                            " array['{}', '{\"n\":0}'], array[null, null], array[null, null]::uuid[], null)",
+                            user, other.user + "s")
+        assert answers == [("HEDDLE full the user has 3 of 3 queued",), (None,)]
     theirs = other.submit(0)
     with stack.probe():
         other.wait_ended(theirs)
@@ -87,6 +91,22 @@ def test_an_op_fills_up_in_the_whole_fleet_and_never_beyond(new_stack):
     assert durable.order() == [0]
     cap(stack, "remove", "--op", "probe_record")
     assert stack.cli("check").returncode == 0
+
+
+def test_what_follows_from_an_operation_is_never_refused(stack, user):
+    lane = Lane(stack, "durable", user)
+    cap(stack, "set", "--user", user, "1")
+    cap(stack, "set", "--user", user + "-next", "1")
+    with stack.probe():
+        stack.cli("pause", "--user", user + "-next")
+        for n in range(3):
+            lane.wait_ended(lane.submit(n, "probe_follow", to=user + "-next"))
+        refused(Lane(stack, "durable", user + "-next"), 9, "the user has 1 of 1 queued")
+        stack.cli("resume", "--user", user + "-next")
+        until(lambda: Lane(stack, "durable", user + "-next").order() == [0, 1, 2], "they follow")
+    for name in (user, user + "-next"):
+        cap(stack, "remove", "--user", name)
+    assert lane.order() == [0, 1, 2]
 
 
 @pytest.mark.parametrize("words", [(), ("set", "10"), ("set", "--op", "x"), ("set", "--op", "x", "0"),
