@@ -28,30 +28,11 @@ static const struct command command_help = {
 };
 
 static const struct command *const commands[] = {
-    &command_migrate,
-    &command_run,
-    &command_submit,
-    &command_await,
-    &command_show,
-    &command_cancel,
-    &command_batch,
-    &command_dead,
-    &command_cron,
-    &command_op,
-    &command_pause,
-    &command_resume,
-    &command_limit,
-    &command_cap,
-    &command_check,
-    &command_rebuild,
-    &command_top,
-    &command_users,
-    &command_why,
-    &command_bench,
-    &command_config,
-    &command_version,
-    &command_help,
-    NULL,
+    &command_migrate, &command_run,     &command_submit, &command_await, &command_show,
+    &command_cancel,  &command_batch,   &command_dead,   &command_cron,  &command_op,
+    &command_pause,   &command_resume,  &command_limit,  &command_cap,   &command_check,
+    &command_rebuild, &command_top,     &command_users,  &command_why,   &command_bench,
+    &command_config,  &command_version, &command_help,   NULL,
 };
 
 /* An invocation with what it points to. */

@@ -181,6 +181,22 @@ static void bulk_is_refused_when_memory_runs_low(void **state)
     limits_assert_nothing_left();
 }
 
+static void a_count_of_what_is_gone_is_mended(void **state)
+{
+    (void)state;
+    limits_control("cap", "op:mail", "{\"count\":3}");
+    limits_submit("ann", "mail", 2);
+    assert_int_equal(desk_number("HGET", "heddle:{0}:counts", "mail", NULL), 2);
+    redis_reply_free(desk_call("DEL", "heddle:{0}:ops", "heddle:{0}:lane:ann", NULL));
+    redis_reply_free(desk_call("DEL", "heddle:{0}:ready", NULL));
+    AUTO_REPLY told =
+        desk_call("FCALL", "heddle_check_members", "1", "heddle:{0}", "counted", "0", "1", NULL);
+    assert_int_equal(redis_reply_count(told), 5);
+    assert_string_equal(redis_reply_text(redis_reply_at(told, 2)).data, "stray_count");
+    limits_control("cap", "op:mail", "");
+    limits_assert_nothing_left();
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, limits_set_up, desk_tear_down)
 
 int main(void)
@@ -190,6 +206,7 @@ int main(void)
         TEST(of_many_those_that_have_room_are_accepted),
         TEST(an_op_is_counted_with_those_that_were_there_before),
         TEST(all_that_there_is_counts_until_it_has_ended),
+        TEST(a_count_of_what_is_gone_is_mended),
         TEST(bulk_is_refused_when_memory_runs_low),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
