@@ -346,8 +346,8 @@ static void whatever_is_known_there_is_an_answer(void **state)
         "{'id':'x','queue':{'operation':{},'lane':{'state':'waiting','reason':'x'}}}",
         "{'id':'x','queue':{'operation':{},'lane':{'state':'ready','first':{'id':'y'}}}}",
         "{'id':'x','queue':{'operation':{},'lane':{'first':{'id':'y'}}},'processors':[7,null]}",
-        "{'id':'x','queue':{'operation':{},'lane':{'state':'claimed','holder':'p'}},"
-        "'processors':[{'incarnation':'p','lane':{'running':[7,{'ids':[7]}]}}]}",
+        ("{'id':'x','queue':{'operation':{},'lane':{'state':'claimed','holder':'p'}},"
+         "'processors':[{'incarnation':'p','lane':{'running':[7,{'ids':[7]}]}}]}"),
     };
 
     (void)state;
