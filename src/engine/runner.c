@@ -97,9 +97,9 @@ static bool execute_alone(struct runner *runner, struct claim *claim)
     struct runner_shared *shared = runner->shared;
     const size_t first = claim->done;
     struct settlement part = {.claim = claim, .first = first, .disposition = LANE_RELEASE};
-    int64_t started_us = clock_now_us();
 
     struct userlock *lock = lock_lane(shared, claim);
+    int64_t started_us = clock_now_us();
     for (size_t i = first; i < claim->operation_count; i++) {
         if (atomic_load(&shared->is_stopping))
             break;
@@ -115,6 +115,7 @@ static bool execute_alone(struct runner *runner, struct claim *claim)
         post_enter(runner->post, claim, claimed);
         run_operation(runner, claim, claimed, &part);
         post_leave(runner->post);
+        part.cost_us = clock_now_us() - started_us;
         /* Not begun, as it were: somebody else goes on from here at once. */
         if (part.disposition != LANE_RELEASE && claimed_cancel_cause(claimed) == CANCEL_QUIT) {
             part.disposition = LANE_RELEASE;
@@ -125,7 +126,6 @@ static bool execute_alone(struct runner *runner, struct claim *claim)
         if (part.disposition != LANE_RELEASE)
             break;
         part.count++;
-        part.cost_us = clock_now_us() - started_us;
         /* A parked one may be back soon: by then Redis has let go of it. */
         if ((part.cost_us < SETTLE_EVERY_US && !claimed->is_parked) ||
             i + 1 == claim->operation_count)

@@ -54,6 +54,12 @@ static const struct heddle_statement list_shared = {
     "select kind, key, total, case kind when 'cap' then coalesce(f.used, -1) else 0 end"
     " from heddle.controls left join heddle.fills f using (key) where total is not null",
     0};
+static const struct heddle_statement weigh = {"heddle_weigh",
+                                              "select heddle.set_weight($1, $2, $3, $4)", 4};
+static const struct heddle_statement set_plan = {"heddle_set_plan",
+                                                 "select heddle.set_plan($1, $2, $3)", 3};
+static const struct heddle_statement list_weights = {
+    "heddle_list_weights", "select row_to_json(w) from heddle.weights w order by what, name", 0};
 static const struct heddle_statement newest = {
     "heddle_controls_newest", "select coalesce(max(version), 0) from heddle.controls", 0};
 static const struct heddle_statement since = {
@@ -62,6 +68,8 @@ static const struct heddle_statement since = {
     " order by version limit $2",
     2};
 
+static heddle_status set(struct pg_link *link, const struct heddle_statement *statement,
+                         const char *const *params, const char *absent, struct heddle_error *err);
 static heddle_status list(struct pg_link *link, const struct heddle_statement *statement,
                           controls_found_function *found, void *argument, struct heddle_error *err);
 
@@ -84,12 +92,8 @@ heddle_status controls_resume(struct pg_link *link, const struct control_target 
                               const char *by, struct heddle_error *err)
 {
     const char *const params[] = {target->user, target->op, truth(target->is_all), by};
-    AUTO_ROWS rows = NULL;
 
-    heddle_status status = pg_query(link, &resume_it, params, &rows, err);
-    if (status == HEDDLE_OK && *heddle_rows_text(rows, 0, 0) == 'f')
-        return heddle_refuse(err, HEDDLE_KIND_NOT_FOUND, "it is not paused");
-    return status;
+    return set(link, &resume_it, params, "it is not paused", err);
 }
 
 heddle_status controls_limit(struct pg_link *link, const struct control_limit *limit,
@@ -107,12 +111,24 @@ heddle_status controls_unlimit(struct pg_link *link, const struct control_limit 
 {
     const char *const params[] = {limit->target.user, limit->target.op, truth(limit->target.is_all),
                                   truth(limit->is_users), limit->by};
-    AUTO_ROWS rows = NULL;
 
-    heddle_status status = pg_query(link, &unlimit_it, params, &rows, err);
-    if (status == HEDDLE_OK && *heddle_rows_text(rows, 0, 0) == 'f')
-        return heddle_refuse(err, HEDDLE_KIND_NOT_FOUND, "it has no limit");
-    return status;
+    return set(link, &unlimit_it, params, "it has no limit", err);
+}
+
+heddle_status controls_weigh(struct pg_link *link, const struct control_weight *weight,
+                             struct heddle_error *err)
+{
+    const char *const params[] = {weight->user, weight->plan, weight->weight, weight->by};
+
+    return set(link, &weigh, params, "it has no weight of its own", err);
+}
+
+heddle_status controls_set_plan(struct pg_link *link, const char *user, const char *plan,
+                                const char *by, struct heddle_error *err)
+{
+    const char *const params[] = {user, plan, by};
+
+    return set(link, &set_plan, params, "it is on no plan", err);
 }
 
 heddle_status controls_cap(struct pg_link *link, const struct control_cap *cap,
@@ -135,12 +151,8 @@ heddle_status controls_uncap(struct pg_link *link, const struct control_cap *cap
     const char *const params[] = {cap->target.user,          cap->target.op,
                                   truth(cap->target.is_all), truth(cap->is_users),
                                   truth(cap->is_bulk),       cap->by};
-    AUTO_ROWS rows = NULL;
 
-    heddle_status status = pg_query(link, &uncap_it, params, &rows, err);
-    if (status == HEDDLE_OK && *heddle_rows_text(rows, 0, 0) == 'f')
-        return heddle_refuse(err, HEDDLE_KIND_NOT_FOUND, "it has no cap");
-    return status;
+    return set(link, &uncap_it, params, "it has no cap", err);
 }
 
 heddle_status controls_list_paused(struct pg_link *link, controls_found_function *found,
@@ -159,6 +171,12 @@ heddle_status controls_list_caps(struct pg_link *link, controls_found_function *
                                  void *argument, struct heddle_error *err)
 {
     return list(link, &list_caps, found, argument, err);
+}
+
+heddle_status controls_list_weights(struct pg_link *link, controls_found_function *found,
+                                    void *argument, struct heddle_error *err)
+{
+    return list(link, &list_weights, found, argument, err);
 }
 
 heddle_status controls_newest(struct pg_link *link, int64_t *version, struct heddle_error *err)
@@ -241,6 +259,18 @@ heddle_status controls_note_used(struct pg_link *link, const struct shared_limit
         return HEDDLE_OK;
     snprintf(number, sizeof number, "%" PRId64, used);
     return pg_query(link, &note_used, params, NULL, err);
+}
+
+/* `absent`: why nothing was there to take back. */
+static heddle_status set(struct pg_link *link, const struct heddle_statement *statement,
+                         const char *const *params, const char *absent, struct heddle_error *err)
+{
+    AUTO_ROWS rows = NULL;
+
+    heddle_status status = pg_query(link, statement, params, &rows, err);
+    if (status == HEDDLE_OK && *heddle_rows_text(rows, 0, 0) == 'f')
+        return heddle_refuse(err, HEDDLE_KIND_NOT_FOUND, "%s", absent);
+    return status;
 }
 
 static heddle_status list(struct pg_link *link, const struct heddle_statement *statement,

@@ -75,6 +75,22 @@ heddle_status controls_list_limits(struct pg_link *link, controls_found_function
 heddle_status controls_list_caps(struct pg_link *link, controls_found_function *found,
                                  void *argument, struct heddle_error *err) HEDDLE_MUST_CHECK;
 
+/* Of a user, or of a plan: the other is NULL. `weight`: a number as text; NULL: none of its own any
+ * more, and HEDDLE_REFUSED, kind not_found, where it had none. */
+struct control_weight {
+    const char *user, *plan, *weight, *by;
+};
+heddle_status controls_weigh(struct pg_link *link, const struct control_weight *weight,
+                             struct heddle_error *err) HEDDLE_MUST_CHECK;
+
+/* The plan of a user; NULL: none any more, and the same where it had none. */
+heddle_status controls_set_plan(struct pg_link *link, const char *user, const char *plan,
+                                const char *by, struct heddle_error *err) HEDDLE_MUST_CHECK;
+
+/* As controls_list_paused, with rows of heddle.weights, plans first. */
+heddle_status controls_list_weights(struct pg_link *link, controls_found_function *found,
+                                    void *argument, struct heddle_error *err) HEDDLE_MUST_CHECK;
+
 /* The version of the newest; 0: nothing was ever said. */
 heddle_status controls_newest(struct pg_link *link, int64_t *version,
                               struct heddle_error *err) HEDDLE_MUST_CHECK;

@@ -161,3 +161,50 @@ begin
         raise exception 'an operation of the bundle is not to be run now' using errcode = 'HD008';
     end if;
 end $$;
+
+-- Weights (see controls): a user's is its own, or that of its plan, or 1.
+
+-- Of a user or a plan; with a null weight the one that it had is taken back: false where it had none.
+create function heddle.set_weight(user_id text default null, plan text default null, weight numeric default null,
+                                  set_by text default null)
+returns boolean
+language plpgsql as $$
+begin
+    if num_nonnulls(user_id, plan) <> 1 then
+        raise exception 'HEDDLE invalid say one of user_id and plan' using errcode = 'invalid_parameter_value';
+    elsif weight not between 0.01 and 1000 then
+        raise exception 'HEDDLE invalid weight must be 0.01 to 1000' using errcode = 'invalid_parameter_value';
+    end if;
+    return heddle.set_control('weight', coalesce('plan:' || heddle.plan_checked(plan), heddle.control_key(user_id, null, false)),
+                              case when weight is not null then jsonb_build_object('weight', round(weight, 2)) end, set_by);
+end $$;
+
+create function heddle.plan_checked(plan text) returns text
+language plpgsql immutable strict as $$
+begin
+    if plan !~ '^[A-Za-z0-9_.-]{1,64}$' then
+        raise exception 'HEDDLE invalid plan must be 1 to 64 characters of A-Za-z0-9_.-'
+            using errcode = 'invalid_parameter_value';
+    end if;
+    return plan;
+end $$;
+
+-- The plan of a user; null: none any more, false where it had none.
+create function heddle.set_plan(user_id text, plan text, set_by text default null) returns boolean
+language sql as $$
+    select heddle.set_control('plan', heddle.control_key($1, null, false),
+                              case when $2 is not null then jsonb_build_object('plan', heddle.plan_checked($2)) end, $3)
+$$;
+
+create view heddle.weights as
+    select split_part(key, ':', 1) as what, substr(key, position(':' in key) + 1) as name,
+           max((value ->> 'weight')::numeric) filter (where kind = 'weight') as weight,
+           max(value ->> 'plan') filter (where kind = 'plan') as plan,
+           max(set_at) as since, (array_agg(set_by order by version desc))[1] as by
+      from heddle.controls where kind in ('weight', 'plan') and value is not null group by key;
+
+create function heddle.weight_of(user_id text) returns numeric
+language sql stable as $$
+    select coalesce(own.weight, (select p.weight from heddle.weights p where p.what = 'plan' and p.name = own.plan), 1)
+      from (values (1)) one left join heddle.weights own on own.what = 'user' and own.name = $1
+$$;

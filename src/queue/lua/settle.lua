@@ -217,6 +217,7 @@ function settle(k, args)
     if not s then
         return refuse('invalid', 'expected INCARNATION RESULT_TTL_MS R P [ID ENTRY]... [ID]... and lanes')
     end
+    control.weigh(k, s.starts, args)
     local lost, ended = settle_lanes(k, s, args)
     local list, first, last = entries_of(s, args, lost, ended)
     if first <= last then keep_results(k, s.ttl_ms, list, first, last) end
