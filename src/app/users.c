@@ -1,4 +1,4 @@
-/* heddle users list|show|close: who waits, for what, who fails; who leaves. */
+/* heddle users: who waits, for what, who fails, who gets how much of the service; who leaves. */
 #include "app/users.h"
 
 #include "app/arguments.h"
@@ -13,7 +13,8 @@
 #include "queue/admin.h"
 #include "queue/look.h"
 
-static const struct users_verb *const verbs[] = {&users_list, &users_show, &users_close};
+static const struct users_verb *const verbs[] = {&users_list, &users_show, &users_weight,
+                                                 &users_plan, &users_close};
 
 static enum exit_code run(const struct invocation *invocation)
 {
@@ -23,17 +24,22 @@ static enum exit_code run(const struct invocation *invocation)
     while (i < sizeof verbs / sizeof *verbs && (!word || strcmp(verbs[i]->name, word) != 0))
         i++;
     if (i == sizeof verbs / sizeof *verbs)
-        return report_text(EXIT_USAGE, "users %.60s: allowed are list, show and close",
+        return report_text(EXIT_USAGE,
+                           "users %.60s: allowed are list, show, weight, plan and close",
                            word ? word : "(none)");
-    if (invocation->arguments->word_count != verbs[i]->words)
-        return report_text(EXIT_USAGE, "users %s: takes %s", word,
-                           verbs[i]->words > 1 ? "one user" : "no user");
+    if (invocation->arguments->word_count < verbs[i]->words_min ||
+        invocation->arguments->word_count > verbs[i]->words_max)
+        return report_text(EXIT_USAGE, "users %s: takes %s", word, verbs[i]->takes);
     return verbs[i]->run(invocation);
 }
 
 static const struct flag flags[] = {
-    {"by", "WHAT", "list: those with the most backlog (default), wait or failures first"},
+    {"by", "WHAT",
+     "list: those with the most backlog (default), wait or failures first; weight, plan: "
+     "who says so, default you, on this host"},
     {"limit", "N", "list: so many at most; default 20"},
+    {"plan", "P", "weight: of the plan's users"},
+    {"reset", NULL, "weight: as if it had never been said; plan: none any more"},
     {"reason", "WHY", "close: logout, password_change or deleted"},
     {"pending", "WHAT",
      "close: keep, cancel or purge what has not begun; default keep, of deleted cancel"},
@@ -45,9 +51,13 @@ const struct command command_users = {
     .name = "users",
     .usage = "list [--by backlog|wait|failures] [--limit N]\n"
              "heddle users show U\n"
+             "heddle users weight [U [N] | --plan P [N]] [--reset] [--by WHO]\n"
+             "heddle users plan U [P] [--reset] [--by WHO]\n"
              "heddle users close U --reason logout|password_change|deleted\n"
              "             [--pending keep|cancel|purge] [--purge]",
-    .summary = "list users by backlog, wait or failures; show what is known of one; close one",
+    .summary =
+        "list users by backlog, wait or failures; show what is known of one; say how much of "
+        "the service each gets; close one",
     .details =
         "The backlog is what is queued in the user's lane, the wait the age of its first\n"
         "operation, failures those operations that failed or died in the last day. A user has a\n"
@@ -55,16 +65,25 @@ const struct command command_users = {
         "`ahead` is by how much service the lane is ahead of its share: others come first.\n"
         "close is for a user who leaves. Plugins are told, in every processor, so that "
         "credentials\n"
-        "and what else they keep can go. Of one that is deleted, unique keys, pauses and limits "
+        "and what else they keep can go. Of one that is deleted, unique keys, pauses, limits and "
+        "weights "
         "and\n"
         "dead letters go as well. Purging takes payloads, results and errors out of the ledger "
         "and\n"
         "results out of Redis, but for those that Redis alone has, which end with result_ttl; "
         "that\n"
         "the operations were, and how they ended, stays. What runs is left alone. Each step stands "
-        "alone: exit 1 names those that failed, again is fine.\n",
+        "alone: exit 1 names those that failed, again is fine.\n"
+        "\n"
+        "Where there is more to do than can be done, users are served by their weight, 0.01 to\n"
+        "1000: with 3 one gets three times the time that one gets who has none, whose is 1. What\n"
+        "counts is the time that operations took. A user's own weight comes before that of its\n"
+        "plan. A change is felt at once by what is queued (of a plan, by the thousand ready users\n"
+        "of a partition that are the furthest behind, and by the others from their next turn on).\n"
+        "Without a user and a plan, weight lists them. From SQL: heddle.set_weight(user_id => …,\n"
+        "weight => …), heddle.set_plan(user_id, plan), view heddle.weights.\n",
     .flags = flags,
-    .words_max = 2,
+    .words_max = 3,
     .loads_settings = true,
     .run = run,
 };

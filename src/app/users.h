@@ -13,11 +13,12 @@ struct redis_link;
 /* A subcommand: its own file, and its place in the list of users.c. */
 struct users_verb {
     const char *name;
-    size_t words; /* it takes, itself included */
+    size_t words_min, words_max; /* it takes, itself included */
+    const char *takes;           /* what these are */
     enum exit_code (*run)(const struct invocation *invocation);
 };
 
-extern const struct users_verb users_list, users_show, users_close;
+extern const struct users_verb users_list, users_show, users_close, users_weight, users_plan;
 
 /* Reports what is no user's name. */
 bool users_name_fits(const struct users_verb *verb, const char *user);

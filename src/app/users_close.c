@@ -58,7 +58,7 @@ static enum exit_code run(const struct invocation *invocation)
     return code;
 }
 
-const struct users_verb users_close = {"close", 2, run};
+const struct users_verb users_close = {"close", 2, 2, "one user", run};
 
 static bool read_wishes(const struct arguments *arguments, struct leaving *leaving)
 {

@@ -60,7 +60,7 @@ static enum exit_code run(const struct invocation *invocation)
     return status == HEDDLE_OK ? EXIT_DONE : report(invocation, status, &err);
 }
 
-const struct users_verb users_list = {"list", 1, run};
+const struct users_verb users_list = {"list", 1, 1, "no user", run};
 
 static bool read_listing(struct listing *listing)
 {

@@ -45,7 +45,7 @@ static enum exit_code run(const struct invocation *invocation)
     return status == HEDDLE_OK ? EXIT_DONE : report(invocation, status, &err);
 }
 
-const struct users_verb users_show = {"show", 2, run};
+const struct users_verb users_show = {"show", 2, 2, "one user", run};
 
 static heddle_status add_ledger(const struct invocation *invocation, json_t *row,
                                 struct heddle_error *err)

@@ -9,10 +9,10 @@
 
 struct pg_link;
 
-/* `*json`, freed by the caller: an object {journal: operations of the user's lane that have not
- * ended, as the journal knows them; set_aside: those that are parked or scheduled; failed, dead: of
- * the last day; letters: dead ones that nobody has decided about; halted: likewise}. What is more
- * than 100000 is not counted. */
+/* `*json`, freed by the caller: an object {weight: the user's; journal: operations of the user's
+ * lane that have not ended, as the journal knows them; set_aside: those that are parked or
+ * scheduled; failed, dead: of the last day; letters: dead ones that nobody has decided about;
+ * halted: likewise}. What is more than 100000 is not counted. */
 heddle_status users_told(struct pg_link *link, const char *user, char **json,
                          struct heddle_error *err) HEDDLE_MUST_CHECK;
 

@@ -1,5 +1,5 @@
-/* Weights: service is shared by them, and a change is felt by the backlog that there is. The functions
- * of heddle.lua, called directly. */
+/* Weights: service is shared by them, and a change is felt by the backlog that there is. The
+ * functions of heddle.lua, called directly. */
 #include "desk.h"
 
 #include "base/text.h"
@@ -175,9 +175,8 @@ static void what_is_taken_back_leaves_nothing(void **state)
     control("weight", "plan:gold", "");
     control("plan", "user:ann", "");
     assert_int_equal(desk_number("HEXISTS", "heddle:{0}:meta", "rules", NULL), 0);
-    assert_int_equal(desk_number("EXISTS", "heddle:{0}:controls.weight",
-                                 "heddle:{0}:controls.plan", NULL),
-                     0);
+    assert_int_equal(
+        desk_number("EXISTS", "heddle:{0}:controls.weight", "heddle:{0}:controls.plan", NULL), 0);
 }
 
 static bool is_shared_by_weight(void)
@@ -235,12 +234,9 @@ static void each_broken_rule_breaks_its_experiment(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(service_is_shared_by_weight),
-        TEST(time_is_shared_not_turns),
-        TEST(a_new_weight_is_felt_at_once),
-        TEST(so_is_that_of_a_plan),
-        TEST(what_is_taken_back_leaves_nothing),
-        TEST(each_broken_rule_breaks_its_experiment),
+        TEST(service_is_shared_by_weight),       TEST(time_is_shared_not_turns),
+        TEST(a_new_weight_is_felt_at_once),      TEST(so_is_that_of_a_plan),
+        TEST(what_is_taken_back_leaves_nothing), TEST(each_broken_rule_breaks_its_experiment),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

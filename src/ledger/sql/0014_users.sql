@@ -7,7 +7,7 @@ create index operations_set_aside on heddle.operations (user_id) where state in 
 -- day, and those that wait for an operator. What is more than 100000 is not counted.
 create function heddle.user_told(user_id text) returns json
 language sql stable as $$
-    select json_build_object(
+    select json_build_object('weight', heddle.weight_of($1),
         'journal', (select count(*) from (select from heddle.operations o
             where o.user_id = $1 and o.finished_at is null and o.seq is not null limit 100000) x),
         'set_aside', (select count(*) from (select from heddle.operations o
