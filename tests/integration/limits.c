@@ -36,13 +36,15 @@ int limits_set_up(void **state)
 
 void limits_control(const char *kind, const char *target, const char *value)
 {
-    char from[12], to[12];
+    char from[24], to[24];
+    AUTO_REPLY reply = desk_call("HGET", "heddle:{0}:meta", "controls", NULL);
+    const long long known = redis_reply_integer(reply);
 
-    snprintf(from, sizeof from, "%d", limits_record.version);
-    snprintf(to, sizeof to, "%d", ++limits_record.version);
+    snprintf(from, sizeof from, "%lld", known);
+    snprintf(to, sizeof to, "%lld", known + 1);
     assert_int_equal(desk_number("FCALL", "heddle_control", "1", "heddle:{0}", from, to, "1", to,
                                  kind, target, value, NULL),
-                     limits_record.version);
+                     known + 1);
 }
 
 void limits_rate(const char *target, int rate, int burst)

@@ -13,7 +13,6 @@ enum { LIMITS_CALLS_MAX = 1000 };
 struct limits_record {
     size_t begun; /* operations that were handed out */
     int calls;    /* of heddle_claim */
-    int version;  /* of the last control */
 };
 extern struct limits_record limits_record;
 

@@ -231,7 +231,6 @@ static void a_queue_that_was_lost_waits_for_its_controls(void **state)
                      5);
     assert_nothing_to_do("p");
     submit("bob", "work");
-    limits_record.version = 5;
     limits_control("pause", "user:carl", "{}");
     struct lanes_answer answer = desk_claim("p", 10, 10);
     struct claim *claim = desk_only(&answer);

@@ -1,6 +1,6 @@
 /* Weights: service is shared by them, and a change is felt by the backlog that there is. The
  * functions of heddle.lua, called directly. */
-#include "desk.h"
+#include "limits.h"
 
 #include "base/text.h"
 
@@ -17,20 +17,6 @@
 enum { USERS = 4, SECOND_US = 1000000, MOST_TURNS = 3000 };
 
 static const char *const users[USERS] = {"ann", "bob", "cal", "dan"};
-
-/* A control as the relay brings it; an empty value takes it back. */
-static void control(const char *kind, const char *target, const char *value)
-{
-    char from[24], to[24];
-    AUTO_REPLY reply = desk_call("HGET", "heddle:{0}:meta", "controls", NULL);
-    const int64_t known = redis_reply_integer(reply);
-
-    snprintf(from, sizeof from, "%lld", (long long)known);
-    snprintf(to, sizeof to, "%lld", (long long)known + 1);
-    assert_int_equal(desk_number("FCALL", "heddle_control", "1", "heddle:{0}", from, to, "1", to,
-                                 kind, target, value, NULL),
-                     known + 1);
-}
 
 static void submit(const char *user, enum heddle_priority priority)
 {
@@ -93,11 +79,11 @@ static void service_is_shared_by_weight(void **state)
     (void)state;
     for (size_t user = 0; user < USERS; user++)
         submit(users[user], HEDDLE_PRIORITY_NORMAL);
-    control("weight", "user:ann", "{\"weight\":3}");
-    control("weight", "plan:gold", "{\"weight\":2}");
-    control("plan", "user:cal", "{\"plan\":\"gold\"}");
-    control("weight", "user:dan", "{\"weight\":0.5}");
-    control("plan", "user:dan", "{\"plan\":\"gold\"}"); /* it has one of its own */
+    limits_control("weight", "user:ann", "{\"weight\":3}");
+    limits_control("weight", "plan:gold", "{\"weight\":2}");
+    limits_control("plan", "user:cal", "{\"plan\":\"gold\"}");
+    limits_control("weight", "user:dan", "{\"weight\":0.5}");
+    limits_control("plan", "user:dan", "{\"plan\":\"gold\"}"); /* it has one of its own */
     serve_many(650, same, served);
     assert_about(served[0], 300);
     assert_about(served[1], 100);
@@ -113,7 +99,7 @@ static void time_is_shared_not_turns(void **state)
     (void)state;
     submit("ann", HEDDLE_PRIORITY_NORMAL);
     submit("bob", HEDDLE_PRIORITY_NORMAL);
-    control("weight", "user:ann", "{\"weight\":4}");
+    limits_control("weight", "user:ann", "{\"weight\":4}");
     serve_many(280, costs_us, served);
     assert_about(served[0], 80);
     assert_about(served[1], 200);
@@ -140,11 +126,11 @@ static void a_new_weight_is_felt_at_once(void **state)
     for (size_t i = 0; i < 3; i++) {
         desk_install(1);
         let_ann_be_ahead(priorities[i], costs_us);
-        control("weight", "user:ann", "{\"weight\":100}");
+        limits_control("weight", "user:ann", "{\"weight\":100}");
         assert_about(turns_before(0, costs_us), 10);
-        control("weight", "user:ann", "{\"weight\":50}");
+        limits_control("weight", "user:ann", "{\"weight\":50}");
         assert_about(turns_before(0, costs_us), 20);
-        control("weight", "user:ann", "");
+        limits_control("weight", "user:ann", "");
         assert_in_range(turns_before(0, costs_us), 900, 1001);
     }
 }
@@ -155,25 +141,25 @@ static void so_is_that_of_a_plan(void **state)
 
     (void)state;
     let_ann_be_ahead(HEDDLE_PRIORITY_NORMAL, costs_us);
-    control("weight", "plan:gold", "{\"weight\":100}");
-    control("plan", "user:ann", "{\"plan\":\"gold\"}");
+    limits_control("weight", "plan:gold", "{\"weight\":100}");
+    limits_control("plan", "user:ann", "{\"plan\":\"gold\"}");
     assert_about(turns_before(0, costs_us), 10);
-    control("weight", "plan:gold", "{\"weight\":50}");
+    limits_control("weight", "plan:gold", "{\"weight\":50}");
     assert_about(turns_before(0, costs_us), 20);
-    control("weight", "user:bob", "{\"weight\":2}");
+    limits_control("weight", "user:bob", "{\"weight\":2}");
     assert_about(turns_before(0, costs_us), 40);
-    control("plan", "user:ann", "");
+    limits_control("plan", "user:ann", "");
     assert_in_range(turns_before(0, costs_us), 1800, 2002);
 }
 
 static void what_is_taken_back_leaves_nothing(void **state)
 {
     (void)state;
-    control("weight", "plan:gold", "{\"weight\":100}");
-    control("plan", "user:ann", "{\"plan\":\"gold\"}");
+    limits_control("weight", "plan:gold", "{\"weight\":100}");
+    limits_control("plan", "user:ann", "{\"plan\":\"gold\"}");
     assert_int_equal(desk_number("HEXISTS", "heddle:{0}:meta", "rules", NULL), 1);
-    control("weight", "plan:gold", "");
-    control("plan", "user:ann", "");
+    limits_control("weight", "plan:gold", "");
+    limits_control("plan", "user:ann", "");
     assert_int_equal(desk_number("HEXISTS", "heddle:{0}:meta", "rules", NULL), 0);
     assert_int_equal(
         desk_number("EXISTS", "heddle:{0}:controls.weight", "heddle:{0}:controls.plan", NULL), 0);
@@ -187,9 +173,9 @@ static bool is_shared_by_weight(void)
     submit("ann", HEDDLE_PRIORITY_NORMAL);
     submit("bob", HEDDLE_PRIORITY_NORMAL);
     submit("cal", HEDDLE_PRIORITY_NORMAL);
-    control("weight", "user:ann", "{\"weight\":10}");
-    control("weight", "plan:gold", "{\"weight\":2}");
-    control("plan", "user:cal", "{\"plan\":\"gold\"}");
+    limits_control("weight", "user:ann", "{\"weight\":10}");
+    limits_control("weight", "plan:gold", "{\"weight\":2}");
+    limits_control("plan", "user:cal", "{\"plan\":\"gold\"}");
     serve_many(400, costs_us, served);
     return abs(served[0] - 100) <= 3 && abs(served[1] - 100) <= 3 && abs(served[2] - 200) <= 3;
 }
@@ -199,7 +185,7 @@ static bool is_felt_at_once(void)
     int64_t costs_us[USERS];
 
     let_ann_be_ahead(HEDDLE_PRIORITY_NORMAL, costs_us);
-    control("weight", "user:ann", "{\"weight\":100}");
+    limits_control("weight", "user:ann", "{\"weight\":100}");
     return turns_before(0, costs_us) < 20;
 }
 
@@ -207,9 +193,9 @@ static bool is_felt_by_a_plan_at_once(void)
 {
     int64_t costs_us[USERS];
 
-    control("plan", "user:ann", "{\"plan\":\"gold\"}");
+    limits_control("plan", "user:ann", "{\"plan\":\"gold\"}");
     let_ann_be_ahead(HEDDLE_PRIORITY_NORMAL, costs_us);
-    control("weight", "plan:gold", "{\"weight\":100}");
+    limits_control("weight", "plan:gold", "{\"weight\":100}");
     return turns_before(0, costs_us) < 20;
 }
 

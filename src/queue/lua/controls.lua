@@ -10,7 +10,7 @@ do
 -- Of each kind: read(version, value, old) gives what is kept of a value, which is JSON; changed(k,
 -- target, old, new) is told afterwards; nil: absent.
 control.kinds = {}
-control.names = { 'pause', 'rate', 'slots', 'cap' }
+control.names = { 'pause', 'rate', 'slots', 'cap', 'weight', 'plan' }
 
 function control.has(rules, word)
     return rules and find(rules, word, 1, true)

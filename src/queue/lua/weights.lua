@@ -47,7 +47,6 @@ local function rescale_plan(k, plan, old, new)
     end
 end
 
-control.names[#control.names + 1] = 'weight'
 control.kinds.weight = {
     read = function(_, value) return tostring(value.weight) end,
     changed = function(k, target, old, new)
@@ -61,7 +60,6 @@ control.kinds.weight = {
     end,
 }
 
-control.names[#control.names + 1] = 'plan'
 control.kinds.plan = {
     read = function(_, value) return value.plan end,
     changed = function(k, target, old, new)
