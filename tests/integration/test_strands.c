@@ -147,6 +147,39 @@ static void a_lane_whose_head_nobody_keeps_is_forgotten_when_it_is_idle(void **s
     assert_string_equal(ask("select heddle.forget_idle_lanes(10)"), "1");
 }
 
+static void what_a_strand_has_ended_ahead_is_passed_over(void **state)
+{
+    (void)state;
+    submit_three();
+    execute(FIRST, all_of_it);
+    execute(THIRD, strand(0, 0));
+    execute(SECOND, all_of_it);
+    assert_string_equal(ask("select heddle.forget_idle_lanes(10)"), "1");
+}
+
+/* Who had seen to it that nobody keeps the head did not commit. */
+static void a_head_that_has_stayed_behind_is_found(void **state)
+{
+    enum { LOOKS_MAX = 5000 };
+    struct heddle_uow second, third;
+    int looks = 0;
+
+    (void)state;
+    submit_three();
+    execute(FIRST, all_of_it);
+    assert_int_equal(begin(&second, scene.a, SECOND, strand(1, 1)), HEDDLE_OK);
+    assert_int_equal(begin(&third, scene.b, THIRD, strand(0, 0)), HEDDLE_OK);
+    finish(&third, THIRD);
+    uow_rollback(&second);
+    execute(SECOND, all_of_it);
+    while (looks < LOOKS_MAX && strcmp(ask("select heddle.forget_idle_lanes(10)"), "1") != 0)
+        looks++;
+    assert_in_range(looks, 0, LOOKS_MAX - 1);
+    assert_string_equal(ask("select (select count(*) from heddle.lane_heads)"
+                            " + (select count(*) from heddle.lane_tails)"),
+                        "0");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, case_set_up, scene_tear_down)
 
 int main(void)
@@ -157,6 +190,8 @@ int main(void)
         TEST(order_is_that_of_the_thread_in_strands_and_of_the_lane_without),
         TEST(a_lane_whose_head_nobody_kept_goes_on_as_a_whole),
         TEST(a_lane_whose_head_nobody_keeps_is_forgotten_when_it_is_idle),
+        TEST(what_a_strand_has_ended_ahead_is_passed_over),
+        TEST(a_head_that_has_stayed_behind_is_found),
     };
     return cmocka_run_group_tests(tests, scene_open_prepared, scene_close);
 }

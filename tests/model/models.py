@@ -49,6 +49,10 @@ def shares(total: int, rounds: int, faults: int) -> str:
     return f"TOTAL={total} ROUNDS={rounds} FAULTS={faults}"
 
 
+def strands(operations: int, threads: int, faults: int, workers: int = 2) -> str:
+    return f"OPERATIONS={operations} THREADS={threads} FAULTS={faults} WORKERS={workers}"
+
+
 CYCLE = "non-progress cycle"
 
 HOLD = [
@@ -76,6 +80,9 @@ HOLD = [
         "durable", "HALTS_NOT_COMPARED SLOW_OPERATOR " + ends(2, 1, 0)),
     Run("two submitters of two operations and two faults", "submission", submission(2, 2)),
     Run("two balancers, three rounds and a fault", "shares", shares(2, 3, 1)),
+    Run("four operations of two threads and a fault", "strands", strands(4, 2, 1)),
+    Run("three operations of two threads and two faults", "strands", strands(3, 2, 2)),
+    Run("three workers and three threads", "strands", strands(3, 3, 0, 3)),
 ]
 
 END = [
@@ -88,6 +95,7 @@ END = [
     Run("all ends: a durable operation, then a direct one, a fault", "durable",
         "DIRECT=2 " + ends(2, 1, 0), is_live=True),
     Run("two submitters of an operation and a fault", "submission", submission(1, 1), is_live=True),
+    Run("three operations of two threads", "strands", strands(3, 2, 0), is_live=True),
 ]
 
 LARGE = [replace(run, is_large=True) for run in (
@@ -111,6 +119,7 @@ LARGE = [replace(run, is_large=True) for run in (
         ends(2, 1, 1, 3)),
     Run("two submitters of three operations and two faults", "submission", submission(3, 2)),
     Run("two balancers of three, four rounds and two faults", "shares", shares(3, 4, 2)),
+    Run("three workers, four operations of three threads and a fault", "strands", strands(4, 3, 1, 3)),
     Run("two operations, a fault and a failover", "direct", lane(2, 1, 1), is_live=True),
     Run("two operations, a fault and a failover", "durable", lane(2, 1, 1), is_live=True),
     Run("all ends: two operations, a fault and a failover", "durable", ends(2, 1, 1), is_live=True),
@@ -189,6 +198,22 @@ MUTANTS = [
         "RAISES_FIRST " + shares(2, 1, 0), "the_limit_is_exceeded"),
     Run("what is in use beyond a lowered share counts as free", "shares",
         "USE_IS_FORGOTTEN " + shares(2, 2, 0), "the_limit_is_exceeded"),
+    Run("a strand does not share the lane", "strands", "LANE_NOT_SHARED " + strands(2, 2, 0),
+        "units_of_work_overlap"),
+    Run("a strand has its place and not its thread", "strands",
+        "THREAD_NOT_TAKEN " + strands(4, 3, 1, 3), "units_of_work_overlap"),
+    Run("a strand has no place", "strands", "PLACE_NOT_TAKEN " + strands(3, 3, 0, 3),
+        "more_run_than_may"),
+    Run("a strand does not ask what comes first", "strands", "THREAD_NOT_ASKED " + strands(2, 1, 1),
+        "an_effect_is_out_of_order"),
+    Run("strands move the head", "strands", "STRANDS_MOVE_THE_HEAD " + strands(3, 2, 1),
+        "an_effect_is_out_of_order"),
+    Run("who has the lane alone believes the head that strands have left", "strands",
+        "HEAD_ALONE " + strands(2, 2, 0), "a_lane_is_stuck"),
+    Run("lanes are forgotten by what was seen before they were locked", "strands",
+        "FORGETS_UNSEEN " + strands(3, 2, 1), "a_lane_is_stuck"),
+    Run("nobody looks at lanes whose head has stayed behind", "strands",
+        "NEVER_LOOKS " + strands(3, 2, 1), "a_lane_is_stuck"),
 ]
 
 
@@ -230,6 +255,11 @@ WITNESSES = [
             "DIRECT=2 " + ends(2, 0, 1), "(ended&2)!=0&&(ended&1)==0"),
     witness("the relay sleeps while a submitter has not committed", "submission", submission(1, 0),
             "is_asleep&&tail_lock!=0"),
+    witness("two threads at once, out of the order of their numbers", "strands", strands(2, 2, 0),
+            "running==1&&ended==2"),
+    witness("three threads at once", "strands", strands(3, 3, 0, 3), "inside[3]==3"),
+    witness("a lane is forgotten, and there is more", "strands", strands(2, 2, 0),
+            "ended==1&&!has_tail&&!has_head"),
     witness("all of a limit has gone to another partition", "shares", shares(2, 1, 0), "used[1]==TOTAL"),
 ]
 
