@@ -99,3 +99,10 @@ def test_what_makes_no_sense_is_refused(stack, user):
     assert weights(stack) == {("user", user): (2, "gold")}
     assert stack.sql("select heddle.set_weight(user_id => %s), heddle.set_plan(%s, null)", user, user) == [(True, True)]
     assert stack.sql("select heddle.set_weight(plan => 'none'), heddle.set_plan(%s, null)", user) == [(False, False)]
+
+
+def test_a_user_that_is_deleted_leaves_none(stack, user):
+    told(stack, "weight", user, "2")
+    told(stack, "plan", user, "gold")
+    told(stack, "close", user, "--reason", "deleted")
+    assert ("user", user) not in weights(stack)
