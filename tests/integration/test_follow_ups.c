@@ -144,7 +144,7 @@ static void a_bundle_has_room_for_all_of_its_own(void **state)
     (void)state;
     load_follows = true;
     for (int i = 0; i < 12; i++) {
-        char user[8];
+        char user[16];
         snprintf(user, sizeof user, "u%d", i);
         struct claim *claim = load_lane(user);
         for (int n = 0; n < 40; n++)
