@@ -53,16 +53,13 @@ const struct command command_users = {
         "operation, failures those operations that failed or died in the last day. A user has a\n"
         "lane while there is something in it: list looks at all lanes, page by page.\n"
         "`ahead` is by how much service the lane is ahead of its share: others come first.\n"
-        "close is for a user who leaves. Plugins are told, in every processor, so that "
-        "credentials\n"
-        "and what else they keep can go. Of one that is deleted, unique keys, pauses and limits "
-        "and\n"
-        "dead letters go as well. Purging takes payloads, results and errors out of the ledger "
-        "and\n"
-        "results out of Redis, but for those that Redis alone has, which end with result_ttl; "
-        "that\n"
-        "the operations were, and how they ended, stays. What runs is left alone. Each step stands "
-        "alone: exit 1 names those that failed, again is fine.\n",
+        "close is for a user who leaves. Plugins are told, in every processor, so that\n"
+        "credentials and what else they keep can go. Of one that is deleted, recurring\n"
+        "operations, unique keys, pauses, limits and dead letters go as well. Purging takes\n"
+        "payloads, results and errors out of the ledger and results out of Redis, but for those\n"
+        "that Redis alone has, which end with result_ttl; that the operations were, and how they\n"
+        "ended, stays. What runs is left alone. Each step stands alone: exit 1 names those that\n"
+        "failed, again is fine.\n",
     .flags = flags,
     .words_max = 2,
     .loads_settings = true,
