@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/digest.h"
 #include "base/text.h"
+#include "link/refusal.h"
 
 enum {
     ARENA_KEEP_BYTES = 8 << 20,
@@ -99,7 +100,8 @@ heddle_status bulk_send(struct bulk *bulk, struct heddle_error *err)
             status = sort_receipts(bulk, err);
         if (status == HEDDLE_OK)
             continue;
-        if (status != HEDDLE_RETRY || clock_now_ms() > deadline_ms || *bulk->interrupted)
+        if (status != HEDDLE_RETRY || refusal_is_pause(err) || clock_now_ms() > deadline_ms ||
+            *bulk->interrupted)
             return status;
         clock_sleep_ms(clock_backoff_ms(attempt, PAUSE_BASE_MS, PAUSE_CAP_MS));
         /* Each reply that is taken makes room in Redis. */

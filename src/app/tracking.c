@@ -26,6 +26,7 @@ enum {
 static heddle_status open_ledger(struct tracking *tracking, struct heddle_error *err);
 static heddle_status want(struct tracking *tracking, struct heddle_text user, const char *id,
                           struct heddle_receipt *receipt, struct heddle_error *err);
+static void ask_for_state(struct tracking *tracking, const char *id, struct tracked *tracked);
 static void keep_result(void *argument, size_t index, const char *json, size_t size);
 static void pause_for(int64_t deadline_ms);
 static bool has_ended(const char *state);
@@ -132,6 +133,8 @@ heddle_status tracking_await(struct tracking *tracking, struct heddle_text user,
         left_ms = deadline_ms - clock_now_ms();
     }
     (void)!heddle_client_unwant(tracking->client, receipt, &ignored);
+    if (status == HEDDLE_OK && !tracked->result)
+        ask_for_state(tracking, receipt->id, tracked);
     return status;
 }
 
@@ -170,6 +173,23 @@ static heddle_status want(struct tracking *tracking, struct heddle_text user, co
     json_decref(root);
     free(row);
     return status;
+}
+
+/* Of what Redis has not heard of yet, such as a durable one that is scheduled. */
+static void ask_for_state(struct tracking *tracking, const char *id, struct tracked *tracked)
+{
+    struct heddle_error ignored;
+    char *row = NULL;
+
+    if (strcmp(tracked->state, "unknown") != 0 ||
+        tracking_ledger_row(tracking, id, &row, &ignored) != HEDDLE_OK || !row)
+        return;
+    json_t *root = json_loads(row, 0, NULL);
+    const char *state = json_string_value(json_object_get(root, "state"));
+    if (state)
+        snprintf(tracked->state, sizeof tracked->state, "%s", state);
+    json_decref(root);
+    free(row);
 }
 
 static void keep_result(void *argument, size_t index, const char *json, size_t size)

@@ -40,8 +40,8 @@ struct pass {
 
 typedef heddle_status step_function(struct pass *pass, struct heddle_error *err);
 
-static step_function cancel_journal, cancel_queue, drop_keys, forget_in_queue, drop_controls,
-    drop_letters, redact, forget_results, say, tell_plugins;
+static step_function drop_recurring, cancel_journal, cancel_queue, drop_keys, forget_in_queue,
+    drop_controls, drop_letters, redact, forget_results, say, tell_plugins;
 static bool is_taken(const struct leaving *leaving, step_function *step);
 static heddle_status find_partitions(struct pass *pass, struct heddle_error *err);
 static heddle_status find_running(struct pass *pass, struct heddle_error *err);
@@ -53,14 +53,17 @@ static heddle_status count_one(void *argument, const struct claimed_operation *o
                                struct heddle_error *err);
 static heddle_status wait_for_ends(struct pass *pass, struct heddle_error *err);
 
-/* The plugins come last: what they do to the process is their own. */
+/* What recurs goes first, so that nothing of it comes behind what is cancelled; the plugins come
+ * last: what they do to the process is their own. */
 static const struct {
     const char *name;
     step_function *run;
 } steps[] = {
-    {"journal", cancel_journal},   {"queue", cancel_queue},     {"keys", drop_keys},
-    {"counters", forget_in_queue}, {"controls", drop_controls}, {"letters", drop_letters},
-    {"content", redact},           {"results", forget_results}, {"event", say},
+    {"recurring", drop_recurring}, {"journal", cancel_journal},
+    {"queue", cancel_queue},       {"keys", drop_keys},
+    {"counters", forget_in_queue}, {"controls", drop_controls},
+    {"letters", drop_letters},     {"content", redact},
+    {"results", forget_results},   {"event", say},
     {"plugins", tell_plugins},
 };
 
@@ -133,6 +136,12 @@ static bool is_taken(const struct leaving *leaving, step_function *step)
     if (step == tell_plugins)
         return leaving->hooks != NULL;
     return step == say || leaving->reason == HEDDLE_CLOSING_DELETED;
+}
+
+static heddle_status drop_recurring(struct pass *pass, struct heddle_error *err)
+{
+    return closing_drop(pass->leaving->ledger, pass->leaving->user, CLOSING_RECURRING, &pass->count,
+                        err);
 }
 
 static heddle_status cancel_journal(struct pass *pass, struct heddle_error *err)

@@ -79,9 +79,10 @@ static heddle_status ask_queue(struct inquiry *inquiry, struct heddle_error *err
     free(text);
     const json_t *lane = json_object_get(inquiry->queue, "lane");
     json_t *first = json_object_get(json_object_get(lane, "first"), "id");
-    if (!inquiry->id && first)
-        set(&inquiry->id, json_incref(first));
-    return HEDDLE_OK;
+    if (inquiry->id || !first)
+        return HEDDLE_OK;
+    set(&inquiry->id, json_incref(first));
+    return ask_queue(inquiry, err); /* about it, too */
 }
 
 static heddle_status ask_ledger(struct inquiry *inquiry, struct heddle_error *err)

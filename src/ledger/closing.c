@@ -19,6 +19,7 @@ static const struct heddle_statement cancel_set_aside = {
 static const struct heddle_statement unfinished = {"heddle_count_unfinished",
                                                    "select heddle.count_unfinished($1)", 1};
 static const struct heddle_statement drops[] = {
+    [CLOSING_RECURRING] = {"heddle_drop_recurring", "select heddle.drop_recurring($1)", 1},
     [CLOSING_LETTERS] = {"heddle_drop_letters", "select heddle.drop_letters($1)", 1},
     [CLOSING_KEYS] = {"heddle_drop_keys", "select heddle.drop_keys($1)", 1},
     [CLOSING_CONTROLS] = {"heddle_drop_controls", "select heddle.drop_controls($1)", 1},

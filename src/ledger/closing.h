@@ -20,7 +20,7 @@ heddle_status closing_cancel(struct pg_link *link, const char *user, const char 
 heddle_status closing_unfinished(struct pg_link *link, const char *user, int64_t *count,
                                  struct heddle_error *err) HEDDLE_MUST_CHECK;
 
-enum closing_thing { CLOSING_LETTERS, CLOSING_KEYS, CLOSING_CONTROLS };
+enum closing_thing { CLOSING_RECURRING, CLOSING_LETTERS, CLOSING_KEYS, CLOSING_CONTROLS };
 
 /* What the user has of it is no more. */
 heddle_status closing_drop(struct pg_link *link, const char *user, enum closing_thing thing,

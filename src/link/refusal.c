@@ -26,6 +26,11 @@ bool refusal_read(const char *line, heddle_status *status, struct heddle_error *
     return true;
 }
 
+bool refusal_is_pause(const struct heddle_error *err)
+{
+    return err->kind == HEDDLE_KIND_TOO_LARGE && strncmp(err->text, "paused: ", 8) == 0;
+}
+
 bool refusal_read_code(const char *sqlstate, const char *text, heddle_status *status,
                        struct heddle_error *err)
 {

@@ -11,6 +11,9 @@
  * HEDDLE_RETRY for `full` and `paused`, HEDDLE_FATAL for `version`. `line` may be err->text. */
 bool refusal_read(const char *line, heddle_status *status, struct heddle_error *err);
 
+/* Whether what was read is a pause: nothing but an operator ends it, so waiting is no use. */
+bool refusal_is_pause(const struct heddle_error *err);
+
 /* HE400, HE403, HE404, HE409, HE410, HE413: HEDDLE_REFUSED with the kind that has this code, and
  * the text. False for any other SQLSTATE. */
 bool refusal_read_code(const char *sqlstate, const char *text, heddle_status *status,

@@ -93,7 +93,7 @@ GOOD = ("add", "bad", "--schedule", "@daily", "--user", "u", "--op", "list_threa
     (("list", "--user", "u"), "--user: not with cron list"),
     (GOOD[:4], "--user is needed"),
     ((*GOOD[:3], "1 2 3 4", *GOOD[4:]), "five fields"),
-    ((*GOOD[:3], "61 * * * *", *GOOD[4:]), "61 in one of 0 to 59"),
+    ((*GOOD[:3], "61 * * * *", *GOOD[4:]), "61: allowed are 0 to 59"),
     ((*GOOD, "--zone", "Mars"), "zone = Mars"),
     ((*GOOD, "--catch-up", "never"), "skip, once or all"),
     ((*GOOD, "--payload", "[]"), "object"),

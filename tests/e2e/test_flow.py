@@ -48,6 +48,8 @@ def test_what_is_for_later_runs_then_in_the_order_in_which_it_is_due(stack, lane
         lane.wait_ended(first, *later)
         assert lane.order() == [1, 2, 3, 4]
         assert lane.known_state(never) == "scheduled"
+        told = stack.cli("await", never, "--timeout", "10ms")
+        assert told.returncode == 5 and told.stderr.endswith("its state is scheduled\n")
         assert stack.cli("cancel", never).returncode == 0
         lane.wait_ended(never, state="cancelled")
     assert lane.order() == [1, 2, 3, 4]

@@ -102,6 +102,22 @@ def test_a_pause_of_everything_outlives_processors_and_the_loss_of_redis(new_sta
     assert stack.cli("check").returncode == 0
 
 
+def test_a_file_stops_at_a_pause_that_refuses_and_goes_on_later(stack, user, tmp_path):
+    lines = tmp_path / "lines.ndjson"
+    lines.write_text("".join(json.dumps({"user": name, "op": "list_threads"}) + "\n"
+                             for name in (f"{user}-other", user, f"{user}-other")))
+    with stack.run():
+        for mode in ("--direct", "--durable"):
+            command = ("submit", mode, "--file", str(lines), "--batch", user + mode, "--wait")
+            pause(stack, "--user", user, "--refuse")
+            told = stack.cli(*command)
+            assert told.returncode == 6 and "paused: the user is paused" in told.stderr, told.stderr
+            assert "2 lines submitted" in told.stderr
+            resume(stack, "--user", user)
+            told = stack.cli(*command, "--output", "json")
+            assert told.returncode == 0 and json.loads(told.stdout)["done"] == 3
+
+
 def test_a_pause_may_refuse_what_is_new(stack, user):
     known = new_id()
     stack.client.submit(user, "probe_record", payload='{"n":1}', id=known)

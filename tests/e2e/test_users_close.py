@@ -79,7 +79,12 @@ def test_a_deleted_users_pending_work_is_cancelled_and_what_runs_ends(stack, use
         others = [other.submit(n) for n in range(3)]
         if mode == "durable":
             until(lambda: stack.sql("select count(*) from heddle.outbox") == [(0,)], "the relay has pushed them")
+        for name, whose in (("theirs", user), ("others", f"{user}-other")):
+            stack.sql("select heddle.cron_add(%s, '@yearly', %s, 'probe_record')", f"{name}-{user}", whose)
+        assert set(close(stack, user, "--reason", "logout")) == {"event"}
         steps = close(stack, user, "--reason", "deleted")
+        assert steps["recurring"]["count"] == 1
+        assert stack.sql("select name from heddle.cron where name like %s", f"%-{user}") == [(f"others-{user}",)]
         assert steps["journal"]["count"] + steps["queue"]["count"] == 5
         assert lane.state(running) in (None, "queued")
         assert counts(close(stack, user, "--reason", "deleted")) == dict.fromkeys(steps, 0)

@@ -98,6 +98,7 @@ def test_what_is_paused_and_by_whom(lane):
             operation = lane.submit(1)
             seen = wait_for(stack, "paused", operation)
             assert (seen["state"], seen["key"], seen["by"], seen["why"]) == ("paused", key, "ops", "looks odd")
+            assert {**seen, "at_ms": 0, "detail": ""} == {**why(stack, "--user", lane.user), "at_ms": 0, "detail": ""}
             assert seen["since_ms"] > 0
             words = seen["release"].strip("`").split(" ")[1:]
             assert stack.cli(*words).returncode == 0, seen["release"]

@@ -51,7 +51,7 @@ begin
         end if;
         step := coalesce(m[4]::integer, 1);
         if m is null or coalesce(not (low <= first and first <= last and last <= high and step > 0), true) then
-            raise exception 'HEDDLE invalid schedule: % in one of % to %', part, low, high
+            raise exception 'HEDDLE invalid schedule: %: allowed are % to %', part, low, high
                 using errcode = 'invalid_parameter_value';
         end if;
         chosen := chosen || array(select n from generate_series(first, last, step) as n);

@@ -87,6 +87,13 @@ language sql as $$
     select count(*) from dropped
 $$;
 
+-- Ticks of theirs that are under way end first.
+create function heddle.drop_recurring(user_id text) returns bigint
+language sql as $$
+    with dropped as (delete from heddle.cron where user_id = $1 returning 1)
+    select count(*) from dropped
+$$;
+
 -- Takes back all that operators have said of the user.
 create function heddle.drop_controls(user_id text) returns bigint
 language sql as $$
