@@ -3,8 +3,10 @@
  * included.
  *
  *   heddle-chaos [--workers N] [--lease MS] [--patience MS] [--supervised]
+ *               [--strands N]
  *
  * --supervised puts a supervisor above it. --patience bounds every answer of Redis and of Postgres.
+ * --strands is user_concurrency.
  * Operations are chaos_work, which go alone, chaos_step, which are bundled in savepoints, and
  * chaos_set, which have a form for sets. What one does stands in its payload:
  *
@@ -12,9 +14,11 @@
  *   ms       how long the transaction takes at least
  *   outside  how long prepare of chaos_work takes at least, in ms
  *   fails    attempts that fail in a way that passes
- *   refuse   true: refused after the effects, which must not stay */
+ *   refuse   true: refused after the effects, which must not stay
+ *   follow   id of a chaos_step of the same user, which is enqueued with the same n */
 #include "probe_life.h"
 
+#include "heddle/client.h"
 #include "heddle/uow.h"
 
 #include <getopt.h>
@@ -87,6 +91,18 @@ static heddle_status prepare(struct heddle_task *task, struct heddle_error *err)
     return status;
 }
 
+static heddle_status follow(struct heddle_task *task, int64_t n, struct heddle_error *err)
+{
+    const char *payload = heddle_task_format(task, "{\"n\":%lld}", (long long)n);
+    struct heddle_submission next = {.user = heddle_task_operation(task)->user,
+                                     .op = {"chaos_step", strlen("chaos_step")},
+                                     .payload = {payload, strlen(payload)}};
+    bool found = false;
+    heddle_status status = heddle_payload_text(task, "follow", &next.id, &found, err);
+
+    return status == HEDDLE_OK && found ? heddle_task_enqueue(task, &next, NULL, err) : status;
+}
+
 /* No branch between the statements: they may all be on the wire at once. */
 static heddle_status apply(struct heddle_task *task, struct heddle_uow *uow,
                            struct heddle_error *err)
@@ -102,6 +118,8 @@ static heddle_status apply(struct heddle_task *task, struct heddle_uow *uow,
         status = member(task, "fails", FAILS_MAX, &fails, err);
     if (status == HEDDLE_OK)
         status = heddle_payload_boolean(task, "refuse", &is_refused, &found, err);
+    if (status == HEDDLE_OK)
+        status = follow(task, n, err);
     if (status != HEDDLE_OK)
         return status;
 
@@ -156,6 +174,8 @@ static heddle_status apply_many(struct heddle_task *const *tasks, size_t count,
             heddle_task_refuse(tasks[i], HEDDLE_KIND_CONFLICT, "refused as it was told");
             continue;
         }
+        if (status == HEDDLE_OK)
+            status = follow(tasks[i], n, err);
         heddle_array_add(columns[LANES], operation->user.data);
         heddle_array_add(columns[IDS], operation->id);
         heddle_array_add_number(columns[NUMBERS], n);
@@ -180,11 +200,10 @@ static const struct heddle_handler set = {
     .op = "chaos_set", .apply = apply, .apply_many = apply_many};
 static const struct heddle_handler *const handlers[] = {&work, &step, &set, NULL};
 
-static const struct option flags[] = {{"workers", required_argument, NULL, 'w'},
-                                      {"lease", required_argument, NULL, 'l'},
-                                      {"patience", required_argument, NULL, 'p'},
-                                      {"supervised", no_argument, NULL, 's'},
-                                      {0}};
+static const struct option flags[] = {
+    {"workers", required_argument, NULL, 'w'},  {"lease", required_argument, NULL, 'l'},
+    {"patience", required_argument, NULL, 'p'}, {"supervised", no_argument, NULL, 's'},
+    {"strands", required_argument, NULL, 'n'},  {0}};
 
 static bool read_flags(int argc, char **argv, struct processor_options *options,
                        bool *is_supervised)
@@ -204,6 +223,8 @@ static bool read_flags(int argc, char **argv, struct processor_options *options,
             options->commit_deadline_ms = value;
         } else if (flag == 's') {
             *is_supervised = true;
+        } else if (flag == 'n') {
+            options->user_concurrency = value;
         } else {
             return false;
         }

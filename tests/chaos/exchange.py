@@ -14,7 +14,7 @@ from typing import ClassVar
 
 from checker import judge, read_effects
 from faults import Fault, Injection
-from generator import SUBMIT
+from generator import SUBMIT, submit_parameters
 from rounds import Outcome, measure
 from submissions import ACKNOWLEDGED, Submission
 from wire import DOWN, UP, Link, Trap
@@ -129,7 +129,7 @@ class Exchange(Fault):
         self.submissions += batch
         self._submit(batch)
         for submission in batch:
-            submission.note(ACKNOWLEDGED, time.time())
+            submission.note(ACKNOWLEDGED, time.time(), into=submission.id)
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             if all(self._has_ended(submission) for submission in batch):
@@ -142,7 +142,7 @@ class Exchange(Fault):
         if self.is_durable:
             with self.sql, self.sql.cursor() as cursor:
                 for s in batch:
-                    cursor.execute(SUBMIT, (s.lane, s.op, s.payload, s.id, s.priority, s.delay_ms))
+                    cursor.execute(SUBMIT, submit_parameters(s))
             return
         # At once, so that one claim takes all of them.
         with self.redis.pipeline(transaction=True) as pipeline:

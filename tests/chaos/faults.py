@@ -40,6 +40,7 @@ class Fault:
     gap_s: ClassVar[float] = 0.8      # between two injections, on average
     lasts_s: ClassVar[float] = 0.0    # what an injection takes, where that is long: the load goes on meanwhile
     loses_redis: ClassVar[bool] = False
+    ticks: ClassVar[bool] = False     # an operation recurs every second
     has_time: ClassVar[bool] = True   # Postgres' clock, which times the effects, can be trusted
     within_s: ClassVar[float] = 3.5   # from the moment the world is whole until a lane moves on, as a rule
     target_s: ClassVar[float | None] = None  # what is promised of it, for nearly all lanes
@@ -125,6 +126,7 @@ class Vanish(Fault):
 class Stop(Fault):
     """SIGSTOP for longer than the lease, then CONT."""
     name = "stop"
+    plan = Plan(user_concurrency=3)
     short, full, per_round, gap_s = 2, 300, 30, 0.5
 
     def inject(self, world: World, rng: random.Random) -> Injection:
@@ -137,6 +139,7 @@ class Stop(Fault):
 class Terminate(Fault):
     """pg_terminate_backend of a session of ours."""
     name = "terminate"
+    plan = Plan(user_concurrency=3)
     short, full, per_round, gap_s = 40, 2100, 200, 0.06
     within_s = 2.0
 

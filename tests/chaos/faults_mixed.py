@@ -17,6 +17,7 @@ class Mixed(Fault):
     plan = Plan(wires=True, processors=3, patience_ms=1000)
     short, full, per_round, gap_s = 6, 400, 40, 0.6
     within_s = 8.0
+    ticks = True
     kinds: ClassVar[tuple[type[Fault], ...]] = (
         Vanish, Stop, Terminate, PostgresRestart, RedisKill, FullMemory, Cut, CutRole, HalfClose, Hold, Delay,
         Pause, Limit)

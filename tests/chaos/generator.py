@@ -23,12 +23,19 @@ from submissions import ACKNOWLEDGED, REFUSED, UNKNOWN, Submission
 PATIENCE_SECONDS = 2.0
 OBSERVERS_PATIENCE_SECONDS = 10.0
 REPEATS_MAX = 20
-SUBMIT = ("select heddle.submit(%s, %s, %s::jsonb, null, %s::uuid, priority => %s,"
-          " delay => %s * interval '1 millisecond')")
+SUBMIT = ("select heddle.submit(%s, %s, %s::jsonb, %s, %s::uuid, priority => %s,"
+          " delay => %s * interval '1 millisecond', batch => %s, unique_key => %s, replace => %s)::text")
+CLOSE_BATCH = "select heddle.batch_close(%s, 'chaos_step', %s, '{\"n\": 0}', even_on_failure => true)"
+BATCH_EVERY = 15  # operations of a thread
 
 
 class TookTooLong(Exception):
     pass
+
+
+def submit_parameters(s: Submission, user: str | None = None) -> tuple:
+    return (s.lane if user is None else user, s.op, s.payload, s.thread or None, s.id, s.priority, s.delay_ms,
+            s.batch, s.unique_key, s.replaces)
 
 
 _thread = threading.local()
@@ -71,6 +78,10 @@ class Load:
     again: float = 0.05         # sent twice although acknowledged
     repeat: float = 0.7         # of the tries whose fate is unknown
     fresh_lanes: float = 0.1    # of the operations, each in a lane of its own
+    follow: float = 0.08
+    batched: float = 0.3
+    unique: float = 0.06        # begin a row of submissions with one key
+    same_key: float = 0.6       # of such a row: there is another one
 
 
 class Generator:
@@ -119,20 +130,32 @@ class Generator:
             lanes = [f"lane-{number}-{i}" for i in range(max(load.lanes // load.threads, 1))]
             count = load.operations // load.threads
             next_at, n = time.monotonic(), 0
+            submission = None
             while (n < count or not self._may_end.is_set()) and not self._stop.is_set():
                 n += 1
-                submission = self._draw(rng, number, n, lanes)
+                if submission and submission.unique_key and rng.random() < load.same_key:
+                    submission = self._draw_unique(rng, n, submission.lane, submission.unique_key)
+                elif rng.random() < load.unique:
+                    submission = self._draw_unique(rng, n, lanes[0], rng.choice(("once", "newest")) +
+                                                   rng.choice(("-direct", "-durable")))
+                else:
+                    submission = self._draw(rng, number, n, lanes)
                 self.submissions.append(submission)
                 submitter.submit(submission)
+                if n % BATCH_EVERY == 0:
+                    submitter.close_batch(_batch_of(number, n))
                 if submission.told == REFUSED and not submission.is_malformed \
                         and submission.text != "rolled back":
                     # Weather: it does not count, and the application comes back soon.
                     count += 1
                     self._stop.wait(0.1)
+                if submission.unique_key:
+                    continue
                 # In bursts, so that lanes have something to wait for.
                 if rng.random() < 1 / load.burst:
                     next_at += rng.expovariate(1) * load.seconds * load.threads / load.operations * load.burst
                 self._stop.wait(max(next_at - time.monotonic(), 0))
+            submitter.close_batch(_batch_of(number, n))
         except BaseException as failure:
             self._failures.append(failure)
 
@@ -150,12 +173,27 @@ class Generator:
         operation = uuid.UUID(int=rng.getrandbits(128), version=4)
         op = "chaos_work" if "outside" in work else "chaos_set" if operation.int % 2 else "chaos_step"
         kind = rng.random()
+        if rng.random() < load.follow:
+            work["follow"] = str(uuid.UUID(int=rng.getrandbits(128), version=4))
         return Submission(
             str(operation), lane, n, rng.random() < load.durable, work, op,
             priority="interactive" if kind < load.urgent else
             "bulk" if kind < load.urgent + load.bulk else "normal",
             delay_ms=rng.randint(1, load.delay_ms) if rng.random() < load.delayed else None,
-            is_malformed=rng.random() < load.malformed)
+            is_malformed=rng.random() < load.malformed, thread=rng.choice(("", "a", "b")),
+            batch=_batch_of(number, n) if rng.random() < load.batched else None)
+
+    def _draw_unique(self, rng: random.Random, n: int, lane: str, key: str) -> Submission:
+        """All with a key are alike, so that their order is that of the key."""
+        replaces = key.startswith("newest")
+        return Submission(
+            str(uuid.UUID(int=rng.getrandbits(128), version=4)), lane, n, key.endswith("durable"),
+            {"ms": rng.randint(1, self.load.slow_ms)}, "chaos_step", unique_key=key, replaces=replaces,
+            delay_ms=self.load.delay_ms if replaces and rng.random() < 0.5 else None)
+
+
+def _batch_of(number: int, n: int) -> str:
+    return f"batch-{number}-{(n - 1) // BATCH_EVERY}"
 
 
 class Submitter:
@@ -174,7 +212,7 @@ class Submitter:
         submission.sent_at = time.time()
         send(submission, rolls_back)
         for _ in range(REPEATS_MAX):
-            if submission.told != UNKNOWN or not repeats or self._stop.wait(0.1):
+            if submission.told != UNKNOWN or submission.into or not repeats or self._stop.wait(0.1):
                 break
             send(submission, False)
         if submission.told == ACKNOWLEDGED and again:
@@ -191,10 +229,10 @@ class Submitter:
             return
         user = "" if submission.is_malformed else submission.lane
         try:
-            self._redis.send_command("FCALL", "heddle_submit", 0, user, submission.op, "",
+            self._redis.send_command("FCALL", "heddle_submit", 0, user, submission.op, submission.thread,
                                      submission.payload, *submission.options)
-            self._redis.read_response()
-            submission.note(ACKNOWLEDGED, time.time())
+            answer = self._redis.read_response()
+            submission.note(ACKNOWLEDGED, time.time(), into=answer[0].decode())
         except redis.ResponseError as failure:
             submission.note(REFUSED, time.time(), str(failure))
         except (redis.RedisError, OSError) as failure:
@@ -204,15 +242,15 @@ class Submitter:
 
     def _send_durable(self, submission: Submission, rolls_back: bool) -> None:
         user = "" if submission.is_malformed else submission.lane
-        told, text = REFUSED, ""
+        told, text, into = REFUSED, "", ""
         try:
             if not self._postgres or self._postgres.closed:
                 self._postgres = self._open_postgres()
             with self._postgres.cursor() as cursor:
                 cursor.execute("insert into chaos.orders values (%s) on conflict do nothing",
                                (submission.id,))
-                cursor.execute(SUBMIT, (user, submission.op, submission.payload, submission.id,
-                                        submission.priority, submission.delay_ms))
+                cursor.execute(SUBMIT, submit_parameters(submission, user))
+                into, = cursor.fetchone()
             if rolls_back:
                 self._postgres.rollback()
                 text = "rolled back"
@@ -225,4 +263,20 @@ class Submitter:
             if self._postgres:
                 self._postgres.close()
             self._postgres = None
-        submission.note(told, time.time(), text)
+        submission.note(told, time.time(), text, into)
+
+    def close_batch(self, name: str) -> None:
+        """Until it is closed."""
+        while not self._stop.is_set():
+            try:
+                if not self._postgres or self._postgres.closed:
+                    self._postgres = self._open_postgres()
+                with self._postgres.cursor() as cursor:
+                    cursor.execute(CLOSE_BATCH, (name, f"behind-{name}"))
+                self._postgres.commit()
+                return
+            except (psycopg2.Error, TookTooLong, OSError):
+                if self._postgres:
+                    self._postgres.close()
+                self._postgres = None
+                self._stop.wait(0.1)

@@ -8,6 +8,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field, replace
 
 from checker import Effect, Verdict, judge, read_effects
+from derived import start_ticking, stop_ticking
 from faults import Fault, Injection
 from generator import Generator, Load
 from submissions import ACKNOWLEDGED, Submission
@@ -54,6 +55,8 @@ def _play(world: World, fault: Fault, rng: random.Random, injections: int, load:
           outcome: Outcome) -> None:
     generator = Generator(f"{outcome.seed}:{fault.name}", load, world.redis_connection,
                           world.postgres_connection)
+    if fault.ticks:
+        ticks_from = start_ticking(world.sql)
     generator.start()
     try:
         happened = _inject_all(world, fault, rng, injections, generator)
@@ -65,7 +68,8 @@ def _play(world: World, fault: Fault, rng: random.Random, injections: int, load:
     generator.join(load.seconds + GIVE_UP_SECONDS)
     outcome.injected = sum(injection.count for injection in happened)
     outcome.problems += fault.findings()
-    _judge(outcome, world, fault, generator.submissions, happened)
+    ticks = stop_ticking(world.sql, ticks_from) if fault.ticks else []
+    _judge(outcome, world, fault, generator.submissions, ticks, happened)
 
 
 def _inject_all(world: World, fault: Fault, rng: random.Random, injections: int,
@@ -86,14 +90,15 @@ def _inject_all(world: World, fault: Fault, rng: random.Random, injections: int,
 
 
 def _judge(outcome: Outcome, world: World, fault: Fault, submissions: list[Submission],
-           happened: list[Injection]) -> None:
+           ticks: list[Submission], happened: list[Injection]) -> None:
     is_drained = world.wait_drained(DRAIN_SECONDS)
     if not is_drained:
         outcome.problems.append(f"not drained within {DRAIN_SECONDS} s; Redis has {world.queued()}:"
                                 f" {world.cli('check').stdout}")
     effects = read_effects(world.sql)
-    outcome.verdict = judge(submissions, effects, world.sql,
-                            losses_of(happened) if fault.loses_redis else None, fault.has_time)
+    outcome.verdict = judge(submissions + ticks, effects, world.sql,
+                            losses_of(happened) if fault.loses_redis else None, fault.has_time,
+                            fault.plan.user_concurrency)
     if is_drained:
         outcome.problems += world.stop_processors()
     if fault.has_time:

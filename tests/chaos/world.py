@@ -27,6 +27,7 @@ class Plan:
     """What a fault needs of the world."""
     processors: int = 2
     workers: int = 3
+    user_concurrency: int = 1
     is_supervised: bool = False    # each processor has a supervisor
     lease_ms: int = 1500
     patience_ms: int = 1500
@@ -153,7 +154,7 @@ class World:
             environment |= self.clock.environment()
         processor = Processor(
             [*(self.namespace.enter() if is_apart else []), binary("TESTS_CHAOS"), "--workers", str(plan.workers), "--lease",
-             str(plan.lease_ms), "--patience", str(plan.patience_ms),
+             str(plan.lease_ms), "--patience", str(plan.patience_ms), "--strands", str(plan.user_concurrency),
              *(["--supervised"] if plan.is_supervised else [])],
             environment, self.directory / f"processor-{self.started}.log")
         self.processors.append(processor)
@@ -225,7 +226,8 @@ class World:
         try:
             return not self.queued() and self.forgotten_dead() and self.sql(
                 "select (select count(*) from heddle.outbox) + (select count(*) from heddle.lane_tails)"
-                " + (select count(*) from heddle.operations where finished_at is null)")[0][0] == 0
+                " + (select count(*) from heddle.operations where finished_at is null)"
+                " + (select count(*) from heddle.batches where completed_at is null)")[0][0] == 0
         except (psycopg2.Error, redis.RedisError, TookTooLong):
             return False
 
