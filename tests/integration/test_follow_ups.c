@@ -109,7 +109,7 @@ static void one_that_is_refused_fails_its_operation_and_no_other(void **state)
     (void)state;
     for (size_t op = 0; op < OPS; op++)
         for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
-            char user[3][8];
+            char user[3][24];
             for (int i = 0; i < 3; i++)
                 snprintf(user[i], sizeof user[i], "u%zu%zu%d", op, c, i);
             struct claim *ann = load_lane(user[0]), *bob = load_lane(user[1]);

@@ -303,12 +303,10 @@ static void large_operations_starve_nobody(void **state)
 
     (void)state;
     memset(payload, ' ', sizeof payload);
-    memcpy(payload, "{\"n\":0", 6);
     payload[sizeof payload - 2] = '}';
     for (int n = 0; n < 20; n++) {
-        snprintf(payload, 9, "{\"n\":%-2d", n);
-        payload[7] = ' ';
-        payload[8] = ' ';
+        char head[24];
+        memcpy(payload, head, (size_t)snprintf(head, sizeof head, "{\"n\":%-2d", n));
         const struct heddle_submission submission = {
             .user = TEXT("ann"),
             .op = TEXT("work"),

@@ -23,7 +23,7 @@ static int64_t busy(void)
 static void an_op_runs_no_more_often_at_once_than_it_may(void **state)
 {
     static const char *const order[] = {"work", "title", "title", "work"};
-    char user[12];
+    char user[24];
     int next_of[5] = {0};
     struct claim_list running;
 
