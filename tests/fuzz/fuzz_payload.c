@@ -112,7 +112,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         const struct heddle_handler *handler = handlers[(choice & 0x7F) % count];
         check_accepted(operation->payload);
         operation->op = text_of(handler->op);
-        task_init(&task, &claim, &claimed, &arena, NULL);
+        task_init(&task, &claim, &claimed, handler, &arena, NULL);
         if (text_is_utf8(member, strlen(member)))
             ask(&task, member);
         if (handler->check)
