@@ -186,6 +186,13 @@ def test_a_single_submission_beside_the_same_one_gives_its_place_back(stack, use
                      " where t.lane = %s", user + "-other") == [(True, True)]
 
 
+@pytest.mark.parametrize(("options", "word"), [('{"colour": 1}', "unknown option"), ("[1]", "a JSON object"),
+                                               ("null", "a JSON object")])
+def test_options_that_nobody_knows_are_refused(stack, user, options, word):
+    [(_, refusal)] = stack.sql(MANY, [user], ["work"], ["{}"], [None], [None], [options])
+    assert refusal.startswith("HEDDLE invalid ") and word in refusal
+
+
 def test_too_many_at_once_are_refused_together(stack, user):
     with pytest.raises(psycopg2.Error, match="HEDDLE invalid at most 1000 operations at once"):
         stack.sql(MANY, *[list(column) for column in zip(*(work(user, new_id()) for _ in range(1001)))])

@@ -58,7 +58,13 @@ language sql immutable as $$
         (select format('HEDDLE invalid %s must be 1 to %s bytes of UTF-8 without NUL', name, most)
            from (values ('batch', 200), ('unique_key', 256)) as sizes (name, most)
           where octet_length(options ->> name) not between 1 and most limit 1),
-        case when options ->> 'on_failure' not in ('block', 'park', 'halt')
+        case when jsonb_typeof(options) <> 'object'
+                  then 'HEDDLE invalid options must be a JSON object'
+             when options - '{attempts,backoff_ms,backoff_max_ms,deadline_ms,on_failure}'::text[]
+                  - '{delay_ms,at_ms,expires_ms,priority,batch,unique_key,unique_ms,replace}'::text[] <> '{}'
+                  then 'HEDDLE invalid unknown option; allowed are attempts, backoff_ms, backoff_max_ms, deadline_ms, '
+                       'on_failure, delay_ms, at_ms, expires_ms, priority, batch, unique_key, unique_ms, replace'
+             when options ->> 'on_failure' not in ('block', 'park', 'halt')
                   then 'HEDDLE invalid on_failure must be block, park or halt'
              when options ->> 'priority' not in ('interactive', 'normal', 'bulk')
                   then 'HEDDLE invalid priority must be interactive, normal or bulk'
