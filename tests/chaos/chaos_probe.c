@@ -3,10 +3,10 @@
  * included.
  *
  *   heddle-chaos [--workers N] [--lease MS] [--patience MS] [--supervised]
- *               [--strands N]
+ *               [--strands N] [--idle MS]
  *
  * --supervised puts a supervisor above it. --patience bounds every answer of Redis and of Postgres.
- * --strands is user_concurrency.
+ * --strands is user_concurrency, --idle is user_idle.
  * Operations are chaos_work, which go alone, chaos_step, which are bundled in savepoints, and
  * chaos_set, which have a form for sets. What one does stands in its payload:
  *
@@ -200,10 +200,13 @@ static const struct heddle_handler set = {
     .op = "chaos_set", .apply = apply, .apply_many = apply_many};
 static const struct heddle_handler *const handlers[] = {&work, &step, &set, NULL};
 
-static const struct option flags[] = {
-    {"workers", required_argument, NULL, 'w'},  {"lease", required_argument, NULL, 'l'},
-    {"patience", required_argument, NULL, 'p'}, {"supervised", no_argument, NULL, 's'},
-    {"strands", required_argument, NULL, 'n'},  {0}};
+static const struct option flags[] = {{"workers", required_argument, NULL, 'w'},
+                                      {"lease", required_argument, NULL, 'l'},
+                                      {"patience", required_argument, NULL, 'p'},
+                                      {"supervised", no_argument, NULL, 's'},
+                                      {"strands", required_argument, NULL, 'n'},
+                                      {"idle", required_argument, NULL, 'i'},
+                                      {0}};
 
 static bool read_flags(int argc, char **argv, struct processor_options *options,
                        bool *is_supervised)
@@ -225,6 +228,8 @@ static bool read_flags(int argc, char **argv, struct processor_options *options,
             *is_supervised = true;
         } else if (flag == 'n') {
             options->user_concurrency = value;
+        } else if (flag == 'i') {
+            options->user_idle_ms = value;
         } else {
             return false;
         }

@@ -111,6 +111,7 @@ class Jump(Fault):
 class RedisClock(Jump):
     """Redis' clock jumps: leases, waiting lanes and virtual time are of its time."""
     name = "redis-clock"
+    load = Load(delayed=0)  # what is due by the clock would be, in a day
     plan = Plan(redis_clock=True)
 
     def processes(self, world: World) -> list[int]:
@@ -129,7 +130,7 @@ class ProcessorClock(Jump):
 class PostgresClock(Jump):
     """Postgres' clock jumps: ages of the journal's rows are of its time."""
     name = "postgres-clock"
-    load = Load(in_postgres=0)  # pg_sleep waits for the wall clock, and would for a day
+    load = Load(in_postgres=0, delayed=0)  # pg_sleep waits for the wall clock, and would for a day
     plan = Plan(postgres_clock=True)
     has_time = False
 

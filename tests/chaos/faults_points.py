@@ -10,7 +10,7 @@ from harness import Processor
 
 from faults import Fault, Injection
 from generator import Load
-from world import World
+from world import Plan, World
 
 ENGINE = Path(__file__).resolve().parents[2] / "src" / "engine"
 POINTS = sorted({name for path in ENGINE.glob("*.c")
@@ -26,6 +26,7 @@ class Point(Fault):
     """SIGKILL at each named point of runner, settler, relay, fetcher, beat in turn."""
     name = "points"
     load = Load(refuse=0.2, again=0.3)
+    plan = Plan(user_idle_ms=300)
     short, full, per_round, gap_s = len(POINTS), 40 * len(POINTS), 2 * len(POINTS), 0.05
     lasts_s = 0.7
     within_s = 8.0  # a lane may meet several that die, and not every death is noted

@@ -185,11 +185,12 @@ class Generator:
 
     def _draw_unique(self, rng: random.Random, n: int, lane: str, key: str) -> Submission:
         """All with a key are alike, so that their order is that of the key."""
-        replaces = key.startswith("newest")
+        replaces, where = key.startswith("newest"), "ms" if self.load.in_postgres else "outside"
         return Submission(
             str(uuid.UUID(int=rng.getrandbits(128), version=4)), lane, n, key.endswith("durable"),
-            {"ms": rng.randint(1, self.load.slow_ms)}, "chaos_step", unique_key=key, replaces=replaces,
-            delay_ms=self.load.delay_ms if replaces and rng.random() < 0.5 else None)
+            {where: rng.randint(1, self.load.slow_ms)}, "chaos_step" if where == "ms" else "chaos_work",
+            unique_key=key, replaces=replaces,
+            delay_ms=self.load.delay_ms if replaces and self.load.delayed and rng.random() < 0.5 else None)
 
 
 def _batch_of(number: int, n: int) -> str:

@@ -28,6 +28,7 @@ class Plan:
     processors: int = 2
     workers: int = 3
     user_concurrency: int = 1
+    user_idle_ms: int = 0
     is_supervised: bool = False    # each processor has a supervisor
     lease_ms: int = 1500
     patience_ms: int = 1500
@@ -155,6 +156,7 @@ class World:
         processor = Processor(
             [*(self.namespace.enter() if is_apart else []), binary("TESTS_CHAOS"), "--workers", str(plan.workers), "--lease",
              str(plan.lease_ms), "--patience", str(plan.patience_ms), "--strands", str(plan.user_concurrency),
+             "--idle", str(plan.user_idle_ms),
              *(["--supervised"] if plan.is_supervised else [])],
             environment, self.directory / f"processor-{self.started}.log")
         self.processors.append(processor)
@@ -209,7 +211,7 @@ class World:
         client, left = self.redis.client(), {}
         for key in client.scan_iter("heddle:*", 1000):
             kind = key.decode().split("}:", 1)[-1].split(":")[0]
-            if kind not in ("heddle", "meta", "result", "idle", "beats"):
+            if kind not in ("heddle", "meta", "result", "idle", "beats", "seen"):
                 left[kind] = left.get(kind, 0) + 1
         return left
 
