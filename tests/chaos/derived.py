@@ -59,7 +59,8 @@ def judge_unique(submissions: list[Submission], effects: list, ledger: dict, red
     ran = {effect.id: effect for effect in effects}
     for effect in effects:
         s = by_id.get(effect.id)
-        if s and effect.n not in _may_be(s, keys[s.lane, s.unique_key] if s.replaces else []):
+        group = keys[s.lane, s.unique_key] if s and s.replaces else []
+        if s and effect.n not in _may_be(s, group, redis_lost_data and not s.is_durable):
             found.append(f"{s}: took effect with n {effect.n}")
     for group in keys.values():
         found += _judge_answers(group, by_id)
@@ -69,10 +70,11 @@ def judge_unique(submissions: list[Submission], effects: list, ledger: dict, red
     return found
 
 
-def _may_be(holder: Submission, group: list[Submission]) -> set[int]:
-    """The newest that was answered with its id; also those whose fate is unknown, which may come late."""
-    answered = [s.n for s in group if s.into == holder.id] or [holder.n]
-    return {max(answered), *(s.n for s in group if s.is_stray)}
+def _may_be(holder: Submission, group: list[Submission], may_be_lost: bool) -> set[int]:
+    """The newest that was answered with its id, or an older one where Redis lost that; also those whose
+    fate is unknown, which may come late."""
+    answered = [holder.n, *(s.n for s in group if s.into == holder.id)]
+    return {*(answered if may_be_lost else [max(answered)]), *(s.n for s in group if s.is_stray)}
 
 
 def _judge_answers(group: list[Submission], by_id: dict[str, Submission]) -> list[str]:

@@ -211,7 +211,7 @@ class World:
         client, left = self.redis.client(), {}
         for key in client.scan_iter("heddle:*", 1000):
             kind = key.decode().split("}:", 1)[-1].split(":")[0]
-            if kind not in ("heddle", "meta", "result", "idle", "beats", "seen"):
+            if kind not in ("heddle", "meta", "results", "idle", "beats", "seen"):
                 left[kind] = left.get(kind, 0) + 1
         return left
 
