@@ -1,4 +1,4 @@
-/* Batches in Postgres (sql/0011_batches.sql). Each call is a transaction of its own, on the
+/* Batches in Postgres (sql/0012_batches.sql). Each call is a transaction of its own, on the
  * caller's thread and link. */
 #ifndef LEDGER_BATCHES_H
 #define LEDGER_BATCHES_H

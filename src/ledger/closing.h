@@ -1,4 +1,4 @@
-/* A user leaves: what Postgres has of them (sql/0015_closing.sql). Each call is a transaction of
+/* A user leaves: what Postgres has of them (sql/0016_closing.sql). Each call is a transaction of
  * its own, or several, on the caller's thread and link; each may be repeated. */
 #ifndef LEDGER_CLOSING_H
 #define LEDGER_CLOSING_H

@@ -1,4 +1,4 @@
-/* Controls: what operators have said of users, ops and everything (sql/0009_controls.sql). Each
+/* Controls: what operators have said of users, ops and everything (sql/0010_controls.sql). Each
  * call is a transaction of its own, on the caller's thread and link. */
 #ifndef LEDGER_CONTROLS_H
 #define LEDGER_CONTROLS_H

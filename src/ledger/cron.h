@@ -1,4 +1,4 @@
-/* Recurring operations: table heddle.cron, whose rules stand in sql/0008_cron.sql. Each call is a
+/* Recurring operations: table heddle.cron, whose rules stand in sql/0009_cron.sql. Each call is a
  * transaction of its own, on the caller's thread and link. */
 #ifndef LEDGER_CRON_H
 #define LEDGER_CRON_H

@@ -1,5 +1,5 @@
 /* Operations that are functions of the database: table heddle.handlers, whose rules stand in
- * sql/0013_handlers.sql. Each call is a transaction of its own, on the caller's thread and link. */
+ * sql/0014_handlers.sql. Each call is a transaction of its own, on the caller's thread and link. */
 #ifndef LEDGER_REGISTRY_H
 #define LEDGER_REGISTRY_H
 

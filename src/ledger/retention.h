@@ -1,4 +1,4 @@
-/* Retention in Postgres (sql/0012_retention.sql): what has ended goes some time later. Each call is
+/* Retention in Postgres (sql/0013_retention.sql): what has ended goes some time later. Each call is
  * a transaction of its own, on the caller's thread and link. */
 #ifndef LEDGER_RETENTION_H
 #define LEDGER_RETENTION_H

@@ -1,4 +1,4 @@
-/* Operations that recur: what is submitted at their ticks, as sql/0008_cron.sql has it. */
+/* Operations that recur: what is submitted at their ticks, as sql/0009_cron.sql has it. */
 #include "case.h"
 
 #include "ledger/cron.h"

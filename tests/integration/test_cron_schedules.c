@@ -1,4 +1,4 @@
-/* The ticks of schedules, as sql/0008_cron.sql has them. */
+/* The ticks of schedules, as sql/0009_cron.sql has them. */
 #include "case.h"
 
 #include "ledger/cron.h"

@@ -1,5 +1,5 @@
 /* Operations of the journal that are for later, that have a unique key, that expire: as
- * sql/0007_flow.sql has it. */
+ * sql/0007_flow.sql and 0008_later.sql have it. */
 #include "case.h"
 
 #include "base/arena.h"

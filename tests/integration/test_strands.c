@@ -1,5 +1,5 @@
 /* Strands of a lane in a real Postgres: what they take, and in which order operations of the
- * journal may enter in them, as sql/0010_lanes.sql has it. */
+ * journal may enter in them, as sql/0011_lanes.sql has it. */
 #include "case.h"
 
 #include <setjmp.h>

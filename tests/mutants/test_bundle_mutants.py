@@ -27,16 +27,16 @@ MUTANTS = {
         " as e (id, state, code, result, error, user_id, op, thread, digest, submitted_us) on conflict do nothing\"",
         "bundle::what_the_ledger_has_is_recalled_and_not_repeated"),
     "a bundle whose operations don't follow each other": Mutant(
-        "src/ledger/sql/0010_lanes.sql", "bool_and(is_new and prev = coalesce(before, prev))", "bool_and(is_new)",
+        "src/ledger/sql/0011_lanes.sql", "bool_and(is_new and prev = coalesce(before, prev))", "bool_and(is_new)",
         "bundle_journal::a_gap_is_found_and_what_is_before_it_is_done"),
     "a bundle that overtakes": Mutant(
-        "src/ledger/sql/0010_lanes.sql", "h.class = m.class and h.seq = m.head\n", "h.class = m.class\n",
+        "src/ledger/sql/0011_lanes.sql", "h.class = m.class and h.seq = m.head\n", "h.class = m.class\n",
         "bundle_journal::what_stands_behind_a_gap_is_not_begun"),
     "a savepoint that is not set, for what was sent before it has failed": Mutant(
         "src/ledger/uow.c", "uow->has_savepoint ? uow_flush(uow, err) : HEDDLE_OK", "HEDDLE_OK",
         "bundle_journal::places_that_are_not_to_be_had_cost_no_effects"),
     "a bundle that runs what has ended": Mutant(
-        "src/ledger/sql/0010_lanes.sql", "o.state = 'queued' and o.attempt = 0 as is_new", "true as is_new",
+        "src/ledger/sql/0011_lanes.sql", "o.state = 'queued' and o.attempt = 0 as is_new", "true as is_new",
         "bundle_journal::what_is_cancelled_in_the_ledger_takes_its_place_and_no_effect"),
 }
 

@@ -19,7 +19,7 @@ MUTANTS = {
         "src/ledger/ledger.c", ", 'running')\"", ", 'running') on conflict do nothing\"",
         "test_zombies.py::test_a_pipeline_that_arrives_after_its_lane_moved_on_has_no_effect"),
     "a journal whose operations may overtake": Mutant(
-        "src/ledger/sql/0010_lanes.sql", "where lane = entry.user_id and class = entry.class and seq = entry.prev;",
+        "src/ledger/sql/0011_lanes.sql", "where lane = entry.user_id and class = entry.class and seq = entry.prev;",
         "where lane = entry.user_id and class = entry.class;",
         "test_durable.py::test_a_later_operation_never_runs_before_an_earlier_one"),
     "no reconciler": Mutant(
