@@ -39,7 +39,11 @@ void array_init(struct heddle_array *array, enum heddle_array_type type, struct 
 
 void array_add_text(struct heddle_array *array, struct heddle_text text)
 {
-    memcpy(room_for(array, text.size), text.data, text.size);
+    char *place = room_for(array, text.size);
+
+    /* An empty text may have no address. */
+    if (text.size > 0)
+        memcpy(place, text.data, text.size);
 }
 
 void heddle_array_add(struct heddle_array *array, const char *text)
