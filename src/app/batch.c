@@ -10,6 +10,7 @@
 #include "app/options.h"
 #include "app/progress.h"
 #include "app/submission.h"
+#include "app/verb.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -44,7 +45,6 @@ static enum exit_code close_one(const struct invocation *invocation,
                                 const struct batch_source *source);
 static enum exit_code cancel(const struct invocation *invocation,
                              const struct batch_source *source);
-static const struct verb *find_verb(const struct arguments *arguments);
 static bool fits_form(const struct arguments *arguments, const struct verb *verb);
 static heddle_status open_source(const struct invocation *invocation, struct batch_source *source,
                                  struct heddle_error *err);
@@ -74,7 +74,7 @@ static const struct verb verbs[] = {
 
 static enum exit_code run(const struct invocation *invocation)
 {
-    const struct verb *verb = find_verb(invocation->arguments);
+    const struct verb *verb = VERB_FIND(invocation, verbs);
     struct batch_source source = {0};
     struct heddle_error err;
 
@@ -108,18 +108,6 @@ const struct command command_batch = {
     .loads_settings = true,
     .run = run,
 };
-
-static const struct verb *find_verb(const struct arguments *arguments)
-{
-    const char *word = arguments_word(arguments, 0);
-
-    for (size_t i = 0; word && i < sizeof verbs / sizeof *verbs; i++)
-        if (strcmp(verbs[i].name, word) == 0)
-            return &verbs[i];
-    report_text(EXIT_USAGE, "batch %.60s: allowed are show, list, close and cancel",
-                word ? word : "(none)");
-    return NULL;
-}
 
 static bool fits_form(const struct arguments *arguments, const struct verb *verb)
 {

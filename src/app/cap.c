@@ -4,6 +4,7 @@
 #include "app/controls.h"
 #include "app/json_out.h"
 #include "app/links.h"
+#include "app/verb.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -38,18 +39,12 @@ static const struct verb verbs[] = {
 
 static enum exit_code run(const struct invocation *invocation)
 {
-    const char *word = arguments_word(invocation->arguments, 0);
-    const struct verb *verb = NULL;
+    const struct verb *verb = VERB_FIND(invocation, verbs);
     struct control_cap cap;
     struct pg_link *ledger;
     struct heddle_error err;
 
-    for (size_t i = 0; word && i < sizeof verbs / sizeof *verbs; i++)
-        if (strcmp(verbs[i].name, word) == 0)
-            verb = &verbs[i];
-    if (!verb)
-        return report_text(EXIT_USAGE, "cap: allowed are set, list and remove");
-    if (!read_cap(invocation->arguments, verb, &cap))
+    if (!verb || !read_cap(invocation->arguments, verb, &cap))
         return EXIT_USAGE;
     heddle_status status = links_postgres(invocation->options, &ledger, &err);
     if (status != HEDDLE_OK)
@@ -157,22 +152,13 @@ static void print_one(void *argument, const char *json)
 {
     const bool *with_json = argument;
     json_t *row = json_loads(json, 0, NULL);
-    const char *name = json_string_value(json_object_get(row, "name"));
     const json_t *queued = json_object_get(row, "queued");
-    char used[40] = "", line[400];
+    char said[80];
 
-    if (*with_json) {
-        json_out(row);
-        return;
-    }
+    int size = snprintf(said, sizeof said, " most=%lld",
+                        (long long)json_integer_value(json_object_get(row, "most")));
     if (json_is_integer(queued))
-        snprintf(used, sizeof used, " queued=%lld", (long long)json_integer_value(queued));
-    snprintf(line, sizeof line, "%s%s%s most=%lld%s since=%s by=%s",
-             json_string_value(json_object_get(row, "what")), name ? " " : "", name ? name : "",
-             (long long)json_integer_value(json_object_get(row, "most")), used,
-             json_string_value(json_object_get(row, "since")),
-             json_string_value(json_object_get(row, "by")));
-    text_make_line(line);
-    puts(line);
-    json_decref(row);
+        snprintf(said + size, sizeof said - (size_t)size, " queued=%lld",
+                 (long long)json_integer_value(queued));
+    controls_print_row(*with_json, row, said, "");
 }

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "engine/controls.h"
 #include "engine/shares.h"
 #include "ledger/controls.h"
@@ -81,4 +82,22 @@ void controls_print(const struct invocation *invocation, const char *what,
         json_out(json_pack("{s:s, s:s*, s:s}", "what", what, "name", name, "state", state));
     else
         printf("%s%s%s: %s\n", what, name ? " " : "", name ? name : "", state);
+}
+
+void controls_print_row(bool with_json, json_t *row, const char *said, const char *behind)
+{
+    const char *name = json_string_value(json_object_get(row, "name"));
+    char line[400];
+
+    if (with_json) {
+        json_out(row);
+        return;
+    }
+    snprintf(line, sizeof line, "%s%s%s%s since=%s by=%s%s",
+             json_string_value(json_object_get(row, "what")), name ? " " : "", name ? name : "",
+             said, json_string_value(json_object_get(row, "since")),
+             json_string_value(json_object_get(row, "by")), behind);
+    text_make_line(line);
+    puts(line);
+    json_decref(row);
 }

@@ -4,6 +4,7 @@
 
 #include "app/command.h"
 
+#include <jansson.h>
 #include <stdbool.h>
 
 struct control_target;
@@ -22,5 +23,9 @@ enum exit_code controls_tell(const struct invocation *invocation, struct pg_link
 /* What became of it: of `what`, or where that is NULL of the target. */
 void controls_print(const struct invocation *invocation, const char *what,
                     const struct control_target *target, const char *state);
+
+/* A row of a list: as it is, or as a line, with what is `said` of it in front of since when and by
+ * whom, and `behind` it; both may be empty. Takes the row. */
+void controls_print_row(bool with_json, json_t *row, const char *said, const char *behind);
 
 #endif

@@ -8,6 +8,7 @@
 #include "app/ops.h"
 #include "app/options.h"
 #include "app/submission.h"
+#include "app/verb.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,23 +48,16 @@ static const struct verb verbs[] = {
 
 static enum exit_code run(const struct invocation *invocation)
 {
-    const char *word = arguments_word(invocation->arguments, 0);
+    const struct verb *verb = VERB_FIND(invocation, verbs);
     struct pg_link *ledger;
     struct heddle_error err;
-    size_t i = 0;
 
-    while (i < sizeof verbs / sizeof *verbs && (!word || strcmp(verbs[i].name, word) != 0))
-        i++;
-    if (i == sizeof verbs / sizeof *verbs)
-        return report_text(EXIT_USAGE,
-                           "cron %.60s: allowed are add, list, pause, resume and remove",
-                           word ? word : "(none)");
-    if (!fits_form(invocation->arguments, &verbs[i]))
+    if (!verb || !fits_form(invocation->arguments, verb))
         return EXIT_USAGE;
     heddle_status status = links_postgres(invocation->options, &ledger, &err);
     if (status != HEDDLE_OK)
         return report(invocation, status, &err);
-    enum exit_code code = verbs[i].run(invocation, ledger);
+    enum exit_code code = verb->run(invocation, ledger);
     pg_free(ledger);
     return code;
 }

@@ -4,6 +4,7 @@
 #include "app/inputs.h"
 #include "app/json_out.h"
 #include "app/links.h"
+#include "app/verb.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -35,22 +36,16 @@ static const struct verb verbs[] = {{"list", list}, {"retry", retry}, {"drop", d
 
 static enum exit_code run(const struct invocation *invocation)
 {
-    const char *word = arguments_word(invocation->arguments, 0);
+    const struct verb *verb = VERB_FIND(invocation, verbs);
     struct pg_link *ledger;
     struct heddle_error err;
-    size_t i = 0;
 
-    while (i < sizeof verbs / sizeof *verbs && (!word || strcmp(verbs[i].name, word) != 0))
-        i++;
-    if (i == sizeof verbs / sizeof *verbs)
-        return report_text(EXIT_USAGE, "dead %.60s: allowed are list, retry and drop",
-                           word ? word : "(none)");
-    if (!fits_form(invocation->arguments, i == 0))
+    if (!verb || !fits_form(invocation->arguments, verb->run == list))
         return EXIT_USAGE;
     heddle_status status = links_postgres(invocation->options, &ledger, &err);
     if (status != HEDDLE_OK)
         return report(invocation, status, &err);
-    enum exit_code code = verbs[i].run(invocation, ledger);
+    enum exit_code code = verb->run(invocation, ledger);
     pg_free(ledger);
     return code;
 }

@@ -4,6 +4,7 @@
 #include "app/controls.h"
 #include "app/json_out.h"
 #include "app/links.h"
+#include "app/verb.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -23,7 +24,6 @@ struct verb {
     const char *state; /* afterwards */
 };
 
-static const struct verb *find_verb(const char *word);
 static bool read_limit(const struct arguments *arguments, const struct verb *verb,
                        struct control_limit *limit);
 static bool is_amount(const char *flag, const char *value);
@@ -40,14 +40,12 @@ static const struct verb verbs[] = {
 
 static enum exit_code run(const struct invocation *invocation)
 {
-    const struct verb *verb = find_verb(arguments_word(invocation->arguments, 0));
+    const struct verb *verb = VERB_FIND(invocation, verbs);
     struct control_limit limit;
     struct pg_link *ledger;
     struct heddle_error err;
 
-    if (!verb)
-        return report_text(EXIT_USAGE, "limit: allowed are set, list and remove");
-    if (!read_limit(invocation->arguments, verb, &limit))
+    if (!verb || !read_limit(invocation->arguments, verb, &limit))
         return EXIT_USAGE;
     heddle_status status = links_postgres(invocation->options, &ledger, &err);
     if (status != HEDDLE_OK)
@@ -87,14 +85,6 @@ const struct command command_limit = {
     .loads_settings = true,
     .run = run,
 };
-
-static const struct verb *find_verb(const char *word)
-{
-    for (size_t i = 0; word && i < sizeof verbs / sizeof *verbs; i++)
-        if (strcmp(verbs[i].name, word) == 0)
-            return &verbs[i];
-    return NULL;
-}
 
 static bool is_amount(const char *flag, const char *value)
 {
@@ -161,25 +151,14 @@ static void print_one(void *argument, const char *json)
 {
     const bool *with_json = argument;
     json_t *row = json_loads(json, 0, NULL);
-    const char *name = json_string_value(json_object_get(row, "name"));
     const char *rate = json_string_value(json_object_get(row, "rate"));
-    char limit[80], line[400];
+    char said[80];
 
-    if (*with_json) {
-        json_out(row);
-        return;
-    }
     if (rate)
-        snprintf(limit, sizeof limit, "rate=%s burst=%lld", rate,
+        snprintf(said, sizeof said, " rate=%s burst=%lld", rate,
                  (long long)json_integer_value(json_object_get(row, "burst")));
     else
-        snprintf(limit, sizeof limit, "concurrency=%lld",
+        snprintf(said, sizeof said, " concurrency=%lld",
                  (long long)json_integer_value(json_object_get(row, "concurrency")));
-    snprintf(line, sizeof line, "%s%s%s %s since=%s by=%s",
-             json_string_value(json_object_get(row, "what")), name ? " " : "", name ? name : "",
-             limit, json_string_value(json_object_get(row, "since")),
-             json_string_value(json_object_get(row, "by")));
-    text_make_line(line);
-    puts(line);
-    json_decref(row);
+    controls_print_row(*with_json, row, said, "");
 }

@@ -7,6 +7,7 @@
 #include "app/json_out.h"
 #include "app/links.h"
 #include "app/ops.h"
+#include "app/verb.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,25 +50,18 @@ static const struct verb verbs[] = {
 
 static enum exit_code run(const struct invocation *invocation)
 {
-    const char *word = arguments_word(invocation->arguments, 0);
+    const struct verb *verb = VERB_FIND(invocation, verbs);
     struct heddle_error err;
     struct ops ops;
     struct job job = {invocation, &ops, NULL};
-    size_t i = 0;
 
-    while (i < sizeof verbs / sizeof *verbs && (!word || strcmp(verbs[i].name, word) != 0))
-        i++;
-    if (i == sizeof verbs / sizeof *verbs)
-        return report_text(EXIT_USAGE, "op %.60s: allowed are list, register and remove",
-                           word ? word : "(none)");
-    if (!fits_form(invocation->arguments, &verbs[i]))
+    if (!verb || !fits_form(invocation->arguments, verb))
         return EXIT_USAGE;
     ops_init(&ops);
     heddle_status status = ops_load(&ops, invocation->settings, invocation->options, &err);
     if (status == HEDDLE_OK)
         status = links_postgres(invocation->options, &job.ledger, &err);
-    enum exit_code code =
-        status == HEDDLE_OK ? verbs[i].run(&job) : report(invocation, status, &err);
+    enum exit_code code = status == HEDDLE_OK ? verb->run(&job) : report(invocation, status, &err);
     pg_free(job.ledger);
     ops_done(&ops);
     return code;

@@ -129,20 +129,10 @@ static void print_one(void *argument, const char *json)
     const bool *with_json = argument;
     json_t *row = json_loads(json, 0, NULL);
     const char *reason = json_string_value(json_object_get(row, "reason"));
-    const char *name = json_string_value(json_object_get(row, "name"));
-    char line[400];
+    char behind[300];
 
-    if (*with_json) {
-        json_out(row);
-        return;
-    }
-    snprintf(line, sizeof line, "%s%s%s since=%s by=%s%s%s%s",
-             json_string_value(json_object_get(row, "what")), name ? " " : "", name ? name : "",
-             json_string_value(json_object_get(row, "since")),
-             json_string_value(json_object_get(row, "by")),
+    snprintf(behind, sizeof behind, "%s%s%s",
              json_is_true(json_object_get(row, "refuses")) ? " refuses" : "", reason ? " " : "",
              reason ? reason : "");
-    text_make_line(line);
-    puts(line);
-    json_decref(row);
+    controls_print_row(*with_json, row, "", behind);
 }

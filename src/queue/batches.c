@@ -8,13 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { CURSOR_SIZE = 24 };
-
 static heddle_status ask_all(struct redis_link *link, unsigned partitions, const char *function,
                              const char *const *names, size_t count, struct heddle_error *err);
-static heddle_status call_page(struct redis_link *link, struct command *command,
-                               char cursor[CURSOR_SIZE], struct redis_reply **reply,
-                               struct heddle_error *err);
 
 heddle_status partition_batches(struct redis_link *link, unsigned partitions,
                                 const char *const *names, size_t count, int64_t *pending,
@@ -59,12 +54,12 @@ heddle_status partition_batch_list(struct redis_link *link, unsigned partitions,
 
     command_init(&command);
     for (unsigned p = 0; status == HEDDLE_OK && p < partitions; p++) {
-        char cursor[CURSOR_SIZE] = "0";
+        char cursor[COMMAND_CURSOR_SIZE] = "0";
         do {
             AUTO_REPLY reply = NULL;
             command_begin(&command, "heddle_batch_list", p);
             command_string(&command, cursor);
-            status = call_page(link, &command, cursor, &reply, err);
+            status = command_call_page(&command, link, cursor, &reply, err);
             for (size_t i = 1; i + 1 < redis_reply_count(reply); i += 2)
                 found(argument, redis_reply_text(redis_reply_at(reply, i)).data,
                       redis_reply_amount(redis_reply_at(reply, i + 1)));
@@ -82,13 +77,13 @@ heddle_status partition_batch_cancel(struct redis_link *link, unsigned partition
 
     command_init(&command);
     for (unsigned p = 0; status == HEDDLE_OK && p < partitions; p++) {
-        char cursor[CURSOR_SIZE] = "0";
+        char cursor[COMMAND_CURSOR_SIZE] = "0";
         do {
             AUTO_REPLY reply = NULL;
             command_begin(&command, "heddle_batch_cancel", p);
             command_string(&command, name);
             command_string(&command, cursor);
-            status = call_page(link, &command, cursor, &reply, err);
+            status = command_call_page(&command, link, cursor, &reply, err);
             *cancelled += redis_reply_amount(redis_reply_at(reply, 1));
         } while (status == HEDDLE_OK && strcmp(cursor, "0") != 0);
     }
@@ -114,13 +109,3 @@ static heddle_status ask_all(struct redis_link *link, unsigned partitions, const
 }
 
 /* One page of a walk, and where the next begins: "0" behind the last. */
-static heddle_status call_page(struct redis_link *link, struct command *command,
-                               char cursor[CURSOR_SIZE], struct redis_reply **reply,
-                               struct heddle_error *err)
-{
-    heddle_status status = command_call(command, link, reply, err);
-
-    if (status == HEDDLE_OK)
-        snprintf(cursor, CURSOR_SIZE, "%s", redis_reply_text(redis_reply_at(*reply, 0)).data);
-    return status;
-}

@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "link/redis.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -137,4 +138,16 @@ static size_t put_number(char *out, int64_t number)
         *--first = '-';
     memcpy(out, first, (size_t)(end - first));
     return (size_t)(end - first);
+}
+
+heddle_status command_call_page(struct command *command, struct redis_link *link,
+                                char cursor[COMMAND_CURSOR_SIZE], struct redis_reply **reply,
+                                struct heddle_error *err)
+{
+    heddle_status status = command_call(command, link, reply, err);
+
+    if (status == HEDDLE_OK)
+        snprintf(cursor, COMMAND_CURSOR_SIZE, "%s",
+                 redis_reply_text(redis_reply_at(*reply, 0)).data);
+    return status;
 }

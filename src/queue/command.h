@@ -45,4 +45,11 @@ heddle_status command_receive(struct redis_link *link, struct redis_reply **repl
 heddle_status command_call(struct command *command, struct redis_link *link,
                            struct redis_reply **reply, struct heddle_error *err) HEDDLE_MUST_CHECK;
 
+/* The same of a function that goes page by page: what it answers first is the cursor of the next
+ * page, "0" behind the last. */
+enum { COMMAND_CURSOR_SIZE = 24 };
+heddle_status command_call_page(struct command *command, struct redis_link *link,
+                                char cursor[COMMAND_CURSOR_SIZE], struct redis_reply **reply,
+                                struct heddle_error *err) HEDDLE_MUST_CHECK;
+
 #endif

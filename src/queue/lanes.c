@@ -56,7 +56,8 @@ heddle_status lanes_claim_receive(struct redis_link *link, unsigned partition,
 
 heddle_status lanes_adopt(struct redis_link *link, struct command *command, unsigned partition,
                           const struct lanes_request *request, const char *const *reasons,
-                          char cursor[24], struct lanes_answer *answer, struct heddle_error *err)
+                          char cursor[COMMAND_CURSOR_SIZE], struct lanes_answer *answer,
+                          struct heddle_error *err)
 {
     AUTO_REPLY reply = NULL;
 
@@ -65,10 +66,9 @@ heddle_status lanes_adopt(struct redis_link *link, struct command *command, unsi
     command_string(command, cursor);
     for (; *reasons; reasons++)
         command_string(command, *reasons);
-    heddle_status status = command_call(command, link, &reply, err);
+    heddle_status status = command_call_page(command, link, cursor, &reply, err);
     if (status != HEDDLE_OK)
         return status;
-    snprintf(cursor, 24, "%s", redis_reply_text(redis_reply_at(reply, 0)).data);
     answer->next_due_ms = -1;
     answer->halted = 0;
     answer->is_exhausted = false;
@@ -200,7 +200,7 @@ heddle_status lanes_suspect(struct redis_link *link, struct command *command, un
 }
 
 heddle_status lanes_give_back(struct redis_link *link, struct command *command, unsigned partition,
-                              const char *incarnation, char cursor[24],
+                              const char *incarnation, char cursor[COMMAND_CURSOR_SIZE],
                               lanes_unknown_function *is_unknown, void *argument,
                               struct heddle_error *err)
 {
@@ -211,10 +211,9 @@ heddle_status lanes_give_back(struct redis_link *link, struct command *command, 
     command_begin(command, "heddle_holds", partition);
     command_string(command, incarnation);
     command_string(command, cursor);
-    heddle_status status = command_call(command, link, &page, err);
+    heddle_status status = command_call_page(command, link, cursor, &page, err);
     if (status != HEDDLE_OK)
         return status;
-    snprintf(cursor, 24, "%s", redis_reply_text(redis_reply_at(page, 0)).data);
     command_begin(command, "heddle_give_back", partition);
     command_string(command, incarnation);
     for (size_t i = 1; i + 1 < redis_reply_count(page); i += 2) {

@@ -9,6 +9,15 @@
 #include <stdio.h>
 #include <string.h>
 
+/* A function that goes through what a user has, and who is shown its pages: NULL, nobody. */
+struct walk {
+    const char *function;
+    leavers_found_function *found;
+    void *argument;
+};
+
+static heddle_status page_by_page(struct redis_link *link, unsigned partition, const char *user,
+                                  const struct walk *walk, struct heddle_error *err);
 static heddle_status show_page(unsigned partition, const struct redis_reply *page,
                                leavers_found_function *found, void *argument,
                                struct heddle_error *err);
@@ -18,47 +27,17 @@ static heddle_status call_simple(struct command *command, struct redis_link *lin
 heddle_status leavers_walk(struct redis_link *link, unsigned partitions, const char *user,
                            leavers_found_function *found, void *argument, struct heddle_error *err)
 {
-    const unsigned partition = digest_partition(text_of(user), partitions);
-    heddle_status status;
-    struct command command;
-    char cursor[24] = "0";
+    const struct walk walk = {"heddle_of_user", found, argument};
 
-    command_init(&command);
-    do {
-        AUTO_REPLY reply = NULL;
-        command_begin(&command, "heddle_of_user", partition);
-        command_string(&command, user);
-        command_string(&command, cursor);
-        status = command_call(&command, link, &reply, err);
-        if (status == HEDDLE_OK) {
-            snprintf(cursor, sizeof cursor, "%s", redis_reply_text(redis_reply_at(reply, 0)).data);
-            status = show_page(partition, reply, found, argument, err);
-        }
-    } while (status == HEDDLE_OK && strcmp(cursor, "0") != 0);
-    command_done(&command);
-    return status;
+    return page_by_page(link, digest_partition(text_of(user), partitions), user, &walk, err);
 }
 
 heddle_status leavers_forget(struct redis_link *link, unsigned partitions, const char *user,
                              struct heddle_error *err)
 {
-    const unsigned partition = digest_partition(text_of(user), partitions);
-    heddle_status status;
-    struct command command;
-    char cursor[24] = "0";
+    const struct walk walk = {.function = "heddle_forget_user"};
 
-    command_init(&command);
-    do {
-        AUTO_REPLY reply = NULL;
-        command_begin(&command, "heddle_forget_user", partition);
-        command_string(&command, user);
-        command_string(&command, cursor);
-        status = command_call(&command, link, &reply, err);
-        if (status == HEDDLE_OK)
-            snprintf(cursor, sizeof cursor, "%s", redis_reply_text(reply).data);
-    } while (status == HEDDLE_OK && strcmp(cursor, "0") != 0);
-    command_done(&command);
-    return status;
+    return page_by_page(link, digest_partition(text_of(user), partitions), user, &walk, err);
 }
 
 heddle_status leavers_forget_results(struct redis_link *link, unsigned partitions, const char *user,
@@ -126,6 +105,27 @@ heddle_status leavers_ignore(struct redis_link *link, unsigned partitions, struc
         command_begin(&command, "heddle_ignore_idle", p);
         status = call_simple(&command, link, err);
     }
+    command_done(&command);
+    return status;
+}
+
+static heddle_status page_by_page(struct redis_link *link, unsigned partition, const char *user,
+                                  const struct walk *walk, struct heddle_error *err)
+{
+    char cursor[COMMAND_CURSOR_SIZE] = "0";
+    struct command command;
+    heddle_status status;
+
+    command_init(&command);
+    do {
+        AUTO_REPLY reply = NULL;
+        command_begin(&command, walk->function, partition);
+        command_string(&command, user);
+        command_string(&command, cursor);
+        status = command_call_page(&command, link, cursor, &reply, err);
+        if (status == HEDDLE_OK && walk->found)
+            status = show_page(partition, reply, walk->found, walk->argument, err);
+    } while (status == HEDDLE_OK && strcmp(cursor, "0") != 0);
     command_done(&command);
     return status;
 }

@@ -64,18 +64,17 @@ heddle_status rebuild_lane(struct redis_link *link, struct command *command, uns
 }
 
 heddle_status rebuild_find_halts(struct redis_link *link, struct command *command,
-                                 unsigned partition, char cursor[24], struct arena *arena,
-                                 struct rebuild_halt **halts, size_t *count,
+                                 unsigned partition, char cursor[COMMAND_CURSOR_SIZE],
+                                 struct arena *arena, struct rebuild_halt **halts, size_t *count,
                                  struct heddle_error *err)
 {
     AUTO_REPLY reply = NULL;
 
     command_begin(command, "heddle_halts", partition);
     command_string(command, cursor);
-    heddle_status status = command_call(command, link, &reply, err);
+    heddle_status status = command_call_page(command, link, cursor, &reply, err);
     if (status != HEDDLE_OK)
         return status;
-    snprintf(cursor, 24, "%s", redis_reply_text(redis_reply_at(reply, 0)).data);
     *count = redis_reply_count(reply) / 3;
     *halts = arena_alloc(arena, (*count + 1) * sizeof **halts);
     for (size_t i = 0; i < *count; i++) {

@@ -203,10 +203,6 @@ begin
     return query select a.id, a.refusal from unnest(new_ids, refusals) as a (id, refusal);
 end $$;
 
--- Whether heddle.gate has anything to say.
-create function heddle.is_gated() returns boolean
-language sql as $$ select false $$;
-
 -- As it was, with the new columns.
 create or replace function heddle.submit_many(users text[], ops text[], payloads text[], threads text[], ids uuid[],
                                    options jsonb[])

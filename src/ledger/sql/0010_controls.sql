@@ -100,7 +100,7 @@ create view heddle.paused as
 create function heddle.is_exempt() returns boolean
 language sql stable as $$ select coalesce(current_setting('heddle.is_exempt', true) = 'on', false) $$;
 
-create or replace function heddle.is_gated() returns boolean
+create function heddle.is_gated() returns boolean
 language plpgsql stable as $$
 begin
     return exists (select from heddle.controls where refuses and (kind <> 'cap' or not heddle.is_exempt()));

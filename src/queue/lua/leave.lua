@@ -26,7 +26,7 @@ function leave.of_user(k, args)
     return answer
 end
 
--- USER CURSOR -> next cursor: unique keys that are the user's, some at a time, and what counts for limits
+-- USER CURSOR -> [next cursor]: unique keys that are the user's, some at a time, and what counts for limits
 function leave.forget_user(k, args)
     local pattern = (k.base .. 'unique:' .. args[1]):gsub('[%[%]%*%?\\]', '\\%0') .. '\0*'
     if args[2] == '0' then
@@ -39,7 +39,7 @@ function leave.forget_user(k, args)
         if id then call('HDEL', k.uniques, id) end
         call('DEL', key)
     end
-    return page[1]
+    return { page[1] }
 end
 
 -- ID…: their results, and who waits for them
